@@ -1,0 +1,2 @@
+std = "lua53"
+max_line_length = 100

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Sockets of every family and kind, and acceptors: one core over Asio's generic protocols. */
+#ifndef THRUM_SOCKET_H
+#define THRUM_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include <thrum/address.h>
+#include <thrum/context.h>
+#include <thrum/operation.h>
+#include <thrum/visibility.h>
+
+THRUM_BEGIN_DECLS
+
+typedef struct thrum_socket thrum_socket;
+typedef struct thrum_acceptor thrum_acceptor;
+
+enum thrum_kind {
+    THRUM_DATAGRAM = SOCK_DGRAM,
+    THRUM_STREAM = SOCK_STREAM,
+    THRUM_SEQPACKET = SOCK_SEQPACKET
+};
+
+/* ---- life ---- */
+
+/* A socket without a descriptor. Errors: ENOMEM. */
+THRUM_API int thrum_socket_new(thrum_context *context, enum thrum_kind kind,
+                               thrum_socket **socket) THRUM_NOEXCEPT;
+/* Close it and let go of it. Pending operations end with ECANCELED. NULL is fine. */
+THRUM_API void thrum_socket_free(thrum_socket *socket) THRUM_NOEXCEPT;
+
+/* Make a descriptor: non-blocking, close-on-exec. Errors: THRUM_EALREADY_OPEN, EAFNOSUPPORT,
+ * EMFILE and the others of socket(2). */
+THRUM_API int thrum_socket_open(thrum_socket *socket, int family, int protocol) THRUM_NOEXCEPT;
+
+/* Take over a descriptor whose SO_DOMAIN and SO_TYPE are this family and kind, and make it
+ * non-blocking and close-on-exec. On error the caller still owns `fd`. Errors:
+ * THRUM_EALREADY_OPEN, EBADF, ENOTSOCK, EINVAL (another family, another kind, or listening). */
+THRUM_API int thrum_socket_assign(thrum_socket *socket, int family, int fd) THRUM_NOEXCEPT;
+
+/* Give the descriptor away, open and still non-blocking: the reactor forgets it first, pending
+ * operations end with ECANCELED. Errors: EBADF. */
+THRUM_API int thrum_socket_release(thrum_socket *socket, int *fd) THRUM_NOEXCEPT;
+
+/* Close. Pending operations end with ECANCELED. Closing a closed socket is fine. May be opened
+ * again. */
+THRUM_API int thrum_socket_close(thrum_socket *socket) THRUM_NOEXCEPT;
+
+/* End every pending operation of this socket with ECANCELED. Errors: EBADF. */
+THRUM_API int thrum_socket_cancel(thrum_socket *socket) THRUM_NOEXCEPT;
+
+/* ---- state ---- */
+
+THRUM_API bool thrum_socket_is_open(const thrum_socket *socket) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_native_handle(const thrum_socket *socket) THRUM_NOEXCEPT; /* or -1 */
+THRUM_API int thrum_socket_family(const thrum_socket *socket) THRUM_NOEXCEPT; /* or AF_UNSPEC */
+/* Errors: EBADF; ENOTCONN for the remote one. */
+THRUM_API int thrum_socket_local_endpoint(const thrum_socket *socket,
+                                          struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_remote_endpoint(const thrum_socket *socket,
+                                           struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+/* Bytes that can be read without blocking (FIONREAD): for a datagram socket the size of the next
+ * datagram. Errors: EBADF. */
+THRUM_API int thrum_socket_available(const thrum_socket *socket, size_t *size) THRUM_NOEXCEPT;
+
+/* ---- calls that never wait ---- */
+
+THRUM_API int thrum_socket_bind(thrum_socket *socket,
+                                const struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+/* Dissolve a datagram socket's association: connect(2) with AF_UNSPEC. */
+THRUM_API int thrum_socket_disconnect(thrum_socket *socket) THRUM_NOEXCEPT;
+/* `how` is SHUT_RD, SHUT_WR or SHUT_RDWR. After SHUT_RD every receive, waiting ones included, ends
+ * with THRUM_EEOF. Linux answers ENOTCONN for an unconnected datagram socket although the call
+ * takes effect; that answer counts as success here. */
+THRUM_API int thrum_socket_shutdown(thrum_socket *socket, int how) THRUM_NOEXCEPT;
+
+/* setsockopt(2) and getsockopt(2) by way of Asio, which halves the kernel's doubled SO_SNDBUF and
+ * SO_RCVBUF. `size` is in and out. */
+THRUM_API int thrum_socket_set_option(thrum_socket *socket, int level, int name, const void *value,
+                                      size_t size) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_get_option(const thrum_socket *socket, int level, int name, void *value,
+                                      size_t *size) THRUM_NOEXCEPT;
+
+/* ---- transfers ----
+ *
+ * The try functions ask the kernel now and answer at once; EAGAIN means: start the operation.
+ * They answer EAGAIN too, without asking, where asking first would be unfair (another operation of
+ * that direction waits already) or a waste (the last try found nothing, and starting an operation
+ * asks the kernel as well): the caller need not keep a rule of its own.
+ *
+ * `flags` are those of recvmsg(2) and sendmsg(2); MSG_NOSIGNAL is always added. A datagram longer
+ * than the buffer is reported by its whole length if `flags` has MSG_TRUNC. A receive after
+ * shutdown is THRUM_EEOF, a stream's end as well. An empty datagram has size 0 and no error. */
+
+THRUM_API int thrum_socket_try_receive(thrum_socket *socket, void *data, size_t size, int flags,
+                                       size_t *received) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_receive_from(thrum_socket *socket, void *data, size_t size,
+                                            int flags, size_t *received,
+                                            struct thrum_endpoint *sender) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_send(thrum_socket *socket, const void *data, size_t size, int flags,
+                                    size_t *sent) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_send_to(thrum_socket *socket, const void *data, size_t size,
+                                       int flags, const struct thrum_endpoint *receiver,
+                                       size_t *sent) THRUM_NOEXCEPT;
+
+/* Each starts `operation`; see operation.h. Operations of one direction complete first come, first
+ * served. Errors at the start: EBADF, EBUSY (the operation is pending already), THRUM_EEOF,
+ * ENOMEM. */
+THRUM_API int thrum_socket_receive(thrum_socket *socket, struct thrum_operation *operation,
+                                   void *data, size_t size, int flags) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_receive_from(thrum_socket *socket, struct thrum_operation *operation,
+                                        void *data, size_t size, int flags) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_send(thrum_socket *socket, struct thrum_operation *operation,
+                                const void *data, size_t size, int flags) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation *operation,
+                                   const void *data, size_t size, int flags,
+                                   const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
+
+/* Connect; a closed socket is opened first, in the endpoint's family. A datagram socket's connect
+ * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. */
+THRUM_API int thrum_socket_try_connect(thrum_socket *socket,
+                                       const struct thrum_endpoint *remote) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,
+                                   const struct thrum_endpoint *remote) THRUM_NOEXCEPT;
+
+/* Wait until the socket is readable or writable, for system calls that Asio has no words for. */
+enum thrum_wait { THRUM_WAIT_READ, THRUM_WAIT_WRITE };
+THRUM_API int thrum_socket_wait(thrum_socket *socket, struct thrum_operation *operation,
+                                enum thrum_wait what) THRUM_NOEXCEPT;
+
+/* ---- acceptor ---- */
+
+/* For the kinds that connect: EINVAL for THRUM_DATAGRAM. The rest is as for sockets; what is
+ * assigned may be listening already. */
+THRUM_API int thrum_acceptor_new(thrum_context *context, enum thrum_kind kind,
+                                 thrum_acceptor **acceptor) THRUM_NOEXCEPT;
+THRUM_API void thrum_acceptor_free(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_open(thrum_acceptor *acceptor, int family,
+                                  int protocol) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_assign(thrum_acceptor *acceptor, int family, int fd) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_release(thrum_acceptor *acceptor, int *fd) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_bind(thrum_acceptor *acceptor,
+                                  const struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_listen(thrum_acceptor *acceptor, int backlog) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_close(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_cancel(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
+THRUM_API bool thrum_acceptor_is_open(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_native_handle(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_family(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_local_endpoint(const thrum_acceptor *acceptor,
+                                            struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_set_option(thrum_acceptor *acceptor, int level, int name,
+                                        const void *value, size_t size) THRUM_NOEXCEPT;
+THRUM_API int thrum_acceptor_get_option(const thrum_acceptor *acceptor, int level, int name,
+                                        void *value, size_t *size) THRUM_NOEXCEPT;
+/* Accept one connection into `socket`, which is closed and of the acceptor's kind; its descriptor
+ * is non-blocking and close-on-exec. `socket` stays alive until the operation completes. Accepts
+ * complete first come, first served. Errors at the start: EBADF, EBUSY, EINVAL (another kind,
+ * another context, or not listening), THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
+THRUM_API int thrum_acceptor_accept(thrum_acceptor *acceptor, struct thrum_operation *operation,
+                                    thrum_socket *socket) THRUM_NOEXCEPT;
+
+THRUM_END_DECLS
+
+#endif

@@ -1,0 +1,55 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- The prelude: thrum's short names, as modules and as globals that load on first use. The thrum
+-- program runs it before any script; in a stock interpreter, require "thrum.prelude" does the same.
+local thrum = require "thrum"
+
+local short_names = {
+    "byte_span", "file_descriptor", "generic_error", "ip", "this_fiber", "time",
+}
+
+local is_lazy = {}
+for _, name in ipairs(short_names) do
+    is_lazy[name] = true
+    if not package.preload[name] then
+        package.preload[name] = function()
+            return thrum[name]
+        end
+    end
+end
+
+-- A global that is not set yet, and is one of ours, is required and set; what a script's own
+-- metatable of the globals answers goes on working.
+local metatable = getmetatable(_G) or {}
+local inherited = metatable.__index
+
+local function answer_inherited(globals, name)
+    if type(inherited) == "function" then
+        return inherited(globals, name)
+    elseif inherited ~= nil then
+        return inherited[name]
+    end
+    return nil
+end
+
+function metatable.__index(globals, name)
+    if not is_lazy[name] then
+        return answer_inherited(globals, name)
+    end
+    local module = require(name)
+    rawset(globals, name, module)
+    return module
+end
+
+setmetatable(_G, metatable)
+
+spawn = thrum.spawn -- luacheck: globals spawn
+coroutine = thrum.coroutine -- luacheck: globals coroutine
+package.loaded.coroutine = thrum.coroutine
+
+-- An error that no fiber can join any more goes to standard error.
+thrum.set_reporter(function(err, traceback, id)
+    io.stderr:write("thrum: uncaught error in fiber ", id, ": ", tostring(err), "\n", traceback,
+        "\n")
+end)
+
+return thrum

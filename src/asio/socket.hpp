@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSL-1.0
+// The core of a socket: every family, every kind.
+#ifndef ASIO_SOCKET_HPP
+#define ASIO_SOCKET_HPP
+
+#include <optional>
+
+#include <thrum/socket.h>
+
+#include "object.hpp"
+#include "operation.hpp"
+#include "protocol.hpp"
+
+namespace thrum
+{
+
+// Why a transfer is not simply tried. The hot path looks at all of them in one comparison.
+enum gate : unsigned {
+    gate_closed = 1,  // no descriptor
+    gate_eof = 2,     // nothing will be received any more
+    gate_waiting = 4, // an operation waits: who comes now comes after it
+    gate_skip = 8     // the last attempt found nothing: start, which asks as well
+};
+
+// One direction of a socket.
+struct direction {
+    unsigned gate = gate_closed;
+    unsigned n_waiting = 0;
+    // Asio's reactor has seen an error here and waits for an edge that may never come: ask first.
+    bool is_stale = false;
+};
+
+} // namespace thrum
+
+struct thrum_socket final : thrum::object {
+    std::optional<thrum::io_socket> io;
+    const thrum_kind kind;
+    int descriptor = -1;
+    int family = AF_UNSPEC;
+    thrum::direction receiving;
+    thrum::direction sending;
+    unsigned life = 0; // counts openings; an operation of an earlier one changes nothing here
+
+    thrum_socket(thrum_context *context, thrum_kind kind);
+
+    bool is_open() const noexcept
+    {
+        return descriptor >= 0;
+    }
+
+    bool is_stream() const noexcept
+    {
+        return kind == THRUM_STREAM;
+    }
+
+    void reset() noexcept override;
+    bool settle(struct thrum_operation *operation) noexcept override;
+
+    int open(int family, int number) noexcept;
+    int adopt(int family, int fd) noexcept;
+    int close() noexcept;
+    int release(int *fd) noexcept;
+    int cancel() noexcept;
+    int shutdown(int how) noexcept;
+
+    int receive_now(const thrum::transfer &what, std::size_t *size) noexcept;
+    int send_now(const thrum::transfer &what, std::size_t *size) noexcept;
+    // A receive or send; `receiver` may be NULL.
+    int start(struct thrum_operation *operation, thrum::purpose does, const thrum::transfer &what,
+              const struct thrum_endpoint *receiver) noexcept;
+    int connect(struct thrum_operation *operation, const struct thrum_endpoint *remote) noexcept;
+    int wait(struct thrum_operation *operation, thrum_wait what) noexcept;
+    void cancel_urgent(struct thrum_operation *operation) noexcept;
+
+  private:
+    void opened(int family, int fd) noexcept;
+    void end_life() noexcept;
+    thrum::direction &direction_of(thrum::purpose does) noexcept;
+    int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;
+    void launch(struct thrum_operation *operation);
+    void launch_receive(struct thrum_operation *operation);
+    void launch_send(struct thrum_operation *operation);
+    void launch_wait(struct thrum_operation *operation);
+    bool retry(struct thrum_operation *operation) noexcept;
+    void settle_connect(struct thrum_operation *operation) noexcept;
+    void settle_transfer(struct thrum_operation *operation) noexcept;
+    void settle_receive(struct thrum_operation *operation) noexcept;
+    void end_receives() noexcept;
+    void kick(thrum::purpose does) noexcept;
+    template <typename Visit>
+    void each_pending(Visit visit) noexcept;
+};
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Descriptors: what every system does alike. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/descriptor.h"
+
+int descriptor_prepare(int fd)
+{
+    int fd_flags = fcntl(fd, F_GETFD);
+    if (fd_flags < 0 || fcntl(fd, F_SETFD, fd_flags | FD_CLOEXEC) < 0)
+        return errno;
+    int status_flags = fcntl(fd, F_GETFL);
+    if (status_flags < 0 || fcntl(fd, F_SETFL, status_flags | O_NONBLOCK) < 0)
+        return errno;
+    return 0;
+}
+
+int descriptor_dup(int fd, int *copy)
+{
+    int made = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (made < 0)
+        return errno;
+    *copy = made;
+    return 0;
+}
+
+int descriptor_close(int fd)
+{
+    if (close(fd) == 0 || errno == EINTR || errno == EINPROGRESS)
+        return 0;
+    return errno;
+}
+
+static int get_int(int fd, int name, int *value)
+{
+    socklen_t size = sizeof(*value);
+    return getsockopt(fd, SOL_SOCKET, name, value, &size) < 0 ? errno : 0;
+}
+
+/* By getsockname(2), because SO_DOMAIN is not everywhere. */
+static int get_family(int fd, int *family)
+{
+    struct sockaddr_storage name = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof(name);
+    if (getsockname(fd, (struct sockaddr *)&name, &size) < 0)
+        return errno;
+    *family = name.ss_family;
+    return 0;
+}
+
+int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening)
+{
+    int found_family = AF_UNSPEC, found_type = 0, listening = 0;
+    int error = get_family(fd, &found_family);
+    if (!error)
+        error = get_int(fd, SO_TYPE, &found_type);
+    if (!error)
+        error = get_int(fd, SO_ACCEPTCONN, &listening);
+    if (error)
+        return error;
+    *family = found_family;
+    *type = found_type;
+    *is_listening = listening != 0;
+    return 0;
+}
+
+static const char *ip_name(int family, int type)
+{
+    bool is_v6 = family == AF_INET6;
+    switch (type) {
+    case SOCK_DGRAM:
+        return is_v6 ? "udp v6" : "udp v4";
+    case SOCK_STREAM:
+        return is_v6 ? "tcp v6" : "tcp v4";
+    default:
+        return NULL;
+    }
+}
+
+static const char *unix_name(int type)
+{
+    switch (type) {
+    case SOCK_DGRAM:
+        return "unix datagram";
+    case SOCK_STREAM:
+        return "unix stream";
+    case SOCK_SEQPACKET:
+        return "unix seqpacket";
+    default:
+        return NULL;
+    }
+}
+
+static const char *socket_name(int family, int type)
+{
+    switch (family) {
+    case AF_INET:
+    case AF_INET6:
+        return ip_name(family, type);
+    case AF_UNIX:
+        return unix_name(type);
+    default:
+        return NULL;
+    }
+}
+
+static void describe_socket(int fd, char *text, size_t size)
+{
+    int family, type;
+    bool is_listening;
+    const char *name = NULL;
+    if (descriptor_socket_kind(fd, &family, &type, &is_listening) == 0)
+        name = socket_name(family, type);
+    if (name)
+        snprintf(text, size, "%s%s", name, is_listening ? " acceptor" : "");
+    else
+        snprintf(text, size, "socket");
+}
+
+static const char *file_name(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "file";
+    case S_IFDIR:
+        return "directory";
+    case S_IFIFO:
+        return "pipe";
+    case S_IFCHR:
+        return "character device";
+    case S_IFBLK:
+        return "block device";
+    default:
+        return "other";
+    }
+}
+
+int descriptor_describe(int fd, char *text, size_t size)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return errno;
+    if (S_ISSOCK(status.st_mode))
+        describe_socket(fd, text, size);
+    else
+        snprintf(text, size, "%s", file_name(status.st_mode));
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Descriptors: made, copied and described without a moment in which a child could inherit them. */
+#ifndef BASE_DESCRIPTOR_H
+#define BASE_DESCRIPTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <thrum/visibility.h>
+
+THRUM_BEGIN_DECLS
+
+/* socket(2), non-blocking and close-on-exec. Returns an error; `*fd` is set on success only. */
+int descriptor_socket(int family, int type, int protocol, int *fd) THRUM_NOEXCEPT;
+
+/* accept(2), likewise. */
+int descriptor_accept(int listener, int *fd) THRUM_NOEXCEPT;
+
+/* Make an adopted descriptor non-blocking and close-on-exec. */
+int descriptor_prepare(int fd) THRUM_NOEXCEPT;
+
+/* A copy, close-on-exec. */
+int descriptor_dup(int fd, int *copy) THRUM_NOEXCEPT;
+
+/* close(2); EINTR and EINPROGRESS count as closed, as POSIX.1-2024 has it. */
+int descriptor_close(int fd) THRUM_NOEXCEPT;
+
+/* The family (AF_...), type (SOCK_...) and whether it listens; ENOTSOCK if it is no socket. */
+int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening) THRUM_NOEXCEPT;
+
+/* What it is, in words: "udp v4", "tcp v6 acceptor", "unix stream", "file", "directory", "pipe",
+ * "character device", "block device", "socket", "other". Writes at most `size` bytes with NUL. */
+int descriptor_describe(int fd, char *text, size_t size) THRUM_NOEXCEPT;
+
+THRUM_END_DECLS
+
+#endif

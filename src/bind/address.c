@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* ip.address: interning, functions, properties. */
+#include "bind/address.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "bind/args.h"
+#include "bind/error.h"
+#include "bind/noun.h"
+#include "bind/runtime.h"
+
+struct address {
+    struct object object;
+    struct thrum_address value;
+};
+
+/* ---- interning ---- */
+
+/* The key in the table of addresses: an integer for v4, the bytes and the scope id for v6. */
+static void push_key(lua_State *L, const struct thrum_address *address)
+{
+    char key[sizeof(address->bytes) + sizeof(address->scope_id)];
+    if (!address->is_v6) {
+        uint32_t bits;
+        memcpy(&bits, address->bytes, sizeof(bits));
+        lua_pushinteger(L, bits);
+        return;
+    }
+    memcpy(key, address->bytes, sizeof(address->bytes));
+    memcpy(key + sizeof(address->bytes), &address->scope_id, sizeof(address->scope_id));
+    lua_pushlstring(L, key, sizeof(key));
+}
+
+void address_push(lua_State *L, struct runtime *runtime, const struct thrum_address *address)
+{
+    luaL_checkstack(L, 4, "address");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->addresses);
+    push_key(L, address);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+        lua_pop(L, 1);
+        struct address *object =
+            noun_new_object(L, &runtime->nouns[NOUN_ADDRESS], sizeof(*object));
+        object->value = *address;
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+static int push(lua_State *L, struct thrum_address address)
+{
+    address_push(L, noun_runtime(L), &address);
+    return 1;
+}
+
+/* ---- checks ---- */
+
+const struct thrum_address *address_test(lua_State *L, int index, const struct runtime *runtime)
+{
+    const struct address *object = noun_test(L, index, &runtime->nouns[NOUN_ADDRESS]);
+    return object ? &object->value : NULL;
+}
+
+const struct thrum_address *address_check(lua_State *L, int arg)
+{
+    const struct thrum_address *address = address_test(L, arg, noun_runtime(L));
+    if (!address)
+        error_raise_arg(L, EINVAL, arg, "addr", "ip.address");
+    return address;
+}
+
+static struct thrum_address parse(lua_State *L, int arg)
+{
+    struct thrum_address address;
+    struct bytes text = args_string(L, arg, "addr");
+    if (thrum_address_parse((const char *)text.data, text.size, &address))
+        error_raise_arg(L, EINVAL, arg, "addr", "IPv4 or IPv6 address in numeric form");
+    return address;
+}
+
+struct thrum_address address_check_or_text(lua_State *L, int arg)
+{
+    if (lua_type(L, arg) == LUA_TSTRING)
+        return parse(L, arg);
+    const struct thrum_address *address = address_test(L, arg, noun_runtime(L));
+    if (!address)
+        error_raise_arg(L, EINVAL, arg, "addr", "ip.address or string");
+    return *address;
+}
+
+static const struct thrum_address *self(lua_State *L)
+{
+    const struct address *object = noun_check_self(L);
+    return &object->value;
+}
+
+/* ---- functions ---- */
+
+static int address_new(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1))
+        return push(L, thrum_address_v4(0));
+    return push(L, parse(L, 1));
+}
+
+static int any_v4(lua_State *L)
+{
+    return push(L, thrum_address_v4(INADDR_ANY));
+}
+
+static int any_v6(lua_State *L)
+{
+    return push(L, (struct thrum_address){.is_v6 = true});
+}
+
+static int loopback_v4(lua_State *L)
+{
+    return push(L, thrum_address_v4(INADDR_LOOPBACK));
+}
+
+static int loopback_v6(lua_State *L)
+{
+    return push(L, (struct thrum_address){.is_v6 = true, .bytes = {[15] = 1}});
+}
+
+static int broadcast_v4(lua_State *L)
+{
+    return push(L, thrum_address_v4(INADDR_BROADCAST));
+}
+
+static int from_bytes(lua_State *L)
+{
+    struct thrum_address address;
+    struct bytes bytes = args_string(L, 1, "bytes");
+    if (thrum_address_from_bytes(bytes.data, bytes.size, &address))
+        error_raise_detail(L, EINVAL, "argument 1 (bytes): 4 or 16 bytes expected, got %zu",
+                           bytes.size);
+    return push(L, address);
+}
+
+/* ---- methods ---- */
+
+static int to_v6(lua_State *L)
+{
+    return push(L, thrum_address_to_v6(self(L)));
+}
+
+static int to_v4(lua_State *L)
+{
+    struct thrum_address v4;
+    if (thrum_address_to_v4(self(L), &v4))
+        error_raise_arg(L, EINVAL, 1, "self", "v4 or v4-mapped address");
+    return push(L, v4);
+}
+
+static int to_bytes(lua_State *L)
+{
+    const struct thrum_address *address = self(L);
+    lua_pushlstring(L, (const char *)address->bytes, thrum_address_size(address));
+    return 1;
+}
+
+static uint32_t check_scope_id(lua_State *L, int arg)
+{
+    if (lua_type(L, arg) != LUA_TSTRING)
+        return (uint32_t)args_integer(L, arg, "scope", 0, UINT32_MAX);
+    uint32_t index = if_nametoindex(lua_tostring(L, arg));
+    if (index == 0)
+        error_raise_arg(L, ENODEV, arg, "scope", "index or name of an interface");
+    return index;
+}
+
+static int with_scope_id(lua_State *L)
+{
+    struct thrum_address address = *self(L);
+    if (!address.is_v6)
+        error_raise_arg(L, EINVAL, 1, "self", "v6 address");
+    address.scope_id = check_scope_id(L, 2);
+    return push(L, address);
+}
+
+/* ---- properties ---- */
+
+static int push_answer(lua_State *L, bool (*predicate)(const struct thrum_address *))
+{
+    lua_pushboolean(L, predicate(self(L)));
+    return 1;
+}
+
+/* The properties that only v6 addresses have: Asio's address_v4 does not know them either. */
+static const struct thrum_address *self_v6(lua_State *L)
+{
+    const struct thrum_address *address = self(L);
+    if (!address->is_v6)
+        error_raise_detail(L, EINVAL, "ip.address '%s' of a v4 address", lua_tostring(L, 2));
+    return address;
+}
+
+static int push_answer_v6(lua_State *L, bool (*predicate)(const struct thrum_address *))
+{
+    lua_pushboolean(L, predicate(self_v6(L)));
+    return 1;
+}
+
+enum multicast_scope { NODE = 0x1, LINK = 0x2, SITE = 0x5, ORGANISATION = 0x8, GLOBAL = 0xe };
+
+static int push_scope_answer(lua_State *L, enum multicast_scope scope)
+{
+    lua_pushboolean(L, thrum_address_multicast_scope(self_v6(L)) == (int)scope);
+    return 1;
+}
+
+static bool is_v4(const struct thrum_address *address)
+{
+    return !address->is_v6;
+}
+
+static bool is_v6(const struct thrum_address *address)
+{
+    return address->is_v6;
+}
+
+static int get_scope_id(lua_State *L)
+{
+    lua_pushinteger(L, self_v6(L)->scope_id);
+    return 1;
+}
+
+#define GETTER(name, expression)                                                                   \
+    static int get_##name(lua_State *L)                                                            \
+    {                                                                                              \
+        return expression;                                                                         \
+    }
+GETTER(is_v4, push_answer(L, is_v4))
+GETTER(is_v6, push_answer(L, is_v6))
+GETTER(is_loopback, push_answer(L, thrum_address_is_loopback))
+GETTER(is_multicast, push_answer(L, thrum_address_is_multicast))
+GETTER(is_unspecified, push_answer(L, thrum_address_is_unspecified))
+GETTER(is_private, push_answer(L, thrum_address_is_private))
+GETTER(is_global, push_answer(L, thrum_address_is_global))
+GETTER(is_link_local, push_answer_v6(L, thrum_address_is_link_local))
+GETTER(is_site_local, push_answer_v6(L, thrum_address_is_site_local))
+GETTER(is_v4_mapped, push_answer_v6(L, thrum_address_is_v4_mapped))
+GETTER(is_multicast_global, push_scope_answer(L, GLOBAL))
+GETTER(is_multicast_link_local, push_scope_answer(L, LINK))
+GETTER(is_multicast_node_local, push_scope_answer(L, NODE))
+GETTER(is_multicast_org_local, push_scope_answer(L, ORGANISATION))
+GETTER(is_multicast_site_local, push_scope_answer(L, SITE))
+#undef GETTER
+
+/* ---- metamethods ---- */
+
+static int address_tostring(lua_State *L)
+{
+    char text[THRUM_ADDRESS_TEXT_SIZE];
+    lua_pushlstring(L, text, thrum_address_format(self(L), text));
+    return 1;
+}
+
+static int compare(lua_State *L)
+{
+    return thrum_address_compare(address_check(L, 1), address_check(L, 2));
+}
+
+static int address_lt(lua_State *L)
+{
+    lua_pushboolean(L, compare(L) < 0);
+    return 1;
+}
+
+static int address_le(lua_State *L)
+{
+    lua_pushboolean(L, compare(L) <= 0);
+    return 1;
+}
+
+/* No __eq: an address is interned, so the same address is the same object. */
+static const struct function_row metamethods[] = {
+    {"__tostring", address_tostring}, {"__lt", address_lt}, {"__le", address_le}, {0}};
+
+static const struct function_row functions[] = {{"new", address_new},
+                                                {"any_v4", any_v4},
+                                                {"any_v6", any_v6},
+                                                {"loopback_v4", loopback_v4},
+                                                {"loopback_v6", loopback_v6},
+                                                {"broadcast_v4", broadcast_v4},
+                                                {"from_bytes", from_bytes},
+                                                {0}};
+
+static const struct function_row methods[] = {{"to_v6", to_v6},
+                                              {"to_v4", to_v4},
+                                              {"to_bytes", to_bytes},
+                                              {"with_scope_id", with_scope_id},
+                                              {0}};
+
+#define PROPERTY(name) {#name, get_##name, NULL}
+static const struct property_row properties[] = {PROPERTY(is_v4),
+                                                 PROPERTY(is_v6),
+                                                 PROPERTY(is_loopback),
+                                                 PROPERTY(is_multicast),
+                                                 PROPERTY(is_unspecified),
+                                                 PROPERTY(is_private),
+                                                 PROPERTY(is_global),
+                                                 PROPERTY(is_link_local),
+                                                 PROPERTY(is_site_local),
+                                                 PROPERTY(is_v4_mapped),
+                                                 PROPERTY(is_multicast_global),
+                                                 PROPERTY(is_multicast_link_local),
+                                                 PROPERTY(is_multicast_node_local),
+                                                 PROPERTY(is_multicast_org_local),
+                                                 PROPERTY(is_multicast_site_local),
+                                                 PROPERTY(scope_id),
+                                                 {0}};
+#undef PROPERTY
+
+int address_open(lua_State *L, struct runtime *runtime)
+{
+    struct noun *noun = &runtime->nouns[NOUN_ADDRESS];
+    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    lua_newtable(L);
+    noun_set_functions(L, noun, functions);
+    return 1;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Argument checks: each raises EINVAL with `arg` set, saying what was expected and what came. */
+#ifndef BIND_ARGS_H
+#define BIND_ARGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "net/bytes.h"
+
+/* An integer (or a float that is one) from `minimum` to `maximum`. */
+lua_Integer args_integer(lua_State *L, int arg, const char *name, lua_Integer minimum,
+                         lua_Integer maximum);
+/* The same for a value whose type the caller has just asked for. */
+lua_Integer args_integer_typed(lua_State *L, int arg, int type, const char *name,
+                               lua_Integer minimum, lua_Integer maximum);
+/* `fallback` for nil or nothing. */
+lua_Integer args_integer_or(lua_State *L, int arg, const char *name, lua_Integer minimum,
+                            lua_Integer maximum, lua_Integer fallback);
+uint16_t args_port(lua_State *L, int arg);
+bool args_boolean(lua_State *L, int arg, const char *name);
+/* A string, not a number. */
+struct bytes args_string(lua_State *L, int arg, const char *name);
+/* A number of seconds, not negative, not NaN. */
+double args_seconds(lua_State *L, int arg);
+/* One of the names; returns its index. The list ends with NULL. */
+int args_choice(lua_State *L, int arg, const char *name, const char *const *choices);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Calls that may suspend the calling fiber: see call.h. */
+#include "bind/call.h"
+
+#include <errno.h>
+
+#include <thrum/error.h>
+
+#include "bind/error.h"
+#include "bind/runtime.h"
+#include "bind/scheduler.h"
+
+/* How many calls in a row may complete at once before a fiber lets others run: a flooded socket
+ * must not starve timers and neighbours. */
+enum { FAIRNESS_BUDGET = 64 };
+
+noreturn static void raise_cannot_suspend(lua_State *L, const struct runtime *runtime)
+{
+    const char *why = "the loop is being driven already";
+    if (!runtime->context)
+        why = "thrum has been closed in this state";
+    else if (runtime->current && L != runtime->running)
+        why = "this coroutine was resumed by a coroutine.resume that knows no fibers: use the one "
+              "of thrum.coroutine, or require \"thrum.prelude\" first";
+    else if (runtime->current)
+        why = "called by C code that cannot be suspended, such as a string.gsub callback, a sort "
+              "comparator or a metamethod";
+    error_raise_detail(L, THRUM_ECANNOT_SUSPEND, "%s", why);
+}
+
+static void raise_if_interrupted(lua_State *L, const struct fiber *fiber)
+{
+    if (fiber->is_interrupted && fiber->n_interruption_disabled == 0)
+        error_raise(L, THRUM_EINTERRUPTED);
+}
+
+void call_check_interruption(lua_State *L)
+{
+    const struct fiber *fiber = noun_runtime(L)->current;
+    if (fiber)
+        raise_if_interrupted(L, fiber);
+}
+
+struct fiber *call_begin(lua_State *L, struct runtime *runtime)
+{
+    struct fiber *fiber = runtime->current;
+    if (fiber) {
+        if (L != runtime->running || runtime->n_boundaries > 0 || !lua_isyieldable(L))
+            raise_cannot_suspend(L, runtime);
+        raise_if_interrupted(L, fiber);
+        return fiber;
+    }
+    if (!scheduler_can_drive(runtime))
+        raise_cannot_suspend(L, runtime);
+    return &runtime->outside;
+}
+
+void call_prepare_deadline(lua_State *L, struct fiber *fiber)
+{
+    int error = deadline_prepare(fiber);
+    if (error)
+        error_raise(L, error);
+}
+
+static int call_continue(lua_State *L, int status, lua_KContext context)
+{
+    struct fiber *fiber = (struct fiber *)context;
+    (void)status;
+    return fiber->finish(L, fiber, fiber->outcome);
+}
+
+static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *finish)
+{
+    fiber->finish = finish;
+    fiber->runtime->is_suspending = true;
+    return lua_yieldk(L, 0, (lua_KContext)fiber, call_continue);
+}
+
+/* The caller outside cannot go on waiting: make its wait end, without running any Lua. */
+static void abandon_wait(struct fiber *fiber, int cause)
+{
+    fiber_cancel_wait(fiber, cause);
+    while (!fiber->is_ready)
+        thrum_context_run_one(fiber->runtime->context);
+}
+
+static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *finish)
+{
+    enum drive_end end = scheduler_drive(L, fiber->runtime, fiber);
+    if (end != DRIVE_REACHED)
+        abandon_wait(fiber, THRUM_EDEADLOCK);
+    fiber->is_ready = false;
+    if (end == DRIVE_FAILED)
+        lua_error(L);
+    return finish(L, fiber, fiber->outcome);
+}
+
+int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
+                 int64_t deadline_ns, call_finish *finish)
+{
+    bool has_deadline = deadline_ns != NO_DEADLINE;
+    fiber->wait = wait;
+    fiber->is_ready = false;
+    if (wait->is_external || has_deadline)
+        fiber->runtime->n_pending++;
+    if (has_deadline)
+        deadline_set(fiber, deadline_ns);
+    if (!fiber->thread)
+        return drive_until_ready(L, fiber, finish);
+    return yield_to_scheduler(L, fiber, finish);
+}
+
+int call_yield(lua_State *L, struct fiber *fiber, call_finish *finish)
+{
+    fiber->outcome = 0;
+    if (fiber->thread) {
+        scheduler_make_ready(fiber);
+        return yield_to_scheduler(L, fiber, finish);
+    }
+    fiber->n_at_once = 0;
+    if (scheduler_poll(L, fiber->runtime) == DRIVE_FAILED)
+        lua_error(L);
+    return finish(L, fiber, fiber->outcome);
+}
+
+int call_done(lua_State *L, struct fiber *fiber, int error, call_finish *finish)
+{
+    if (++fiber->n_at_once < FAIRNESS_BUDGET)
+        return finish(L, fiber, error);
+    if (error)
+        return finish(L, fiber, error);
+    return call_yield(L, fiber, finish);
+}
+
+int call_finish_plain(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    if (error)
+        error_raise(L, error);
+    return 0;
+}
+
+int64_t call_deadline_after(double seconds)
+{
+    const double limit = 9e9; /* seconds: some 285 years, and still an int64_t of nanoseconds */
+    if (seconds >= limit)
+        return NO_DEADLINE;
+    return thrum_steady_clock_now_ns() + (int64_t)(seconds * 1e9);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Calls that may suspend the calling fiber.
+ *
+ * Four steps, in this order, so that nothing can leak:
+ *   1. check every argument;
+ *   2. fiber = call_begin(L): may it suspend here? is it interrupted?
+ *   3. try, or start fiber->operation;
+ *   4. return call_done (it is finished already) or call_suspend (it completes later). */
+#ifndef BIND_CALL_H
+#define BIND_CALL_H
+
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "bind/fiber.h"
+
+#define NO_DEADLINE INT64_MAX
+
+/* The fiber that calls: its operation and its wait are free to use. Outside any fiber it is the
+ * runtime's stand-in, and call_suspend drives the loop. Raises where suspending is impossible, and
+ * the interruption error in an interrupted fiber. */
+struct fiber *call_begin(lua_State *L, struct runtime *runtime);
+
+/* Before step 3, when the wait will have a deadline: make room for it. Raises ENOMEM. */
+void call_prepare_deadline(lua_State *L, struct fiber *fiber);
+
+/* Suspend until the wait ends, then answer what `finish` does. */
+int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
+                 int64_t deadline_ns, call_finish *finish);
+
+/* Finish a call that completed at once; every now and then let others run first. */
+int call_done(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
+
+/* Let others run, then finish. */
+int call_yield(lua_State *L, struct fiber *fiber, call_finish *finish);
+
+/* Return nothing, or raise. */
+int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
+
+/* Raise the interruption error in an interrupted fiber: for interruption points that do not wait. */
+void call_check_interruption(lua_State *L);
+
+/* `seconds` from now as a deadline of the steady clock; huge values are NO_DEADLINE. */
+int64_t call_deadline_after(double seconds);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The fiber-aware coroutine library.
+ *
+ * When code in a user coroutine starts an operation, the whole fiber is suspended: the coroutine
+ * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On the
+ * way back each resume continues its coroutine with nothing, and the suspended call finishes there.
+ * A yield of the user's own finds `is_suspending` false and means what it always meant. */
+#include "bind/modules.h"
+
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/call.h"
+#include "bind/error.h"
+#include "bind/noun.h"
+#include "bind/runtime.h"
+
+/* How the coroutine's results, and its errors, reach the caller. */
+typedef int deliver_function(lua_State *L, lua_State *co, int status);
+
+static int deliver_resume(lua_State *L, lua_State *co, int status);
+
+/* Where the coroutine stands: resume's argument, or the upvalue of a wrap function. */
+static int index_of(deliver_function *deliver)
+{
+    return deliver == deliver_resume ? 1 : lua_upvalueindex(3);
+}
+
+/* The coroutines that wait inside an operation of their fiber: only the scheduler resumes them. */
+static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int index)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, index);
+    bool is_inside = lua_rawget(L, -2) != LUA_TNIL;
+    lua_pop(L, 2);
+    return is_inside;
+}
+
+static void mark_inside_operation(lua_State *L, const struct runtime *runtime, int index,
+                                  bool is_inside)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, index);
+    if (is_inside)
+        lua_pushboolean(L, 1);
+    else
+        lua_pushnil(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static int resume_again(lua_State *L, int status, lua_KContext context);
+
+/* Resume `co` with `nargs` arguments on its stack. */
+static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
+{
+    struct runtime *runtime = noun_runtime(L);
+    struct fiber *fiber = runtime->current;
+    if (!fiber || L != runtime->running)
+        return deliver(L, co, lua_resume(co, L, nargs));
+
+    int n_boundaries = runtime->n_boundaries;
+    if (!lua_isyieldable(L))
+        runtime->n_boundaries++;
+    runtime->running = co;
+    int status = lua_resume(co, L, nargs);
+    runtime->running = L;
+    runtime->n_boundaries = n_boundaries;
+    if (status != LUA_YIELD || !runtime->is_suspending)
+        return deliver(L, co, status);
+    mark_inside_operation(L, runtime, index_of(deliver), true);
+    return lua_yieldk(L, 0, (lua_KContext)deliver, resume_again);
+}
+
+/* The fiber goes on: the scheduler, or the resume above, has set L running. */
+static int resume_again(lua_State *L, int status, lua_KContext context)
+{
+    deliver_function *deliver = (deliver_function *)context;
+    (void)status;
+    mark_inside_operation(L, noun_runtime(L), index_of(deliver), false);
+    return resume_step(L, lua_tothread(L, index_of(deliver)), 0, deliver);
+}
+
+/* Why `co` cannot be resumed, or NULL. */
+static const char *refuse_resume(lua_State *L, lua_State *co, int index)
+{
+    lua_Debug frame;
+    if (is_inside_operation(L, noun_runtime(L), index))
+        return "cannot resume non-suspended coroutine";
+    if (lua_status(co) == LUA_YIELD)
+        return NULL;
+    if (lua_status(co) != LUA_OK)
+        return "cannot resume dead coroutine";
+    if (co == L || lua_getstack(co, 0, &frame))
+        return "cannot resume non-suspended coroutine";
+    return lua_gettop(co) == 0 ? "cannot resume dead coroutine" : NULL;
+}
+
+/* Move the `nargs` arguments on the top of L over and run. */
+static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
+{
+    call_check_interruption(L);
+    const char *refusal = refuse_resume(L, co, index_of(deliver));
+    if (!refusal && !lua_checkstack(co, nargs))
+        refusal = "too many arguments to resume";
+    if (refusal) {
+        lua_pushstring(L, refusal);
+        lua_xmove(L, co, 1);
+        return deliver(L, co, LUA_ERRRUN);
+    }
+    lua_xmove(L, co, nargs);
+    return resume_step(L, co, nargs, deliver);
+}
+
+static int move_results(lua_State *L, lua_State *co)
+{
+    int count = lua_gettop(co);
+    if (!lua_checkstack(L, count + 1)) {
+        lua_settop(co, 0);
+        luaL_error(L, "too many results to resume");
+    }
+    lua_xmove(co, L, count);
+    return count;
+}
+
+/* ---- resume ---- */
+
+static int deliver_resume(lua_State *L, lua_State *co, int status)
+{
+    if (status == LUA_OK || status == LUA_YIELD) {
+        lua_pushboolean(L, 1);
+        return 1 + move_results(L, co);
+    }
+    lua_pushboolean(L, 0);
+    lua_xmove(co, L, 1);
+    return 2;
+}
+
+static lua_State *check_thread(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    if (!co)
+        error_raise_arg(L, EINVAL, 1, "co", "coroutine");
+    return co;
+}
+
+static int coroutine_resume(lua_State *L)
+{
+    lua_State *co = check_thread(L);
+    return start_resume(L, co, lua_gettop(L) - 1, deliver_resume);
+}
+
+/* ---- wrap ---- */
+
+static int deliver_wrap(lua_State *L, lua_State *co, int status)
+{
+    if (status == LUA_OK || status == LUA_YIELD)
+        return move_results(L, co);
+    lua_xmove(co, L, 1);
+    if (lua_type(L, -1) == LUA_TSTRING) { /* add position information, as the stock library does */
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+static int call_wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(3));
+    return start_resume(L, co, lua_gettop(L), deliver_wrap);
+}
+
+static lua_State *create(lua_State *L)
+{
+    if (!lua_isfunction(L, 1))
+        error_raise_arg(L, EINVAL, 1, "f", "function");
+    lua_State *co = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    return co;
+}
+
+static int coroutine_create(lua_State *L)
+{
+    create(L);
+    return 1;
+}
+
+static int coroutine_wrap(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, lua_upvalueindex(2));
+    create(L);
+    lua_pushcclosure(L, call_wrapped, 3);
+    return 1;
+}
+
+/* ---- the rest ---- */
+
+static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
+{
+    return runtime->current && runtime->current->thread == L;
+}
+
+static int coroutine_yield(lua_State *L)
+{
+    if (is_fiber_itself(L, noun_runtime(L)))
+        error_raise(L, THRUM_ECOROUTINE_RESERVED);
+    return lua_yield(L, lua_gettop(L));
+}
+
+static int coroutine_isyieldable(lua_State *L)
+{
+    lua_pushboolean(L, lua_isyieldable(L) && !is_fiber_itself(L, noun_runtime(L)));
+    return 1;
+}
+
+/* A fiber is to its coroutines what the main thread is in plain Lua. */
+static int coroutine_running(lua_State *L)
+{
+    int is_main = lua_pushthread(L);
+    lua_pushboolean(L, is_main || is_fiber_itself(L, noun_runtime(L)));
+    return 2;
+}
+
+static const char *status_of(lua_State *L, lua_State *co)
+{
+    lua_Debug frame;
+    if (co == L)
+        return "running";
+    if (is_inside_operation(L, noun_runtime(L), 1))
+        return "normal";
+    if (lua_status(co) == LUA_YIELD)
+        return "suspended";
+    if (lua_status(co) != LUA_OK)
+        return "dead";
+    if (lua_getstack(co, 0, &frame))
+        return "normal";
+    return lua_gettop(co) == 0 ? "dead" : "suspended";
+}
+
+static int coroutine_status(lua_State *L)
+{
+    lua_pushstring(L, status_of(L, check_thread(L)));
+    return 1;
+}
+
+static const struct function_row functions[] = {{"create", coroutine_create},
+                                                {"isyieldable", coroutine_isyieldable},
+                                                {"resume", coroutine_resume},
+                                                {"running", coroutine_running},
+                                                {"status", coroutine_status},
+                                                {"wrap", coroutine_wrap},
+                                                {"yield", coroutine_yield},
+                                                {0}};
+
+int coroutine_open(lua_State *L, struct runtime *runtime)
+{
+    lua_newtable(L);
+    noun_set_functions(L, &runtime->nouns[NOUN_COROUTINE], functions);
+    return 1;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Error objects: what native functions raise. */
+#ifndef BIND_ERROR_H
+#define BIND_ERROR_H
+
+#include <stdnoreturn.h>
+
+#include <lua.h>
+
+#include <thrum/address.h>
+#include <thrum/error.h>
+
+struct runtime;
+
+void error_open(lua_State *L, struct runtime *runtime);
+int error_open_generic(lua_State *L, struct runtime *runtime); /* pushes the module */
+
+/* Push an error object for `error`; `op` is the running function's name. */
+void error_push(lua_State *L, int error);
+/* The same where no function of ours is running; `op` may be NULL. */
+void error_push_from(lua_State *L, struct runtime *runtime, int error, const char *op);
+/* Set a field of the error object on the top; address and port only for an IP endpoint. */
+void error_set_detail(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void error_set_endpoint(lua_State *L, const struct thrum_endpoint *endpoint);
+
+/* Raise `error`, plain. */
+noreturn void error_raise(lua_State *L, int error);
+/* Raise `error` with a detail: printf's formats. */
+noreturn void error_raise_detail(lua_State *L, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Raise `error` about argument `arg`: "argument 3 (port): ... expected, got ...". */
+noreturn void error_raise_arg(lua_State *L, int error, int arg, const char *name,
+                              const char *expected);
+/* If `error` is set, raise it about an endpoint. */
+noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint);
+
+/* Whether the value at `index` is the interruption error. */
+int error_is_interruption(lua_State *L, int index, const struct runtime *runtime);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Fibers: their records, how a wait ends, and deadlines. No Lua code runs from this file. */
+#include "bind/fiber.h"
+
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/runtime.h"
+#include "bind/scheduler.h"
+
+/* ---- waits ---- */
+
+static void operation_done(struct thrum_operation *operation)
+{
+    fiber_wake(operation->user, operation->error);
+}
+
+static void cancel_operation(struct fiber *fiber)
+{
+    thrum_operation_cancel(&fiber->operation);
+}
+
+const struct wait_kind wait_operation = {"operation", true, cancel_operation};
+
+void fiber_wake(struct fiber *fiber, int outcome)
+{
+    struct runtime *runtime = fiber->runtime;
+    if (fiber->wait->is_external || fiber->deadline_ns != INT64_MAX)
+        runtime->n_pending--;
+    if (outcome == ECANCELED && fiber->cancel_cause)
+        outcome = fiber->cancel_cause;
+    fiber->cancel_cause = 0;
+    fiber->deadline_ns = INT64_MAX;
+    fiber->wait = NULL;
+    fiber->outcome = outcome;
+    scheduler_make_ready(fiber);
+}
+
+void fiber_cancel_wait(struct fiber *fiber, int cause)
+{
+    if (!fiber->wait || fiber->cancel_cause)
+        return;
+    fiber->cancel_cause = cause;
+    fiber->wait->cancel(fiber);
+}
+
+void fiber_interrupt(struct fiber *fiber)
+{
+    fiber->is_interrupted = true;
+    if (fiber->n_interruption_disabled == 0)
+        fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
+}
+
+/* ---- life ---- */
+
+static void init_record(struct fiber *fiber, struct runtime *runtime)
+{
+    *fiber = (struct fiber){
+        .runtime = runtime, .anchor = LUA_NOREF, .traceback = LUA_NOREF, .deadline_ns = INT64_MAX};
+    list_init(&fiber->link);
+    thrum_operation_init(&fiber->operation, operation_done, fiber);
+}
+
+void fiber_init_outside(struct runtime *runtime)
+{
+    init_record(&runtime->outside, runtime);
+    runtime->outside.state = FIBER_ALIVE;
+}
+
+/* Keep the value on the top of L alive; pops it. */
+static int anchor_value(lua_State *L, struct runtime *runtime)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
+    lua_insert(L, -2);
+    int anchor = luaL_ref(L, -2);
+    lua_pop(L, 1);
+    return anchor;
+}
+
+static void release_anchor(lua_State *L, struct runtime *runtime, int anchor)
+{
+    if (anchor == LUA_NOREF)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
+    luaL_unref(L, -1, anchor);
+    lua_pop(L, 1);
+}
+
+struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
+{
+    lua_State *thread = lua_newthread(L);
+    lua_insert(L, -nargs - 2);
+    if (!lua_checkstack(thread, nargs + 1))
+        luaL_error(L, "too many arguments to spawn");
+    lua_xmove(L, thread, nargs + 1);
+    int anchor = anchor_value(L, runtime);
+
+    struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));
+    if (!fiber) {
+        release_anchor(L, runtime, anchor);
+        luaL_error(L, "not enough memory");
+    }
+    init_record(fiber, runtime);
+    fiber->thread = thread;
+    fiber->anchor = anchor;
+    fiber->id = ++runtime->last_id;
+    list_append(&runtime->fibers, &fiber->link);
+    runtime->n_live++;
+    scheduler_make_ready(fiber);
+    return fiber;
+}
+
+void fiber_free(lua_State *L, struct fiber *fiber)
+{
+    struct runtime *runtime = fiber->runtime;
+    list_remove(&fiber->link);
+    if (fiber->handle)
+        fiber->handle->fiber = NULL;
+    deadline_free(fiber);
+    thrum_timer_free(fiber->timer);
+    thrum_operation_deinit(&fiber->operation);
+    release_anchor(L, runtime, fiber->anchor);
+    release_anchor(L, runtime, fiber->traceback);
+    runtime_free(L, fiber, sizeof(*fiber));
+}
+
+void fiber_forget(lua_State *L, struct fiber *fiber)
+{
+    fiber->is_detached = true;
+    if (fiber->handle)
+        fiber->handle->fiber = NULL;
+    fiber->handle = NULL;
+    if (fiber->state != FIBER_ENDED)
+        return;
+    if (fiber->ending != ENDED_WITH_ERROR) {
+        fiber_free(L, fiber);
+        return;
+    }
+    list_remove(&fiber->link);
+    list_append(&fiber->runtime->unreported, &fiber->link);
+}
+
+/* ---- deadlines ----
+ *
+ * A fiber's deadline timer is left running when a wait ends before it: the next wait with a deadline
+ * will most likely be later, so the timer that fires too early is armed again for what is due by
+ * then. A server that receives with a timeout thus arms a timer once per timeout, not once per
+ * datagram. The timer outlives its fiber by at most one turn of the loop. */
+struct deadline {
+    struct fiber *fiber; /* NULL once the fiber is gone */
+    lua_State *main;     /* whose allocator it came from */
+    thrum_timer *timer;
+    int64_t armed_ns; /* INT64_MAX: not armed */
+    struct thrum_operation operation;
+};
+
+static void deadline_destroy(struct deadline *deadline)
+{
+    thrum_timer_free(deadline->timer);
+    thrum_operation_deinit(&deadline->operation);
+    runtime_free(deadline->main, deadline, sizeof(*deadline));
+}
+
+/* An arming that fails for want of memory is a deadline that has come: late is worse than early. */
+static void deadline_arm(struct deadline *deadline)
+{
+    deadline->armed_ns = deadline->fiber->deadline_ns;
+    if (thrum_timer_wait(deadline->timer, &deadline->operation, deadline->armed_ns)) {
+        deadline->armed_ns = INT64_MAX;
+        fiber_cancel_wait(deadline->fiber, ETIMEDOUT);
+    }
+}
+
+static void deadline_fired(struct thrum_operation *operation)
+{
+    struct deadline *deadline = operation->user;
+    struct fiber *fiber = deadline->fiber;
+    deadline->armed_ns = INT64_MAX;
+    if (!fiber)
+        deadline_destroy(deadline);
+    else if (fiber->deadline_ns == INT64_MAX)
+        return;
+    else if (fiber->deadline_ns <= thrum_steady_clock_now_ns())
+        fiber_cancel_wait(fiber, ETIMEDOUT);
+    else
+        deadline_arm(deadline);
+}
+
+static struct deadline *deadline_new(struct fiber *fiber)
+{
+    lua_State *L = fiber->runtime->main;
+    struct deadline *deadline = runtime_alloc(L, sizeof(*deadline));
+    if (!deadline)
+        return NULL;
+    *deadline = (struct deadline){.fiber = fiber, .main = L, .armed_ns = INT64_MAX};
+    if (thrum_timer_new(fiber->runtime->context, &deadline->timer)) {
+        runtime_free(L, deadline, sizeof(*deadline));
+        return NULL;
+    }
+    thrum_operation_init(&deadline->operation, deadline_fired, deadline);
+    return deadline;
+}
+
+int deadline_prepare(struct fiber *fiber)
+{
+    if (!fiber->deadline)
+        fiber->deadline = deadline_new(fiber);
+    return fiber->deadline ? 0 : ENOMEM;
+}
+
+void deadline_set(struct fiber *fiber, int64_t deadline_ns)
+{
+    struct deadline *deadline = fiber->deadline;
+    fiber->deadline_ns = deadline_ns;
+    if (!thrum_operation_is_pending(&deadline->operation))
+        deadline_arm(deadline);
+    else if (deadline->armed_ns > deadline_ns)
+        thrum_operation_cancel(&deadline->operation); /* deadline_fired arms it again */
+}
+
+void deadline_free(struct fiber *fiber)
+{
+    struct deadline *deadline = fiber->deadline;
+    if (!deadline)
+        return;
+    fiber->deadline = NULL;
+    deadline->fiber = NULL;
+    if (thrum_operation_is_pending(&deadline->operation))
+        thrum_operation_cancel(&deadline->operation);
+    else
+        deadline_destroy(deadline);
+}

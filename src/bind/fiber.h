@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Fibers: a coroutine, its one wait, and who joins it. */
+#ifndef BIND_FIBER_H
+#define BIND_FIBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include <thrum/operation.h>
+#include <thrum/timer.h>
+
+#include "base/list.h"
+#include "bind/noun.h"
+
+struct runtime;
+struct fiber;
+struct socket;
+
+/* What a suspended fiber waits for. `cancel` makes the wait end: by fiber_wake, now or later. */
+struct wait_kind {
+    const char *name;
+    bool is_external; /* ends by something outside Lua */
+    void (*cancel)(struct fiber *fiber);
+};
+
+/* Push the results of a suspended call, or raise, given how the wait ended: 0 or an error.
+ * Runs on the caller's thread with the call's arguments still on its stack. */
+typedef int call_finish(lua_State *L, struct fiber *fiber, int error);
+
+enum fiber_state { FIBER_NEW, FIBER_ALIVE, FIBER_ENDED };
+enum fiber_ending { ENDED_WELL, ENDED_WITH_ERROR, ENDED_INTERRUPTED };
+
+struct fiber {
+    struct runtime *runtime;
+    lua_State *thread; /* NULL for the caller outside any fiber */
+    int anchor;
+    struct list link; /* in the runtime's list of fibers, or of those to report */
+    struct fiber *next_ready;
+    struct fiber_handle *handle; /* the user's, NULL once collected */
+    unsigned long long id;
+
+    /* Flags and counts. */
+    uint8_t state;  /* enum fiber_state */
+    uint8_t ending; /* enum fiber_ending */
+    bool is_main : 1;
+    bool is_ready : 1;
+    bool is_detached : 1;
+    bool is_interrupted : 1;
+    unsigned n_at_once;                /* completions in a row that did not suspend */
+    unsigned n_interruption_disabled;
+
+    /* The wait under way. */
+    const struct wait_kind *wait; /* NULL while running or ready */
+    call_finish *finish;
+    int outcome;      /* how the wait ended */
+    int cancel_cause; /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
+    int64_t deadline_ns;       /* INT64_MAX: none */
+    struct deadline *deadline; /* made on first use */
+    thrum_timer *timer;        /* for sleeping; made on first use */
+    struct {
+        struct socket *socket; /* anchored, like its buffer, by the caller's stack */
+        size_t size;           /* of the buffer */
+        int flags;
+    } transfer;                /* what a socket's call needs to finish */
+    struct fiber *joiner;      /* waits for this one's end */
+    struct fiber *joined;      /* whom this one waits for */
+    int traceback;             /* anchor of the traceback string of an uncaught error */
+
+    struct thrum_operation operation;
+};
+
+/* What Lua holds. A fiber does not need it: without one it is detached. */
+struct fiber_handle {
+    struct object object;
+    struct fiber *fiber; /* NULL once joined, detached, or the runtime has ended */
+    bool is_joined;
+    bool interruption_caught;
+};
+
+/* ---- life ---- */
+
+/* Make a fiber of the function and `nargs` arguments on the top of L; pops them. */
+struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs);
+/* Let go of an ended fiber's record and thread. Runs no Lua and allocates nothing. */
+void fiber_free(lua_State *L, struct fiber *fiber);
+/* Nobody can join it any more: an ended fiber is freed, or reported first if it ended badly. */
+void fiber_forget(lua_State *L, struct fiber *fiber);
+void fiber_init_outside(struct runtime *runtime);
+
+void fiber_interrupt(struct fiber *fiber);
+
+/* ---- waits ---- */
+
+/* The wait of `fiber` has ended: it becomes ready, and its call finishes with `outcome`. */
+void fiber_wake(struct fiber *fiber, int outcome);
+
+/* End the wait with `cause` in place of ECANCELED, unless it ends by itself first. */
+void fiber_cancel_wait(struct fiber *fiber, int cause);
+
+/* The kind for fiber->operation. */
+extern const struct wait_kind wait_operation;
+
+/* ---- deadlines ---- */
+
+/* Make the fiber's deadline timer if it has none. Errors: ENOMEM. */
+int deadline_prepare(struct fiber *fiber);
+/* End the wait that is about to begin with ETIMEDOUT at that time, if it has not ended before. */
+void deadline_set(struct fiber *fiber, int64_t deadline_ns);
+void deadline_free(struct fiber *fiber);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Fibers as Lua sees them: spawn, the handle's class, this_fiber. */
+#include "bind/modules.h"
+
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/call.h"
+#include "bind/error.h"
+#include "bind/runtime.h"
+#include "bind/scheduler.h"
+
+/* ---- spawn ---- */
+
+/* The handle exists, closed, before the fiber: nothing is lost if memory runs out in between. */
+static struct fiber *spawn(lua_State *L, struct runtime *runtime, int nargs)
+{
+    struct fiber_handle *handle =
+        noun_new_object(L, &runtime->nouns[NOUN_FIBER], sizeof(*handle));
+    lua_insert(L, -nargs - 2);
+    struct fiber *fiber = fiber_new(L, runtime, nargs);
+    fiber->handle = handle;
+    handle->fiber = fiber;
+    return fiber;
+}
+
+static void check_runtime(lua_State *L, const struct runtime *runtime)
+{
+    if (!runtime->context)
+        error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
+}
+
+int fiber_spawn(lua_State *L)
+{
+    struct runtime *runtime = noun_runtime(L);
+    if (!lua_isfunction(L, 1))
+        error_raise_arg(L, EINVAL, 1, "f", "function");
+    check_runtime(L, runtime);
+    spawn(L, runtime, lua_gettop(L) - 1);
+    return 1;
+}
+
+struct fiber *fiber_spawn_main(lua_State *L, struct runtime *runtime, int nargs)
+{
+    struct fiber *fiber = spawn(L, runtime, nargs);
+    fiber->is_main = true;
+    return fiber;
+}
+
+/* ---- join ---- */
+
+static void cancel_join(struct fiber *fiber)
+{
+    fiber->joined->joiner = NULL;
+    fiber->joined = NULL;
+    fiber_wake(fiber, ECANCELED);
+}
+
+static const struct wait_kind wait_join = {"fiber.join", false, cancel_join};
+
+/* Move the ended fiber's results, or its error, to the top of L, and let go of it. */
+static int take_results(lua_State *L, struct fiber *fiber)
+{
+    struct fiber_handle *handle = fiber->handle;
+    enum fiber_ending ending = fiber->ending;
+    lua_State *thread = fiber->thread;
+    int count = ending == ENDED_WELL ? lua_gettop(thread) : ending == ENDED_WITH_ERROR ? 1 : 0;
+    luaL_checkstack(L, count, "too many results of a fiber");
+    lua_xmove(thread, L, count);
+    handle->is_joined = true;
+    handle->interruption_caught = ending == ENDED_INTERRUPTED;
+    fiber_free(L, fiber);
+    if (ending == ENDED_WITH_ERROR)
+        lua_error(L);
+    return count;
+}
+
+static int finish_join(lua_State *L, struct fiber *fiber, int error)
+{
+    fiber->joined = NULL;
+    if (error)
+        error_raise(L, error);
+    struct fiber_handle *handle = lua_touserdata(L, 1);
+    return take_results(L, handle->fiber);
+}
+
+static bool is_joinable(const struct fiber_handle *handle)
+{
+    return handle->fiber && !handle->fiber->joiner;
+}
+
+static struct fiber *check_joinable(lua_State *L)
+{
+    struct fiber_handle *handle = noun_check_self(L);
+    if (!is_joinable(handle))
+        error_raise_detail(L, EINVAL, "the fiber is not joinable: it was joined or detached");
+    return handle->fiber;
+}
+
+int fiber_take_results(lua_State *L, struct fiber *fiber)
+{
+    return take_results(L, fiber);
+}
+
+static int fiber_join(lua_State *L)
+{
+    struct fiber *joined = check_joinable(L);
+    if (joined == noun_runtime(L)->current)
+        error_raise_detail(L, EDEADLK, "a fiber cannot join itself");
+    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    fiber->joined = joined;
+    if (joined->state == FIBER_ENDED)
+        return call_done(L, fiber, 0, finish_join);
+    joined->joiner = fiber;
+    return call_suspend(L, fiber, &wait_join, NO_DEADLINE, finish_join);
+}
+
+/* ---- the handle's other methods ---- */
+
+static int fiber_detach(lua_State *L)
+{
+    fiber_forget(L, check_joinable(L));
+    return 0;
+}
+
+static int fiber_method_interrupt(lua_State *L)
+{
+    fiber_interrupt(check_joinable(L));
+    return 0;
+}
+
+static int get_joinable(lua_State *L)
+{
+    lua_pushboolean(L, is_joinable(noun_check_self(L)));
+    return 1;
+}
+
+static int get_interruption_caught(lua_State *L)
+{
+    const struct fiber_handle *handle = noun_check_self(L);
+    if (!handle->is_joined)
+        error_raise_detail(L, EINVAL, "the fiber has not been joined");
+    lua_pushboolean(L, handle->interruption_caught);
+    return 1;
+}
+
+static int fiber_gc(lua_State *L)
+{
+    struct fiber_handle *handle = lua_touserdata(L, 1);
+    if (handle->fiber)
+        fiber_forget(L, handle->fiber);
+    return 0;
+}
+
+static int fiber_tostring(lua_State *L)
+{
+    static const char *const states[] = {"new", "alive", "ended"};
+    const struct fiber_handle *handle = noun_check_self(L);
+    if (handle->fiber)
+        lua_pushfstring(L, "fiber %I (%s)", (LUAI_UACINT)handle->fiber->id,
+                        states[handle->fiber->state]);
+    else
+        lua_pushfstring(L, "fiber (%s)", handle->is_joined ? "joined" : "detached");
+    return 1;
+}
+
+static const struct function_row methods[] = {
+    {"join", fiber_join}, {"detach", fiber_detach}, {"interrupt", fiber_method_interrupt}, {0}};
+static const struct property_row properties[] = {
+    {"joinable", get_joinable, NULL},
+    {"interruption_caught", get_interruption_caught, NULL},
+    {0}};
+static const struct function_row metamethods[] = {
+    {"__gc", fiber_gc}, {"__tostring", fiber_tostring}, {0}};
+
+void fiber_open(lua_State *L, struct runtime *runtime)
+{
+    noun_open_class(L, &runtime->nouns[NOUN_FIBER],
+                    &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+}
+
+/* ---- this_fiber ---- */
+
+static int finish_yield(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    call_check_interruption(L);
+    if (error)
+        error_raise(L, error);
+    return 0;
+}
+
+static int this_fiber_yield(lua_State *L)
+{
+    return call_yield(L, call_begin(L, noun_runtime(L)), finish_yield);
+}
+
+static const struct fiber *check_current(lua_State *L)
+{
+    const struct fiber *fiber = noun_runtime(L)->current;
+    return fiber ? fiber : &noun_runtime(L)->outside;
+}
+
+static int get_id(lua_State *L)
+{
+    lua_pushfstring(L, "%I", (LUAI_UACINT)check_current(L)->id);
+    return 1;
+}
+
+/* Outside any fiber the caller is the program's main thread of control. */
+static int get_is_main(lua_State *L)
+{
+    const struct fiber *fiber = check_current(L);
+    lua_pushboolean(L, fiber->is_main || !fiber->thread);
+    return 1;
+}
+
+/* The fiber's thread, or something that stands for the caller outside. */
+static void push_key(lua_State *L, const struct fiber *fiber)
+{
+    if (fiber->thread) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
+        lua_rawgeti(L, -1, fiber->anchor);
+        lua_remove(L, -2);
+    } else {
+        lua_pushboolean(L, 1);
+    }
+}
+
+/* A table per fiber, made on first use, kept as long as the fiber's thread. */
+static int get_local(lua_State *L)
+{
+    struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = check_current(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->locals);
+    push_key(L, fiber);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+    return 1;
+}
+
+static const struct function_row this_fiber_functions[] = {{"yield", this_fiber_yield}, {0}};
+static const struct property_row this_fiber_properties[] = {
+    {"id", get_id, NULL}, {"is_main", get_is_main, NULL}, {"local_", get_local, NULL}, {0}};
+
+int this_fiber_open(lua_State *L, struct runtime *runtime)
+{
+    struct noun *noun = &runtime->nouns[NOUN_THIS_FIBER];
+    lua_newtable(L);
+    noun_set_functions(L, noun, this_fiber_functions);
+    noun_make_strict(L, noun, this_fiber_properties);
+    return 1;
+}

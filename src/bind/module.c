@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The modules by name: opened once per state, handed out by the loaders of thrum/lua.h. */
+#include "bind/modules.h"
+
+#include <lauxlib.h>
+
+#include <thrum/lua.h>
+
+#include "bind/error.h"
+#include "bind/run.h"
+#include "bind/runtime.h"
+
+static const struct {
+    const char *name;
+    int (*open)(lua_State *L, struct runtime *runtime);
+} modules[] = {{"byte_span", byte_span_open},
+               {"coroutine", coroutine_open},
+               {"file_descriptor", file_descriptor_open},
+               {"generic_error", error_open_generic},
+               {"ip", ip_open},
+               {"this_fiber", this_fiber_open},
+               {"time", time_open}};
+
+/* Push the table `require "thrum"` returns; it also keeps the modules by name. */
+static void open_all(lua_State *L, struct runtime *runtime)
+{
+    error_open(L, runtime);
+    fiber_open(L, runtime);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+        modules[i].open(L, runtime);
+        lua_setfield(L, -2, modules[i].name);
+    }
+    run_open(L, runtime);
+    lua_pushliteral(L, THRUM_VERSION);
+    lua_setfield(L, -2, "version");
+}
+
+/* Key of the table in the registry: its address. A state has one or none. */
+static const char table_key;
+
+int luaopen_thrum(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
+        return 1;
+    lua_pop(L, 1);
+    open_all(L, runtime_get(L));
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+    return 1;
+}
+
+static int open_one(lua_State *L, const char *name)
+{
+    luaopen_thrum(L);
+    lua_getfield(L, -1, name);
+    return 1;
+}
+
+#define LOADER(name)                                                                               \
+    int luaopen_thrum_##name(lua_State *L)                                                         \
+    {                                                                                              \
+        return open_one(L, #name);                                                                 \
+    }
+LOADER(byte_span)
+LOADER(coroutine)
+LOADER(file_descriptor)
+LOADER(generic_error)
+LOADER(ip)
+LOADER(this_fiber)
+LOADER(time)
+#undef LOADER

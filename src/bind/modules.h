@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* What each file of the binding opens: _open functions that return 1 push their module or class
+ * table, the others only make a class. Called once per runtime, by module.c. */
+#ifndef BIND_MODULES_H
+#define BIND_MODULES_H
+
+#include <lua.h>
+
+struct runtime;
+struct fiber;
+
+void fiber_open(lua_State *L, struct runtime *runtime);
+int this_fiber_open(lua_State *L, struct runtime *runtime);
+int coroutine_open(lua_State *L, struct runtime *runtime);
+int time_open(lua_State *L, struct runtime *runtime);
+int byte_span_open(lua_State *L, struct runtime *runtime);
+int file_descriptor_open(lua_State *L, struct runtime *runtime);
+int ip_open(lua_State *L, struct runtime *runtime);
+/* The table of a socket class: its constructor. */
+int udp_socket_open(lua_State *L, struct runtime *runtime);
+
+/* spawn(f, ...): the Lua function. */
+int fiber_spawn(lua_State *L);
+
+/* Make the main fiber of the function and arguments on the top; leaves its handle there. */
+struct fiber *fiber_spawn_main(lua_State *L, struct runtime *runtime, int nargs);
+
+/* The ended fiber's results on the top of L, or its error raised; the fiber is joined. */
+int fiber_take_results(lua_State *L, struct fiber *fiber);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Nouns: the modules and classes that Lua sees, built from rows of functions and properties.
+ *
+ * Every C function that Lua can call is a closure with two upvalues: its noun, and its row (or, for
+ * __index and __newindex, the noun's table of fields). That is how a function finds its runtime and
+ * what its self must be, and how an error names the function without cost until there is one. */
+#ifndef BIND_NOUN_H
+#define BIND_NOUN_H
+
+#include <stddef.h>
+#include <stdnoreturn.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+struct runtime;
+struct socket_class;
+
+/* Identifier and the man page's name. */
+#define NOUNS(ROW)                                                                                 \
+    ROW(NOUN_THRUM, "thrum")                                                                       \
+    ROW(NOUN_ERROR, "error")                                                                       \
+    ROW(NOUN_CATEGORY, "error_category")                                                           \
+    ROW(NOUN_GENERIC_ERROR, "generic_error")                                                       \
+    ROW(NOUN_FIBER, "fiber")                                                                       \
+    ROW(NOUN_THIS_FIBER, "this_fiber")                                                             \
+    ROW(NOUN_COROUTINE, "coroutine")                                                               \
+    ROW(NOUN_TIME, "time")                                                                         \
+    ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                                                    \
+    ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                                                    \
+    ROW(NOUN_BYTE_SPAN, "byte_span")                                                               \
+    ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                                                   \
+    ROW(NOUN_IP, "ip")                                                                             \
+    ROW(NOUN_ADDRESS, "ip.address")                                                                \
+    ROW(NOUN_NETWORK, "ip.network")                                                                \
+    ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                                      \
+    ROW(NOUN_UDP_SOCKET, "ip.udp.socket")
+
+enum noun_id {
+#define NOUN_CONSTANT(id, name) id,
+    NOUNS(NOUN_CONSTANT)
+#undef NOUN_CONSTANT
+        N_NOUNS
+};
+
+struct noun {
+    struct runtime *runtime;
+    const char *name;
+    const struct socket_class *socket_class;
+};
+
+struct function_row {
+    const char *name;
+    lua_CFunction function;
+};
+
+/* A getter finds self at 1 and the field's name at 2, a setter the value at 3. No setter: it can only
+ * be read. */
+struct property_row {
+    const char *name;
+    lua_CFunction get;
+    lua_CFunction set;
+};
+
+static inline struct noun *noun_self(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static inline struct runtime *noun_runtime(lua_State *L)
+{
+    return noun_self(L)->runtime;
+}
+
+/* What every userdata of ours begins with. The self check reads it instead of comparing metatables:
+ * two calls of Lua's API in place of four, on a path that makes five checks per datagram echoed. No
+ * other module's userdata holds the address of a noun of this state at its start; and an object
+ * stays what it is even if the debug library gives its metatable to something else. */
+struct object {
+    const struct noun *noun;
+};
+
+/* The userdata at `index` if it is of that class, else NULL. */
+static inline void *noun_test(lua_State *L, int index, const struct noun *noun)
+{
+    struct object *object = lua_touserdata(L, index);
+    if (object && lua_rawlen(L, index) >= sizeof(*object) && object->noun == noun)
+        return object;
+    return NULL;
+}
+
+/* Push a new userdata of that class, zero but for its header. */
+void *noun_new_object(lua_State *L, const struct noun *noun, size_t size);
+
+/* The userdata of that class at `arg`, or a raised error that names the function and argument. */
+void *noun_check(lua_State *L, int arg, enum noun_id id, const char *name);
+
+/* Self, for the methods of a class. */
+noreturn void noun_raise_self(lua_State *L);
+static inline void *noun_check_self(lua_State *L)
+{
+    void *object = noun_test(L, 1, noun_self(L));
+    if (!object)
+        noun_raise_self(L);
+    return object;
+}
+
+/* Make the metatable of a class and keep it in the registry: methods and properties behind one
+ * __index, and the metamethods given (names with their underscores). A class whose objects have
+ * elements gives the functions that see number keys. Any of these may be NULL. Rows must outlive the
+ * state. */
+struct class_rows {
+    const struct function_row *methods;
+    const struct property_row *properties;
+    const struct function_row *metamethods;
+    lua_CFunction get_item;
+    lua_CFunction set_item;
+};
+void noun_open_class(lua_State *L, struct noun *noun, const struct class_rows *rows);
+
+/* The same in steps, for a class whose rows stand in several places: push an empty table of fields,
+ * add to it, then make the metatable, which pops it. */
+void noun_add_method(lua_State *L, struct noun *noun, const struct function_row *row);
+void noun_add_property(lua_State *L, const struct property_row *row);
+void noun_finish_class(lua_State *L, struct noun *noun, const struct class_rows *rows);
+
+/* Push the metatable of a class. */
+void noun_push_metatable(lua_State *L, const struct noun *noun);
+
+/* Add functions to the table on the stack's top. Rows end with a NULL name. */
+void noun_set_functions(lua_State *L, struct noun *noun, const struct function_row *rows);
+
+/* Give the table on the stack's top an __index that answers properties and raises for the rest. */
+void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row *properties);
+
+/* Write the running function's full name, "ip.udp.socket.bind", never more than `size` bytes. */
+void noun_function_name(lua_State *L, char *name, size_t size);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Running from outside: see run.h; and the C API of thrum/lua.h. */
+#include "bind/run.h"
+
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+#include <thrum/lua.h>
+
+#include "bind/error.h"
+#include "bind/modules.h"
+#include "bind/runtime.h"
+#include "bind/scheduler.h"
+
+/* ---- the main fiber ---- */
+
+static void push_traceback(lua_State *L, const struct fiber *fiber)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
+    if (fiber->traceback == LUA_NOREF)
+        lua_pushnil(L);
+    else
+        lua_rawgeti(L, -1, fiber->traceback);
+    lua_remove(L, -2);
+}
+
+/* Leave the dead main fiber's error and traceback in place of its handle at `base`. */
+static int take_main_error(lua_State *L, struct fiber *fiber, int base)
+{
+    luaL_checkstack(L, 4, "main fiber");
+    lua_pushvalue(fiber->thread, -1);
+    lua_xmove(fiber->thread, L, 1);
+    push_traceback(L, fiber);
+    fiber_free(L, fiber);
+    lua_remove(L, base);
+    return LUA_ERRRUN;
+}
+
+static int take_main_results(lua_State *L, struct fiber *fiber, int base)
+{
+    int count = lua_gettop(fiber->thread);
+    luaL_checkstack(L, count, "too many results of the main fiber");
+    lua_xmove(fiber->thread, L, count);
+    fiber_free(L, fiber);
+    lua_remove(L, base);
+    return LUA_OK;
+}
+
+static int fail_drive(lua_State *L, int base)
+{
+    lua_pushnil(L);
+    lua_remove(L, base);
+    return LUA_ERRRUN;
+}
+
+static int fail_deadlock(lua_State *L, struct fiber *fiber, int base)
+{
+    struct runtime *runtime = fiber->runtime;
+    error_push_from(L, runtime, THRUM_EDEADLOCK, "thrum.run");
+    error_set_detail(L, "the main fiber waits in %s", fiber->wait ? fiber->wait->name : "vain");
+    luaL_traceback(L, fiber->thread, NULL, 0);
+    lua_remove(L, base);
+    return LUA_ERRRUN;
+}
+
+int run_main(lua_State *L, struct runtime *runtime, int nargs)
+{
+    struct fiber *fiber = fiber_spawn_main(L, runtime, nargs);
+    int base = lua_gettop(L);
+    enum drive_end end = scheduler_drive(L, runtime, fiber);
+    if (end == DRIVE_REACHED && fiber->ending != ENDED_WELL)
+        return take_main_error(L, fiber, base);
+    if (end == DRIVE_REACHED)
+        end = scheduler_drive(L, runtime, NULL);
+    if (end == DRIVE_FAILED)
+        return fail_drive(L, base);
+    if (fiber->state != FIBER_ENDED)
+        return fail_deadlock(L, fiber, base);
+    return take_main_results(L, fiber, base);
+}
+
+void run_report_rest(lua_State *L, struct runtime *runtime)
+{
+    struct list *next;
+    for (struct list *link = runtime->fibers.next; link != &runtime->fibers; link = next) {
+        struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
+        next = link->next;
+        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR)
+            fiber_forget(L, fiber);
+    }
+    scheduler_report(L, runtime);
+}
+
+/* ---- Lua's face ---- */
+
+static struct runtime *check_outside(lua_State *L)
+{
+    struct runtime *runtime = noun_runtime(L);
+    if (!scheduler_can_drive(runtime))
+        error_raise_detail(L, EDEADLK,
+                           runtime->context ? "the loop is being driven already"
+                                            : "thrum has been closed in this state");
+    return runtime;
+}
+
+static int return_nothing(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+/* thrum.run([f, ...]) */
+static int thrum_run_function(lua_State *L)
+{
+    struct runtime *runtime = check_outside(L);
+    if (lua_isnoneornil(L, 1)) {
+        lua_settop(L, 0);
+        lua_pushcfunction(L, return_nothing);
+    } else if (!lua_isfunction(L, 1)) {
+        error_raise_arg(L, EINVAL, 1, "f", "function");
+    }
+    if (run_main(L, runtime, lua_gettop(L) - 1)) {
+        lua_pop(L, 1);
+        return lua_error(L);
+    }
+    scheduler_raise_unreported(L, runtime);
+    return lua_gettop(L);
+}
+
+static int thrum_poll_function(lua_State *L)
+{
+    struct runtime *runtime = check_outside(L);
+    if (scheduler_poll(L, runtime) == DRIVE_FAILED)
+        return lua_error(L);
+    scheduler_raise_unreported(L, runtime);
+    lua_pushboolean(L, scheduler_is_busy(runtime));
+    return 1;
+}
+
+/* thrum.set_reporter(f | nil) */
+static int thrum_set_reporter_function(lua_State *L)
+{
+    if (!lua_isnoneornil(L, 1) && !lua_isfunction(L, 1))
+        error_raise_arg(L, EINVAL, 1, "reporter", "function or nil");
+    lua_settop(L, 1);
+    thrum_set_reporter(L);
+    return 0;
+}
+
+static void set_count(lua_State *L, const char *name, size_t count)
+{
+    lua_pushinteger(L, (lua_Integer)count);
+    lua_setfield(L, -2, name);
+}
+
+/* thrum.stats(): what is alive, for tests that look for leaks and for the curious. */
+static int thrum_stats(lua_State *L)
+{
+    const struct runtime *runtime = noun_runtime(L);
+    lua_createtable(L, 0, 3);
+    set_count(L, "fibers", runtime->n_live);
+    set_count(L, "operations", runtime->context ? thrum_context_n_pending(runtime->context) : 0);
+    set_count(L, "objects", runtime->context ? thrum_context_n_objects(runtime->context) : 0);
+    return 1;
+}
+
+static const struct function_row functions[] = {{"run", thrum_run_function},
+                                                {"poll", thrum_poll_function},
+                                                {"set_reporter", thrum_set_reporter_function},
+                                                {"stats", thrum_stats},
+                                                {"spawn", fiber_spawn},
+                                                {0}};
+
+int run_open(lua_State *L, struct runtime *runtime)
+{
+    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    return 0;
+}
+
+/* ---- the C API ---- */
+
+void thrum_spawn(lua_State *L, int nargs)
+{
+    struct runtime *runtime = runtime_get(L);
+    luaopen_thrum(L);
+    lua_pop(L, 1);
+    luaL_argcheck(L, lua_isfunction(L, -nargs - 1), 1, "function expected");
+    fiber_spawn_main(L, runtime, nargs)->is_main = false;
+}
+
+/* Drive, then hand over the first error that nobody took. */
+static int drive(lua_State *L, enum drive_end (*turn)(lua_State *, struct runtime *))
+{
+    luaopen_thrum(L);
+    lua_pop(L, 1);
+    struct runtime *runtime = runtime_get(L);
+    if (!scheduler_can_drive(runtime)) {
+        lua_pushliteral(L, "thrum: the loop is being driven already, or has been closed");
+        return LUA_ERRRUN;
+    }
+    if (turn(L, runtime) == DRIVE_FAILED)
+        return LUA_ERRMEM;
+    return scheduler_take_unreported(L, runtime) ? LUA_ERRRUN : LUA_OK;
+}
+
+static enum drive_end turn_until_idle(lua_State *L, struct runtime *runtime)
+{
+    return scheduler_drive(L, runtime, NULL);
+}
+
+int thrum_run(lua_State *L)
+{
+    return drive(L, turn_until_idle);
+}
+
+int thrum_poll(lua_State *L)
+{
+    return drive(L, scheduler_poll);
+}
+
+int thrum_is_busy(lua_State *L)
+{
+    const struct runtime *runtime = runtime_find(L);
+    return runtime && scheduler_is_busy(runtime);
+}
+
+void thrum_set_reporter(lua_State *L)
+{
+    struct runtime *runtime = runtime_get(L);
+    luaL_unref(L, LUA_REGISTRYINDEX, runtime->reporter);
+    runtime->reporter = LUA_NOREF;
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        runtime->reporter = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void thrum_close(lua_State *L)
+{
+    struct runtime *runtime = runtime_find(L);
+    if (runtime)
+        runtime_end(runtime, L);
+}

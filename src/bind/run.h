@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Running a main fiber from outside: what thrum.run and the program share. */
+#ifndef BIND_RUN_H
+#define BIND_RUN_H
+
+#include <lua.h>
+
+#include <thrum/visibility.h>
+
+struct runtime;
+
+/* Run the function and `nargs` arguments on the top of L as the main fiber, then everything else
+ * until no fiber can run and nothing is pending. Pops them. Returns LUA_OK and leaves the results,
+ * or another status and leaves the error value and its traceback (a string, or nil). An error in
+ * the main fiber ends the run at once. */
+int run_main(lua_State *L, struct runtime *runtime, int nargs);
+
+/* Give every error that nobody will join any more to the reporter: the program is over. */
+void run_report_rest(lua_State *L, struct runtime *runtime);
+
+/* thrum.run, thrum.poll, thrum.stats, thrum.set_reporter */
+int run_open(lua_State *L, struct runtime *runtime);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The runtime: made once per state, kept in the registry, ended by the state's collector. */
+#include "bind/runtime.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+
+/* Its address is the runtime's key in every registry. */
+static const char runtime_key;
+
+void *runtime_alloc(lua_State *L, size_t size)
+{
+    void *opaque;
+    lua_Alloc alloc = lua_getallocf(L, &opaque);
+    return alloc(opaque, NULL, 0, size);
+}
+
+void runtime_free(lua_State *L, void *memory, size_t size)
+{
+    void *opaque;
+    lua_Alloc alloc = lua_getallocf(L, &opaque);
+    if (memory)
+        alloc(opaque, memory, size, 0);
+}
+
+static void free_fibers(lua_State *L, struct list *fibers)
+{
+    while (!list_is_empty(fibers))
+        fiber_free(L, LIST_ITEM(fibers->next, struct fiber, link));
+}
+
+void runtime_end(struct runtime *runtime, lua_State *L)
+{
+    if (!runtime->context)
+        return;
+    /* Abandons every operation: from here on nothing will wake anybody. */
+    thrum_context_free(runtime->context);
+    runtime->context = NULL;
+    runtime->ready = NULL;
+    runtime->ready_end = &runtime->ready;
+    free_fibers(L, &runtime->unreported);
+    free_fibers(L, &runtime->fibers);
+    deadline_free(&runtime->outside);
+    thrum_timer_free(runtime->outside.timer);
+    runtime->outside.timer = NULL;
+    thrum_operation_deinit(&runtime->outside.operation);
+}
+
+/* The runtime stands inside a userdata, so that it outlives every finaliser of the state, whatever
+ * their order; Lua aligns userdata less than an operation needs. */
+static struct runtime *align_runtime(void *memory)
+{
+    uintptr_t alignment = alignof(struct runtime);
+    return (struct runtime *)(((uintptr_t)memory + alignment - 1) & ~(alignment - 1));
+}
+
+static int runtime_gc(lua_State *L)
+{
+    runtime_end(align_runtime(lua_touserdata(L, 1)), L);
+    return 0;
+}
+
+static void init_nouns(struct runtime *runtime)
+{
+    static const char *const names[] = {
+#define NOUN_NAME(id, name) name,
+        NOUNS(NOUN_NAME)
+#undef NOUN_NAME
+    };
+    for (int i = 0; i < N_NOUNS; i++)
+        runtime->nouns[i] = (struct noun){.runtime = runtime, .name = names[i]};
+}
+
+static int new_weak_table(lua_State *L, const char *mode)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void init_registry(lua_State *L, struct runtime *runtime)
+{
+    lua_newtable(L);
+    runtime->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+    runtime->addresses = new_weak_table(L, "v");
+    runtime->inner = new_weak_table(L, "k");
+    runtime->locals = new_weak_table(L, "k");
+    runtime->reporter = LUA_NOREF;
+}
+
+struct runtime *runtime_find(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_key);
+    void *memory = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return memory ? align_runtime(memory) : NULL;
+}
+
+struct runtime *runtime_get(lua_State *L)
+{
+    struct runtime *runtime = runtime_find(L);
+    if (runtime)
+        return runtime;
+
+    runtime = align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
+    *runtime = (struct runtime){.ready_end = &runtime->ready};
+    list_init(&runtime->fibers);
+    list_init(&runtime->unreported);
+    init_nouns(runtime);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    runtime->main = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, runtime_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    init_registry(L, runtime);
+
+    int error = thrum_context_new(&runtime->context);
+    if (error) {
+        char text[128];
+        luaL_error(L, "thrum: cannot make an event loop: %s",
+                   thrum_error_message(error, text, sizeof(text)));
+    }
+    fiber_init_outside(runtime);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
+    return runtime;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The runtime: what thrum keeps for one lua_State. */
+#ifndef BIND_RUNTIME_H
+#define BIND_RUNTIME_H
+
+#include <stdbool.h>
+
+#include <lua.h>
+
+#include <thrum/context.h>
+
+#include "base/list.h"
+#include "bind/fiber.h"
+#include "bind/noun.h"
+
+struct runtime {
+    thrum_context *context; /* NULL once ended */
+    lua_State *main;        /* the state's main thread */
+    struct noun nouns[N_NOUNS];
+
+    /* The scheduler. Outside any fiber `current` and `running` are NULL. */
+    struct fiber *current;
+    lua_State *running;     /* the thread the scheduler, or a resume of ours, set running */
+    int n_boundaries;       /* C calls that cannot be yielded across, below `running` */
+    bool is_suspending;     /* the yield on its way up is a suspension, not the user's */
+    bool is_driving;        /* somebody outside drives the loop */
+    struct fiber outside;   /* stands for the caller outside any fiber */
+    struct fiber *ready;    /* a queue, linked by next_ready */
+    struct fiber **ready_end;
+    struct list fibers;     /* every fiber that has a record */
+    struct list unreported; /* ended with an error that nobody can join any more */
+    size_t n_pending;       /* waits that something outside Lua will end */
+    size_t n_live;          /* fibers that have not ended */
+    unsigned long long last_id;
+
+    /* Places in the registry. */
+    int anchors;   /* table: the fibers' threads by reference */
+    int addresses; /* weak table: interned addresses */
+    int inner;     /* weak table: user coroutines suspended inside an operation */
+    int locals;    /* weak table: this_fiber.local_ by thread */
+    int reporter;
+};
+
+/* The state's runtime, made if need be. Raises when memory or descriptors run out. */
+struct runtime *runtime_get(lua_State *L);
+
+/* The same, or NULL when there is none. */
+struct runtime *runtime_find(lua_State *L);
+
+/* Abandon what is pending and forget the fibers. Quiet when done twice. */
+void runtime_end(struct runtime *runtime, lua_State *L);
+
+/* Memory from the state's allocator: not collected, counted by nobody. */
+void *runtime_alloc(lua_State *L, size_t size);
+void runtime_free(lua_State *L, void *memory, size_t size);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The scheduler: see scheduler.h.
+ *
+ * A round resumes the fibers that were ready at its start; then the loop is polled if somebody is
+ * ready again, else it blocks for one completion. No Lua runs under a completion: a completion only
+ * links its fiber to the ready list. */
+#include "bind/scheduler.h"
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/error.h"
+#include "bind/runtime.h"
+
+void scheduler_make_ready(struct fiber *fiber)
+{
+    struct runtime *runtime = fiber->runtime;
+    fiber->is_ready = true;
+    if (!fiber->thread)
+        return; /* the caller outside looks at is_ready itself */
+    fiber->next_ready = NULL;
+    *runtime->ready_end = fiber;
+    runtime->ready_end = &fiber->next_ready;
+}
+
+static struct fiber *take_ready(struct runtime *runtime)
+{
+    struct fiber *fiber = runtime->ready;
+    runtime->ready = fiber->next_ready;
+    if (!runtime->ready)
+        runtime->ready_end = &runtime->ready;
+    fiber->is_ready = false;
+    return fiber;
+}
+
+/* ---- ends ---- */
+
+/* The message handler's part: the traceback while the dead fiber's stack still stands. */
+static void keep_traceback(lua_State *L, struct fiber *fiber)
+{
+    luaL_traceback(L, fiber->thread, NULL, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
+    lua_insert(L, -2);
+    fiber->traceback = luaL_ref(L, -2);
+    lua_pop(L, 1);
+}
+
+static void end_fiber(lua_State *L, struct fiber *fiber, int status)
+{
+    struct runtime *runtime = fiber->runtime;
+    fiber->state = FIBER_ENDED;
+    runtime->n_live--;
+    if (status == LUA_OK)
+        fiber->ending = ENDED_WELL;
+    else if (fiber->is_interrupted && error_is_interruption(fiber->thread, -1, runtime))
+        fiber->ending = ENDED_INTERRUPTED;
+    else
+        fiber->ending = ENDED_WITH_ERROR;
+
+    if (fiber->ending == ENDED_WITH_ERROR)
+        keep_traceback(L, fiber);
+    if (fiber->joiner)
+        fiber_wake(fiber->joiner, 0);
+    else if (fiber->is_detached)
+        fiber_forget(L, fiber);
+}
+
+/* ---- running one fiber ---- */
+
+static void run_fiber(lua_State *L, struct fiber *fiber)
+{
+    struct runtime *runtime = fiber->runtime;
+    lua_State *thread = fiber->thread;
+    int nargs = 0;
+    if (fiber->state == FIBER_NEW) {
+        fiber->state = FIBER_ALIVE;
+        nargs = lua_gettop(thread) - 1;
+        if (fiber->is_interrupted) { /* it never runs */
+            error_push_from(thread, runtime, THRUM_EINTERRUPTED, "spawn");
+            end_fiber(L, fiber, LUA_ERRRUN);
+            return;
+        }
+    }
+    runtime->current = fiber;
+    runtime->running = thread;
+    runtime->n_boundaries = 0;
+    fiber->n_at_once = 0;
+    int status = lua_resume(thread, L, nargs);
+    runtime->current = NULL;
+    runtime->running = NULL;
+    if (status == LUA_YIELD) {
+        if (runtime->is_suspending) {
+            runtime->is_suspending = false;
+            return;
+        }
+        /* The stock coroutine.yield in the fiber itself: there is nobody it could yield to. */
+        error_push_from(thread, runtime, THRUM_ECOROUTINE_RESERVED, "coroutine.yield");
+        status = LUA_ERRRUN;
+    }
+    end_fiber(L, fiber, status);
+}
+
+/* ---- reports ---- */
+
+static bool push_reporter(lua_State *L, struct runtime *runtime)
+{
+    if (runtime->reporter == LUA_NOREF)
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->reporter);
+    return true;
+}
+
+/* Push the error value, the traceback and the id of the oldest unreported fiber; let go of it. */
+static void take_unreported(lua_State *L, struct runtime *runtime)
+{
+    struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
+    luaL_checkstack(L, 5, "uncaught error");
+    lua_pushvalue(fiber->thread, -1);
+    lua_xmove(fiber->thread, L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
+    lua_rawgeti(L, -1, fiber->traceback);
+    lua_remove(L, -2);
+    lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
+    fiber_free(L, fiber);
+}
+
+/* An error inside the reporter itself has nobody left to be told. */
+void scheduler_report(lua_State *L, struct runtime *runtime)
+{
+    while (!list_is_empty(&runtime->unreported) && push_reporter(L, runtime)) {
+        take_unreported(L, runtime);
+        if (lua_pcall(L, 3, 0, 0))
+            lua_pop(L, 1);
+    }
+}
+
+bool scheduler_take_unreported(lua_State *L, struct runtime *runtime)
+{
+    if (list_is_empty(&runtime->unreported))
+        return false;
+    take_unreported(L, runtime);
+    lua_pop(L, 2);
+    return true;
+}
+
+void scheduler_raise_unreported(lua_State *L, struct runtime *runtime)
+{
+    if (scheduler_take_unreported(L, runtime))
+        lua_error(L);
+}
+
+/* ---- rounds ---- */
+
+static void run_round(lua_State *L, struct runtime *runtime)
+{
+    struct fiber **end = runtime->ready_end;
+    while (runtime->ready) {
+        bool is_last = end == &runtime->ready->next_ready;
+        run_fiber(L, take_ready(runtime));
+        if (is_last)
+            break;
+    }
+    if (!list_is_empty(&runtime->unreported))
+        scheduler_report(L, runtime);
+}
+
+struct drive {
+    struct runtime *runtime;
+    struct fiber *until;
+    bool is_once;
+};
+
+static bool is_reached(const struct drive *drive)
+{
+    const struct fiber *until = drive->until;
+    return until && (until->thread ? until->state == FIBER_ENDED : until->is_ready);
+}
+
+/* What is left after a round: take what has completed, or wait for it. False: nothing can come. */
+static bool turn_loop(struct runtime *runtime)
+{
+    if (runtime->ready)
+        thrum_context_poll(runtime->context);
+    else if (runtime->n_pending > 0)
+        thrum_context_run_one(runtime->context);
+    else
+        return false;
+    return true;
+}
+
+/* In protected mode: a Lua error here is memory running out in the scheduler's own bookkeeping. */
+static int drive_protected(lua_State *L)
+{
+    struct drive *drive = lua_touserdata(L, 1);
+    struct runtime *runtime = drive->runtime;
+    if (drive->is_once) {
+        thrum_context_poll(runtime->context);
+        run_round(L, runtime);
+        return 0;
+    }
+    while (!is_reached(drive)) {
+        run_round(L, runtime);
+        if (!is_reached(drive) && !turn_loop(runtime))
+            break;
+    }
+    return 0;
+}
+
+bool scheduler_is_busy(const struct runtime *runtime)
+{
+    return runtime->ready || runtime->n_pending > 0;
+}
+
+bool scheduler_can_drive(const struct runtime *runtime)
+{
+    return runtime->context && !runtime->is_driving && !runtime->current;
+}
+
+static enum drive_end drive(lua_State *L, struct drive *drive)
+{
+    struct runtime *runtime = drive->runtime;
+    lua_pushcfunction(L, drive_protected);
+    lua_pushlightuserdata(L, drive);
+    runtime->is_driving = true;
+    int status = lua_pcall(L, 1, 0, 0);
+    runtime->is_driving = false;
+    runtime->current = NULL;
+    runtime->running = NULL;
+    if (status)
+        return DRIVE_FAILED;
+    return is_reached(drive) ? DRIVE_REACHED : DRIVE_IDLE;
+}
+
+enum drive_end scheduler_drive(lua_State *L, struct runtime *runtime, struct fiber *until)
+{
+    return drive(L, &(struct drive){.runtime = runtime, .until = until});
+}
+
+enum drive_end scheduler_poll(lua_State *L, struct runtime *runtime)
+{
+    return drive(L, &(struct drive){.runtime = runtime, .is_once = true});
+}

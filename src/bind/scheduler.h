@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The scheduler: the ready list, and driving the loop from outside any fiber. */
+#ifndef BIND_SCHEDULER_H
+#define BIND_SCHEDULER_H
+
+#include <stdbool.h>
+
+#include <lua.h>
+
+#include "bind/fiber.h"
+
+struct runtime;
+
+/* Put a fiber at the back of the ready list. */
+void scheduler_make_ready(struct fiber *fiber);
+
+/* Run rounds until `until` is ready (the stand-in of a caller outside) or has ended (a fiber), or,
+ * for NULL, until no fiber can run and nothing is pending. Call only where scheduler_can_drive. */
+enum drive_end {
+    DRIVE_REACHED,
+    DRIVE_IDLE,  /* no fiber can run and nothing is pending */
+    DRIVE_FAILED /* the scheduler itself ran out of memory; the Lua error is on the top of L */
+};
+enum drive_end scheduler_drive(lua_State *L, struct runtime *runtime, struct fiber *until);
+
+/* One round without waiting: DRIVE_IDLE or DRIVE_FAILED. */
+enum drive_end scheduler_poll(lua_State *L, struct runtime *runtime);
+
+/* Whether a call outside any fiber may drive the loop now. */
+bool scheduler_can_drive(const struct runtime *runtime);
+
+/* Whether a fiber can run or something is pending. */
+bool scheduler_is_busy(const struct runtime *runtime);
+
+/* Give the errors that nobody can join any more to the reporter, if there is one. */
+void scheduler_report(lua_State *L, struct runtime *runtime);
+
+/* The oldest such error that no reporter took: pushed, and true; or raised. */
+bool scheduler_take_unreported(lua_State *L, struct runtime *runtime);
+void scheduler_raise_unreported(lua_State *L, struct runtime *runtime);
+
+#endif

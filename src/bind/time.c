@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* time: sleeping and the clocks. Seconds are numbers. */
+#include "bind/modules.h"
+
+#include <thrum/error.h>
+#include <thrum/timer.h>
+
+#include "bind/args.h"
+#include "bind/call.h"
+#include "bind/error.h"
+#include "bind/runtime.h"
+
+static int time_sleep(lua_State *L)
+{
+    double seconds = args_seconds(L, 1);
+    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    int error = 0;
+    if (!fiber->timer)
+        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
+    if (!error)
+        error = thrum_timer_wait(fiber->timer, &fiber->operation, call_deadline_after(seconds));
+    if (error)
+        error_raise(L, error);
+    return call_suspend(L, fiber, &wait_operation, NO_DEADLINE, call_finish_plain);
+}
+
+static int steady_clock_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)thrum_steady_clock_now_ns() / 1e9);
+    return 1;
+}
+
+static int system_clock_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)thrum_system_clock_now_ns() / 1e9);
+    return 1;
+}
+
+static const struct function_row functions[] = {{"sleep", time_sleep}, {0}};
+static const struct function_row steady_clock_functions[] = {{"now", steady_clock_now}, {0}};
+static const struct function_row system_clock_functions[] = {{"now", system_clock_now}, {0}};
+
+static void set_clock(lua_State *L, struct noun *noun, const char *name,
+                      const struct function_row *rows)
+{
+    lua_newtable(L);
+    noun_set_functions(L, noun, rows);
+    lua_setfield(L, -2, name);
+}
+
+int time_open(lua_State *L, struct runtime *runtime)
+{
+    struct noun *nouns = runtime->nouns;
+    lua_newtable(L);
+    noun_set_functions(L, &nouns[NOUN_TIME], functions);
+    set_clock(L, &nouns[NOUN_STEADY_CLOCK], "steady_clock", steady_clock_functions);
+    set_clock(L, &nouns[NOUN_SYSTEM_CLOCK], "system_clock", system_clock_functions);
+    return 1;
+}

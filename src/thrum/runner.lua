@@ -1,0 +1,113 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- The thrum program's options, chunks and script: the main fiber's function. It is given the
+-- command line as a table, the program's own name at 0, and the version.
+local command_line, version = ...
+
+local usage = [=[
+usage: thrum [options] [script [args]]
+Options are:
+  -e chunk   execute the string chunk
+  -l module  require the module and keep it in a global of that name
+  -v         show the version
+  --         stop handling options
+  -          execute standard input, and stop handling options
+Without -e, -v or a script, standard input is executed.
+]=]
+
+local function refuse(option, problem)
+    io.stderr:write("thrum: '", option, "' ", problem, "\n", usage)
+    os.exit(1, true)
+end
+
+-- The value of an option: what stands behind it in the same word, else the next word.
+local function option_value(word, index)
+    if #word > 2 then
+        return word:sub(3), index
+    end
+    local value = command_line[index + 1]
+    if not value or value:sub(1, 1) == "-" then
+        refuse(word, "needs an argument")
+    end
+    return value, index + 1
+end
+
+-- What to do, in order, and the index of the script (or of "-") if there is one.
+local function parse()
+    local actions, index, shows_version = {}, 1, false
+    while command_line[index] do
+        local word = command_line[index]
+        if word == "--" then
+            index = index + 1
+            break
+        elseif word:sub(1, 1) ~= "-" or word == "-" then
+            break
+        elseif word == "-v" then
+            shows_version = true
+        elseif word:find("^%-[el]") then
+            local kind, value = word:sub(2, 2)
+            value, index = option_value(word, index)
+            actions[#actions + 1] = {kind = kind, value = value}
+        else
+            refuse(word, "is not an option")
+        end
+        index = index + 1
+    end
+    return actions, command_line[index] and index, shows_version
+end
+
+-- `arg` as in lua(1): the script at 0, its arguments from 1, what came before it below 0.
+local function set_arg(script_index)
+    local shift = script_index or 0
+    local arg = {}
+    for index, word in pairs(command_line) do
+        arg[index - shift] = word
+    end
+    _G.arg = arg
+    return arg
+end
+
+local function check(chunk, message)
+    if not chunk then
+        error(message, 0)
+    end
+    return chunk
+end
+
+local function run_init()
+    local name = "LUA_INIT_5_3"
+    local init = os.getenv(name)
+    if not init then
+        name = "LUA_INIT"
+        init = os.getenv(name)
+    end
+    if init and init:sub(1, 1) == "@" then
+        check(loadfile(init:sub(2)))()
+    elseif init then
+        check(load(init, "=" .. name))()
+    end
+end
+
+local perform = {}
+
+function perform.e(chunk)
+    check(load(chunk, "=(command line)"))()
+end
+
+function perform.l(module)
+    _G[module] = require(module)
+end
+
+local actions, script_index, shows_version = parse()
+local arg = set_arg(script_index)
+if shows_version then
+    print("thrum " .. version .. "  " .. _VERSION)
+end
+run_init()
+for _, action in ipairs(actions) do
+    perform[action.kind](action.value)
+end
+if script_index or (#actions == 0 and not shows_version) then
+    local name = script_index and command_line[script_index]
+    local script = check(loadfile(name ~= "-" and name or nil))
+    return script(table.unpack(arg))
+end

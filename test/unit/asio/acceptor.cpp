@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "world.hpp"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+namespace
+{
+
+struct listening : world {
+    thrum_acceptor *acceptor = nullptr;
+    pairing row;
+    struct thrum_endpoint name = {};
+
+    explicit listening(const pairing &row, int backlog = 16) : row(row)
+    {
+        name = loopback_v4();
+        if (row.family == AF_UNIX) {
+            name = {};
+            name.sa.path.sun_family = AF_UNIX;
+            name.size = sizeof(sa_family_t); // autobind
+        }
+        REQUIRE(thrum_acceptor_new(context, row.kind, &acceptor) == 0);
+        REQUIRE(thrum_acceptor_open(acceptor, row.family, 0) == 0);
+        REQUIRE(thrum_acceptor_bind(acceptor, &name) == 0);
+        REQUIRE(thrum_acceptor_listen(acceptor, backlog) == 0);
+        REQUIRE(thrum_acceptor_local_endpoint(acceptor, &name) == 0);
+    }
+
+    ~listening()
+    {
+        thrum_acceptor_free(acceptor);
+    }
+
+    // A client that has connected, or is about to.
+    thrum_socket *client(waiter &connecting)
+    {
+        thrum_socket *made = socket(row.kind);
+        REQUIRE(thrum_socket_connect(made, &connecting.operation, &name) == 0);
+        return made;
+    }
+};
+
+const pairing connecting_kinds[] = {pairings[1], pairings[3], pairings[4]};
+
+} // namespace
+
+TEST_CASE("an accepted socket is connected, non-blocking and close-on-exec")
+{
+    auto row = GENERATE(from_range(std::begin(connecting_kinds), std::end(connecting_kinds)));
+    auto is_early = GENERATE(false, true);
+    INFO(row.name);
+    listening w(row);
+    waiter connecting, accepting, at_server;
+    thrum_socket *server = w.socket(row.kind), *client = nullptr;
+    if (is_early)
+        client = w.client(connecting);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting.operation, server) == 0);
+    CHECK(accepting.n_done == 0);
+    if (!is_early)
+        client = w.client(connecting);
+    w.run();
+    CHECK(connecting.error == 0);
+    CHECK(accepting.error == 0);
+    REQUIRE(thrum_socket_is_open(server));
+    CHECK(thrum_socket_family(server) == row.family);
+    int fd = thrum_socket_native_handle(server);
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    REQUIRE(at_server.receive(server) == 0);
+    REQUIRE(try_send(client, "hello") == 0);
+    w.run();
+    CHECK(at_server.text() == "hello");
+}
+
+TEST_CASE("accepts are served first come, first served")
+{
+    auto row = GENERATE(from_range(std::begin(connecting_kinds), std::end(connecting_kinds)));
+    INFO(row.name);
+    listening w(row);
+    waiter accepting[4], connecting[3];
+    thrum_socket *server[4];
+    std::string order;
+    for (int i = 0; i < 4; ++i) {
+        server[i] = w.socket(row.kind);
+        accepting[i].then = [&order, i] { order += static_cast<char>('0' + i); };
+        REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[i].operation, server[i]) == 0);
+    }
+    accepting[0].cancel();
+    accepting[2].cancel();
+    CHECK(thrum_context_poll(w.context) == 2);
+    CHECK(accepting[0].error == ECANCELED);
+    CHECK(accepting[2].error == ECANCELED);
+    order.clear();
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[0].operation, server[0]) == 0);
+    for (waiter &each : connecting)
+        w.client(each);
+    w.run();
+    CHECK(order == "130");
+    CHECK_FALSE(thrum_socket_is_open(server[2]));
+}
+
+TEST_CASE("close, cancel and free of an acceptor wake whoever waits")
+{
+    auto how = GENERATE(0, 1, 2, 3);
+    listening w(pairings[1]);
+    waiter first, second;
+    thrum_socket *a = w.socket(THRUM_STREAM), *b = w.socket(THRUM_STREAM);
+    int fd = -1;
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &first.operation, a) == 0);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &second.operation, b) == 0);
+    CHECK(thrum_acceptor_accept(w.acceptor, &second.operation, b) == EBUSY);
+    if (how == 0)
+        CHECK(thrum_acceptor_close(w.acceptor) == 0);
+    else if (how == 1)
+        CHECK(thrum_acceptor_cancel(w.acceptor) == 0);
+    else if (how == 2)
+        CHECK(thrum_acceptor_release(w.acceptor, &fd) == 0);
+    else
+        thrum_acceptor_free(w.acceptor);
+    w.run();
+    CHECK(first.error == ECANCELED);
+    CHECK(second.error == ECANCELED);
+    if (how == 3)
+        w.acceptor = nullptr;
+    if (how == 1) {
+        waiter connecting;
+        w.client(connecting);
+        REQUIRE(thrum_acceptor_accept(w.acceptor, &first.operation, a) == 0);
+        w.run();
+        CHECK(first.error == 0);
+    }
+    if (how == 2) { // a listening descriptor is what an acceptor takes
+        REQUIRE(thrum_acceptor_assign(w.acceptor, AF_INET, fd) == 0);
+        CHECK(thrum_acceptor_native_handle(w.acceptor) == fd);
+    }
+}
+
+TEST_CASE("accept refuses a socket that is open or of another kind")
+{
+    listening w(pairings[1]);
+    waiter accepting;
+    auto accept = [&](thrum_socket *socket) {
+        return thrum_acceptor_accept(w.acceptor, &accepting.operation, socket);
+    };
+    CHECK(accept(w.socket(THRUM_SEQPACKET)) == EINVAL);
+    thrum_socket *open = w.socket(THRUM_STREAM);
+    REQUIRE(thrum_socket_open(open, AF_INET, 0) == 0);
+    CHECK(accept(open) == THRUM_EALREADY_OPEN);
+    thrum_acceptor *none = nullptr;
+    CHECK(thrum_acceptor_new(w.context, THRUM_DATAGRAM, &none) == EINVAL);
+}
+
+TEST_CASE("the socket of an accept may be freed, opened or claimed twice meanwhile")
+{
+    listening w(pairings[1]);
+    waiter freed, opened, connecting[2];
+    thrum_socket *a = w.socket(THRUM_STREAM), *b = w.socket(THRUM_STREAM);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &freed.operation, a) == 0);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &opened.operation, b) == 0);
+    thrum_socket_free(a);
+    w.forget(a);
+    REQUIRE(thrum_socket_open(b, AF_INET, 0) == 0);
+    w.client(connecting[0]);
+    w.run();
+    CHECK(freed.error == ECANCELED);
+    CHECK(opened.error == THRUM_EALREADY_OPEN);
+    REQUIRE(thrum_socket_close(b) == 0);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &opened.operation, b) == 0); // nobody was lost
+    w.run();
+    CHECK(opened.error == 0);
+}
+
+TEST_CASE("the descriptor limit is reported once per accept, and then it goes on")
+{
+    listening w(pairings[1]);
+    waiter accepting[2], connecting;
+    thrum_socket *server[2] = {w.socket(THRUM_STREAM), w.socket(THRUM_STREAM)};
+    for (int i = 0; i < 2; ++i)
+        REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[i].operation, server[i]) == 0);
+    w.client(connecting);
+    rlimit before, none;
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    w.run();
+    int error = thrum_acceptor_accept(w.acceptor, &accepting[0].operation, server[0]);
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(accepting[0].error == EMFILE);
+    CHECK(accepting[1].error == EMFILE);
+    CHECK(error == EMFILE);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[0].operation, server[0]) == 0);
+    w.run();
+    CHECK(accepting[0].error == 0);
+}
+
+TEST_CASE("a connection that another took makes the accept wait again")
+{
+    listening w(pairings[1]);
+    waiter accepting, connecting[2];
+    thrum_socket *server = w.socket(THRUM_STREAM);
+    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting.operation, server) == 0);
+    w.client(connecting[0]);
+    int fd = ::accept(thrum_acceptor_native_handle(w.acceptor), nullptr, nullptr);
+    REQUIRE(fd >= 0);
+    CHECK(thrum_context_poll(w.context) >= 1); // the connect
+    CHECK(accepting.n_done == 0);
+    ::close(fd);
+    w.client(connecting[1]);
+    w.run();
+    CHECK(accepting.error == 0);
+}
+
+// Seen: a unix listener with a full backlog answers EAGAIN, and Asio then reports success.
+TEST_CASE("a full backlog of a unix listener is an error, not a connection")
+{
+    listening w(pairings[3], 0);
+    waiter connecting[4];
+    for (waiter &each : connecting)
+        w.client(each);
+    w.run();
+    CHECK(connecting[0].error == 0);
+    CHECK(connecting[3].error == EAGAIN);
+}
+
+TEST_CASE("an acceptor takes options")
+{
+    world w;
+    thrum_acceptor *acceptor = nullptr;
+    int on = 1, got = 0;
+    std::size_t size = sizeof(got);
+    REQUIRE(thrum_acceptor_new(w.context, THRUM_STREAM, &acceptor) == 0);
+    CHECK(thrum_acceptor_set_option(acceptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == EBADF);
+    REQUIRE(thrum_acceptor_open(acceptor, AF_INET, 0) == 0);
+    CHECK(thrum_acceptor_family(acceptor) == AF_INET);
+    REQUIRE(thrum_acceptor_set_option(acceptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0);
+    REQUIRE(thrum_acceptor_get_option(acceptor, SOL_SOCKET, SO_REUSEADDR, &got, &size) == 0);
+    CHECK(got != 0);
+    thrum_acceptor_free(acceptor);
+}

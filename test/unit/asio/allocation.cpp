@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSL-1.0
+// The hot path allocates nothing: operator new counts here.
+#include "world.hpp"
+
+#include <cstdlib>
+#include <new>
+
+namespace
+{
+thread_local long n_allocations = 0;
+}
+
+[[gnu::noinline]] void *operator new(std::size_t size)
+{
+    ++n_allocations;
+    if (void *block = std::malloc(size ? size : 1))
+        return block;
+    throw std::bad_alloc();
+}
+
+[[gnu::noinline]] void *operator new(std::size_t size, const std::nothrow_t &) noexcept
+{
+    ++n_allocations;
+    return std::malloc(size ? size : 1);
+}
+
+[[gnu::noinline]] void operator delete(void *block) noexcept
+{
+    std::free(block);
+}
+
+[[gnu::noinline]] void operator delete(void *block, std::size_t) noexcept
+{
+    std::free(block);
+}
+
+namespace
+{
+
+// How often memory was asked for in rounds after the first, which may fill caches.
+template <typename Round>
+long count(Round round)
+{
+    round();
+    long before = n_allocations;
+    for (int i = 0; i < 100; ++i)
+        round();
+    return n_allocations - before;
+}
+
+} // namespace
+
+TEST_CASE("no kind of operation allocates in its steady state")
+{
+    auto row = GENERATE(from_range(std::begin(pairings), std::end(pairings)));
+    INFO(row.name);
+    world w;
+    auto pair = connect_pair(w, row);
+    thrum_timer *timer = nullptr;
+    waiter one, two;
+    char byte;
+    std::size_t size;
+    REQUIRE(thrum_timer_new(w.context, &timer) == 0);
+    CHECK(count([&] {
+              one.receive(pair.b);
+              thrum_socket_try_send(pair.a, "x", 1, 0, &size);
+              w.run();
+          }) == 0);
+    CHECK(count([&] {
+              thrum_socket_try_send(pair.a, "x", 1, 0, &size);
+              while (thrum_socket_try_receive(pair.b, &byte, 1, 0, &size) != 0) {
+              }
+          }) == 0);
+    CHECK(count([&] {
+              thrum_socket_send(pair.a, &two.operation, "x", 1, 0);
+              one.receive(pair.b);
+              w.run();
+          }) == 0);
+    CHECK(count([&] {
+              one.receive(pair.b);
+              one.cancel();
+              w.run();
+          }) == 0);
+    CHECK(count([&] {
+              thrum_socket_wait(pair.a, &one.operation, THRUM_WAIT_WRITE);
+              w.run();
+          }) == 0);
+    CHECK(count([&] {
+              thrum_timer_wait(timer, &one.operation, 0);
+              w.run();
+          }) == 0);
+    thrum_timer_free(timer);
+}
+
+TEST_CASE("receive_from, send_to and connect do not allocate in their steady state")
+{
+    world w;
+    thrum_socket *a = bound_udp(w), *b = bound_udp(w);
+    struct thrum_endpoint to = local_of(b);
+    waiter one, two;
+    CHECK(count([&] {
+              one.receive_from(b);
+              thrum_socket_send_to(a, &two.operation, "x", 1, 0, &to);
+              w.run();
+          }) == 0);
+    CHECK(count([&] {
+              thrum_socket_connect(a, &one.operation, &to);
+              w.run();
+          }) == 0);
+}
+
+TEST_CASE("accept does not allocate in its steady state")
+{
+    world w;
+    thrum_acceptor *acceptor = nullptr;
+    thrum_socket *server = w.socket(THRUM_STREAM), *client = w.socket(THRUM_STREAM);
+    struct thrum_endpoint name = loopback_v4();
+    waiter accepting, second, connecting;
+    REQUIRE(thrum_acceptor_new(w.context, THRUM_STREAM, &acceptor) == 0);
+    REQUIRE(thrum_acceptor_open(acceptor, AF_INET, 0) == 0);
+    REQUIRE(thrum_acceptor_bind(acceptor, &name) == 0);
+    REQUIRE(thrum_acceptor_listen(acceptor, 16) == 0);
+    REQUIRE(thrum_acceptor_local_endpoint(acceptor, &name) == 0);
+    CHECK(count([&] {
+              thrum_acceptor_accept(acceptor, &accepting.operation, server);
+              thrum_acceptor_accept(acceptor, &second.operation, server);
+              thrum_operation_cancel(&second.operation);
+              thrum_socket_connect(client, &connecting.operation, &name);
+              w.run();
+              thrum_socket_close(client);
+              thrum_socket_close(server);
+          }) == 0);
+    CHECK(accepting.error == 0);
+    thrum_acceptor_free(acceptor);
+}

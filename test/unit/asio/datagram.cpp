@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSL-1.0
+// What only datagram sockets do.
+#include "world.hpp"
+
+TEST_CASE("receive_from tells the sender, tried and started")
+{
+    world w;
+    thrum_socket *a = bound_udp(w), *b = bound_udp(w);
+    struct thrum_endpoint from = {};
+    char bytes[64];
+    std::size_t size = 0;
+    REQUIRE(try_send_to(a, "one", local_of(b)) == 0);
+    REQUIRE(thrum_socket_try_receive_from(b, bytes, sizeof(bytes), 0, &size, &from) == 0);
+    CHECK(size == 3);
+    CHECK(from.size == sizeof(from.sa.v4));
+    CHECK(from.sa.v4.sin_port == local_of(a).sa.v4.sin_port);
+
+    waiter at_b;
+    REQUIRE(at_b.receive_from(b) == 0);
+    REQUIRE(try_send_to(a, "two", local_of(b)) == 0);
+    w.run();
+    CHECK(at_b.text() == "two");
+    CHECK(at_b.sender.size == sizeof(from.sa.v4));
+    CHECK(at_b.sender.sa.v4.sin_port == local_of(a).sa.v4.sin_port);
+}
+
+TEST_CASE("send_to as an operation reaches its receiver, whatever becomes of the endpoint")
+{
+    world w;
+    thrum_socket *a = bound_udp(w), *b = bound_udp(w);
+    waiter sending, at_b;
+    struct thrum_endpoint to = local_of(b);
+    REQUIRE(thrum_socket_send_to(a, &sending.operation, "hello", 5, 0, &to) == 0);
+    to = {};
+    REQUIRE(at_b.receive(b) == 0);
+    w.run();
+    CHECK(sending.size == 5);
+    CHECK(at_b.text() == "hello");
+}
+
+TEST_CASE("receive_from and send_to are not for streams")
+{
+    world w;
+    auto pair = connect_pair(w, pairings[1]);
+    struct thrum_endpoint from;
+    std::size_t size;
+    char byte;
+    waiter at_b;
+    CHECK(thrum_socket_try_receive_from(pair.b, &byte, 1, 0, &size, &from) == EOPNOTSUPP);
+    CHECK(at_b.receive_from(pair.b) == EOPNOTSUPP);
+}
+
+TEST_CASE("a datagram that does not fit is reported by its true length under MSG_TRUNC")
+{
+    auto row = GENERATE(from_range(std::begin(pairings), std::end(pairings)));
+    if (row.kind == THRUM_STREAM)
+        return;
+    INFO(row.name);
+    world w;
+    auto [a, b] = connect_pair(w, row);
+    char bytes[4] = {};
+    std::size_t size = 0;
+    REQUIRE(try_send(a, "0123456789") == 0);
+    REQUIRE(thrum_socket_try_receive(b, bytes, 4, MSG_TRUNC, &size) == 0);
+    CHECK(size == 10);
+    CHECK(std::string(bytes, 4) == "0123");
+
+    waiter at_b;
+    REQUIRE(thrum_socket_receive(b, &at_b.operation, at_b.bytes, 4, MSG_TRUNC) == 0);
+    REQUIRE(try_send(a, "0123456789") == 0);
+    w.run();
+    CHECK(at_b.error == 0);
+    CHECK(at_b.size == 10);
+}
+
+TEST_CASE("an empty datagram is a datagram, both ways")
+{
+    auto row = GENERATE(from_range(std::begin(pairings), std::end(pairings)));
+    if (row.kind == THRUM_STREAM)
+        return;
+    INFO(row.name);
+    world w;
+    auto [a, b] = connect_pair(w, row);
+    waiter at_b, sending;
+    REQUIRE(at_b.receive(b) == 0);
+    REQUIRE(try_send(a, "") == 0);
+    w.run();
+    CHECK(at_b.error == 0);
+    CHECK(at_b.size == 0);
+    REQUIRE(sending.send(a, "") == 0);
+    w.run();
+    char bytes[4];
+    std::size_t size = 99;
+    while (thrum_socket_try_receive(b, bytes, 4, 0, &size) == EAGAIN) {
+    }
+    CHECK(size == 0);
+}
+
+TEST_CASE("an empty buffer takes a datagram, and with MSG_PEEK leaves it")
+{
+    world w;
+    auto [a, b] = connect_pair(w, pairings[0]);
+    std::size_t size = 0;
+    REQUIRE(try_send(a, "four") == 0);
+    CHECK(thrum_socket_try_receive(b, nullptr, 0, MSG_PEEK | MSG_TRUNC, &size) == 0);
+    CHECK(size == 4);
+    CHECK(thrum_socket_available(b, &size) == 0);
+    CHECK(size == 4);
+    CHECK(thrum_socket_try_receive(b, nullptr, 0, MSG_TRUNC, &size) == 0);
+    CHECK(size == 4);
+    CHECK(thrum_socket_try_receive(b, nullptr, 0, 0, &size) == EAGAIN);
+}
+
+// Seen: Linux answers ENOTCONN, shuts the socket all the same, and then polls readable for ever.
+TEST_CASE("shutdown of an unconnected datagram socket counts as done")
+{
+    world w;
+    thrum_socket *b = bound_udp(w);
+    waiter at_b;
+    REQUIRE(at_b.receive_from(b) == 0);
+    CHECK(thrum_socket_shutdown(b, SHUT_RD) == 0);
+    w.run();
+    CHECK(at_b.error == THRUM_EEOF);
+    CHECK(at_b.receive_from(b) == THRUM_EEOF);
+    CHECK(try_send_to(b, "x", local_of(b)) == 0);
+    CHECK(thrum_socket_shutdown(b, SHUT_WR) == 0);
+    CHECK(try_send_to(b, "x", local_of(b)) == EPIPE);
+}
+
+TEST_CASE("a connected socket gets one ECONNREFUSED and goes on")
+{
+    world w;
+    thrum_socket *a = bound_udp(w), *b = bound_udp(w);
+    struct thrum_endpoint a_name = local_of(a), b_name = local_of(b);
+    waiter at_a;
+    REQUIRE(thrum_socket_close(b) == 0);
+    REQUIRE(thrum_socket_try_connect(a, &b_name) == 0);
+    REQUIRE(at_a.receive(a) == 0);
+    REQUIRE(try_send(a, "anybody?") == 0);
+    w.run();
+    CHECK(at_a.error == ECONNREFUSED);
+
+    REQUIRE(thrum_socket_open(b, AF_INET, 0) == 0);
+    REQUIRE(thrum_socket_bind(b, &b_name) == 0);
+    REQUIRE(at_a.receive(a) == 0);
+    REQUIRE(try_send_to(b, "yes", a_name) == 0);
+    w.run();
+    CHECK(at_a.error == 0);
+    CHECK(at_a.text() == "yes");
+}
+
+TEST_CASE("an unconnected socket never hears of a refusal")
+{
+    world w;
+    thrum_socket *a = bound_udp(w), *b = bound_udp(w);
+    struct thrum_endpoint b_name = local_of(b);
+    waiter at_a;
+    REQUIRE(thrum_socket_close(b) == 0);
+    REQUIRE(at_a.receive_from(a) == 0);
+    REQUIRE(try_send_to(a, "anybody?", b_name) == 0);
+    CHECK(thrum_context_poll(w.context) == 0);
+    REQUIRE(try_send_to(a, "me", local_of(a)) == 0);
+    w.run();
+    CHECK(at_a.text() == "me");
+}
+
+TEST_CASE("connect opens a closed socket, and disconnect dissolves it")
+{
+    world w;
+    thrum_socket *a = w.socket(THRUM_DATAGRAM), *b = bound_udp(w);
+    struct thrum_endpoint b_name = local_of(b), remote;
+    waiter connecting;
+    REQUIRE(thrum_socket_connect(a, &connecting.operation, &b_name) == 0);
+    CHECK(connecting.n_done == 0);
+    w.run();
+    CHECK(connecting.error == 0);
+    CHECK(thrum_socket_family(a) == AF_INET);
+    REQUIRE(thrum_socket_remote_endpoint(a, &remote) == 0);
+    CHECK(remote.sa.v4.sin_port == b_name.sa.v4.sin_port);
+    REQUIRE(thrum_socket_disconnect(a) == 0);
+    CHECK(thrum_socket_remote_endpoint(a, &remote) == ENOTCONN);
+    CHECK(try_send(a, "x") == EDESTADDRREQ);
+}
+
+TEST_CASE("a send that the kernel does not take yet waits, and later ones wait behind it")
+{
+    world w;
+    auto [a, b] = connect_pair(w, pairings[2]);
+    waiter sending, at_b;
+    int n_sent = 0;
+    while (try_send(a, "filler") == 0)
+        ++n_sent;
+    REQUIRE(sending.send(a, "last") == 0);
+    CHECK(thrum_context_poll(w.context) == 0);
+    CHECK(try_send(a, "overtaking") == EAGAIN);
+    // Linux tells the sender when most of what it has sent is gone.
+    int n_received = 0;
+    at_b.then = [&, b = b] {
+        CHECK(at_b.text() == (n_received < n_sent ? "filler" : "last"));
+        if (++n_received <= n_sent)
+            REQUIRE(at_b.receive(b) == 0);
+    };
+    REQUIRE(at_b.receive(b) == 0);
+    w.run();
+    CHECK(sending.error == 0);
+    CHECK(n_received == n_sent + 1);
+}
+
+// The rule is observable by the answers: asked and found nothing, then once not asked.
+TEST_CASE("a receive is tried again only after a start had its chance")
+{
+    world w;
+    auto [a, b] = connect_pair(w, pairings[0]);
+    char bytes[8];
+    std::size_t size;
+    auto attempt = [&, b = b] { return thrum_socket_try_receive(b, bytes, 8, 0, &size); };
+    REQUIRE(try_send(a, "1") == 0);
+    CHECK(attempt() == 0);
+    CHECK(attempt() == EAGAIN); // asked
+    REQUIRE(try_send(a, "2") == 0);
+    CHECK(attempt() == EAGAIN); // not asked
+    CHECK(attempt() == 0);
+
+    waiter at_b;
+    REQUIRE(at_b.receive(b) == 0); // finds nothing, waits
+    REQUIRE(try_send(a, "3") == 0);
+    w.run();
+    REQUIRE(try_send(a, "4") == 0);
+    CHECK(attempt() == EAGAIN); // not asked: start
+    REQUIRE(at_b.receive(b) == 0);
+    w.run(); // was there at once
+    REQUIRE(try_send(a, "5") == 0);
+    CHECK(attempt() == 0); // asked again
+}
+
+TEST_CASE("a unix name that fills sun_path keeps its size")
+{
+    world w;
+    thrum_socket *a = w.socket(THRUM_DATAGRAM), *b = w.socket(THRUM_DATAGRAM);
+    struct thrum_endpoint name = {};
+    name.size = sizeof(name.sa.path);
+    name.sa.path.sun_family = AF_UNIX;
+    std::memset(name.sa.path.sun_path, 'x', sizeof(name.sa.path.sun_path));
+    name.sa.path.sun_path[0] = 0; // abstract
+    snprintf(name.sa.path.sun_path + 1, 32, "thrum-test-%d", static_cast<int>(getpid()));
+    REQUIRE(thrum_socket_open(a, AF_UNIX, 0) == 0);
+    REQUIRE(thrum_socket_open(b, AF_UNIX, 0) == 0);
+    REQUIRE(thrum_socket_bind(a, &name) == 0);
+    CHECK(local_of(a).size == name.size);
+    waiter at_b, at_a;
+    REQUIRE(at_a.receive_from(a) == 0);
+    REQUIRE(try_send_to(b, "unnamed", name) == 0);
+    w.run();
+    CHECK(at_a.text() == "unnamed");
+    CHECK(at_a.sender.size <= sizeof(sa_family_t));
+}
