@@ -13,11 +13,6 @@
 #include "bind/noun.h"
 #include "bind/runtime.h"
 
-struct address {
-    struct object object;
-    struct thrum_address value;
-};
-
 /* ---- interning ---- */
 
 /* The key in the table of addresses: an integer for v4, the bytes and the scope id for v6. */
@@ -44,7 +39,7 @@ void address_push(lua_State *L, struct runtime *runtime, const struct thrum_addr
     if (lua_rawget(L, -3) == LUA_TNIL) {
         lua_pop(L, 1);
         struct address *object =
-            noun_new_object(L, &runtime->nouns[NOUN_ADDRESS], sizeof(*object));
+            noun_new_object(L, runtime, NOUN_ADDRESS, sizeof(*object));
         object->value = *address;
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
@@ -62,15 +57,9 @@ static int push(lua_State *L, struct thrum_address address)
 
 /* ---- checks ---- */
 
-const struct thrum_address *address_test(lua_State *L, int index, const struct runtime *runtime)
-{
-    const struct address *object = noun_test(L, index, &runtime->nouns[NOUN_ADDRESS]);
-    return object ? &object->value : NULL;
-}
-
 const struct thrum_address *address_check(lua_State *L, int arg)
 {
-    const struct thrum_address *address = address_test(L, arg, noun_runtime(L));
+    const struct thrum_address *address = address_test(L, arg);
     if (!address)
         error_raise_arg(L, EINVAL, arg, "addr", "ip.address");
     return address;
@@ -89,7 +78,7 @@ struct thrum_address address_check_or_text(lua_State *L, int arg)
 {
     if (lua_type(L, arg) == LUA_TSTRING)
         return parse(L, arg);
-    const struct thrum_address *address = address_test(L, arg, noun_runtime(L));
+    const struct thrum_address *address = address_test(L, arg);
     if (!address)
         error_raise_arg(L, EINVAL, arg, "addr", "ip.address or string");
     return *address;
@@ -97,7 +86,7 @@ struct thrum_address address_check_or_text(lua_State *L, int arg)
 
 static const struct thrum_address *self(lua_State *L)
 {
-    const struct address *object = noun_check_self(L);
+    const struct address *object = noun_check_self(L, NOUN_ADDRESS);
     return &object->value;
 }
 

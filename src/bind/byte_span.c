@@ -21,7 +21,7 @@ enum { TRIAL_SIZE = 1 << 20 };
 
 static struct byte_span *self(lua_State *L)
 {
-    return noun_check_self(L);
+    return noun_check_self(L, NOUN_BYTE_SPAN);
 }
 
 static struct bytes bytes_of(const struct byte_span *span)
@@ -53,12 +53,12 @@ struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t s
 {
     check_memory(L, capacity);
     struct byte_span *span = lua_newuserdata(L, sizeof(*span) + capacity);
-    *span = (struct byte_span){{&runtime->nouns[NOUN_BYTE_SPAN]},
+    *span = (struct byte_span){{&noun_kinds[NOUN_BYTE_SPAN]},
                                (unsigned char *)(span + 1),
                                size,
                                capacity};
     memset(span->data, 0, capacity);
-    noun_push_metatable(L, span->object.noun);
+    noun_push_metatable(L, &runtime->nouns[NOUN_BYTE_SPAN]);
     lua_setmetatable(L, -2);
     return span;
 }
@@ -124,7 +124,7 @@ static size_t measure_pieces(lua_State *L, int arg, const char *name, lua_Intege
 struct bytes byte_span_check_gather(lua_State *L, struct runtime *runtime, int arg,
                                     const char *name)
 {
-    const struct byte_span *span = noun_test(L, arg, &runtime->nouns[NOUN_BYTE_SPAN]);
+    const struct byte_span *span = noun_test(L, arg, NOUN_BYTE_SPAN);
     if (span)
         return bytes_of(span);
     int type = lua_type(L, arg);
@@ -176,8 +176,10 @@ static size_t check_position_or(lua_State *L, int arg, const char *name, size_t 
     int type = lua_type(L, arg);
     if (type <= LUA_TNIL)
         return fallback;
-    lua_Integer position =
-        args_integer_typed(L, arg, type, name, LUA_MININTEGER, LUA_MAXINTEGER);
+    int is_integer = 0;
+    lua_Integer position = type == LUA_TNUMBER ? lua_tointegerx(L, arg, &is_integer) : 0;
+    if (!is_integer)
+        error_raise_arg(L, EINVAL, arg, name, "integer");
     if (position < (lua_Integer)minimum || (lua_Unsigned)position > maximum)
         raise_range(L, arg, name, (lua_Integer)minimum, maximum);
     return (size_t)position;

@@ -26,7 +26,7 @@ struct byte_span {
 
 static inline struct byte_span *byte_span_test(lua_State *L, int arg)
 {
-    return noun_test(L, arg, &noun_runtime(L)->nouns[NOUN_BYTE_SPAN]);
+    return noun_test(L, arg, NOUN_BYTE_SPAN);
 }
 
 struct byte_span *byte_span_check(lua_State *L, int arg, const char *name);

@@ -18,11 +18,11 @@ static void adapt_family(lua_State *L, int arg, int family, struct thrum_address
         error_raise_arg(L, EAFNOSUPPORT, arg, "addr", "v4 address for a v4 socket");
 }
 
-static void check_ip(lua_State *L, const struct runtime *runtime, int arg, int family,
-                     bool is_local, struct thrum_endpoint *endpoint)
+static void check_ip(lua_State *L, int arg, int family, bool is_local,
+                     struct thrum_endpoint *endpoint)
 {
     struct thrum_address other;
-    const struct thrum_address *address = address_test(L, arg, runtime);
+    const struct thrum_address *address = address_test(L, arg);
     if (!address) {
         other = is_local ? address_check_or_text(L, arg) : *address_check(L, arg);
         address = &other;
@@ -79,7 +79,7 @@ static int push_ip_sender(lua_State *L, int index, struct socket *socket,
 
 static int check_ip_family(lua_State *L, int arg)
 {
-    const struct thrum_address *address = address_test(L, arg, noun_runtime(L));
+    const struct thrum_address *address = address_test(L, arg);
     if (address)
         return address->is_v6 ? AF_INET6 : AF_INET;
     if (lua_type(L, arg) == LUA_TSTRING) {

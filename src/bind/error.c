@@ -31,7 +31,7 @@ static void push_category(lua_State *L, struct runtime *runtime, enum thrum_cate
 
 static enum thrum_category check_category(lua_State *L)
 {
-    const struct category *category = noun_check_self(L);
+    const struct category *category = noun_check_self(L, NOUN_CATEGORY);
     return category->value;
 }
 
@@ -75,7 +75,7 @@ static void open_categories(lua_State *L, struct runtime *runtime)
                                          .metamethods = category_metamethods});
     noun_push_metatable(L, noun);
     for (int i = 0; i < THRUM_N_CATEGORIES; i++) {
-        struct category *category = noun_new_object(L, noun, sizeof(*category));
+        struct category *category = noun_new_object(L, runtime, NOUN_CATEGORY, sizeof(*category));
         category->value = (enum thrum_category)i;
         lua_rawseti(L, -2, i + 1);
     }
@@ -107,7 +107,7 @@ static bool get_error(lua_State *L, int index, struct runtime *runtime, lua_Inte
     lua_rawget(L, index);
     int is_integer;
     *code = lua_tointegerx(L, -2, &is_integer);
-    const struct category *found = noun_test(L, -1, &runtime->nouns[NOUN_CATEGORY]);
+    const struct category *found = noun_test(L, -1, NOUN_CATEGORY);
     if (found)
         *category = found->value;
     lua_pop(L, 2);
@@ -257,14 +257,14 @@ static const char *push_string_field(lua_State *L, const char *name)
 }
 
 /* " 192.0.2.1:53" for an error with address and port. */
-static void push_endpoint_text(lua_State *L, struct runtime *runtime)
+static void push_endpoint_text(lua_State *L)
 {
     char text[THRUM_ENDPOINT_TEXT_SIZE] = "";
     lua_pushstring(L, "address");
     lua_rawget(L, 1);
     lua_pushstring(L, "port");
     lua_rawget(L, 1);
-    const struct thrum_address *address = address_test(L, -2, runtime);
+    const struct thrum_address *address = address_test(L, -2);
     if (address && lua_isinteger(L, -1))
         thrum_address_format_port(address, (uint16_t)lua_tointeger(L, -1), text);
     lua_pop(L, 2);
@@ -282,7 +282,7 @@ static int error_tostring(lua_State *L)
     push_message(L, category, code);
     const char *op = push_string_field(L, "op");
     const char *detail = push_string_field(L, "detail");
-    push_endpoint_text(L, runtime);
+    push_endpoint_text(L);
     lua_pushfstring(L, "%s%s%s%s%s%s", lua_tostring(L, 2), op ? ": " : "", op ? op : "",
                     lua_tostring(L, -1), detail ? ": " : "", detail ? detail : "");
     return 1;

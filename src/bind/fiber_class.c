@@ -19,7 +19,7 @@
 static struct fiber *spawn(lua_State *L, struct runtime *runtime, int nargs)
 {
     struct fiber_handle *handle =
-        noun_new_object(L, &runtime->nouns[NOUN_FIBER], sizeof(*handle));
+        noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
     lua_insert(L, -nargs - 2);
     struct fiber *fiber = fiber_new(L, runtime, nargs);
     fiber->handle = handle;
@@ -94,7 +94,7 @@ static bool is_joinable(const struct fiber_handle *handle)
 
 static struct fiber *check_joinable(lua_State *L)
 {
-    struct fiber_handle *handle = noun_check_self(L);
+    struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
     if (!is_joinable(handle))
         error_raise_detail(L, EINVAL, "the fiber is not joinable: it was joined or detached");
     return handle->fiber;
@@ -134,13 +134,13 @@ static int fiber_method_interrupt(lua_State *L)
 
 static int get_joinable(lua_State *L)
 {
-    lua_pushboolean(L, is_joinable(noun_check_self(L)));
+    lua_pushboolean(L, is_joinable(noun_check_self(L, NOUN_FIBER)));
     return 1;
 }
 
 static int get_interruption_caught(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L);
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
     if (!handle->is_joined)
         error_raise_detail(L, EINVAL, "the fiber has not been joined");
     lua_pushboolean(L, handle->interruption_caught);
@@ -158,7 +158,7 @@ static int fiber_gc(lua_State *L)
 static int fiber_tostring(lua_State *L)
 {
     static const char *const states[] = {"new", "alive", "ended"};
-    const struct fiber_handle *handle = noun_check_self(L);
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
     if (handle->fiber)
         lua_pushfstring(L, "fiber %I (%s)", (LUAI_UACINT)handle->fiber->id,
                         states[handle->fiber->state]);

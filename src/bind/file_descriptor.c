@@ -15,8 +15,8 @@
 struct file_descriptor *file_descriptor_push(lua_State *L, struct runtime *runtime)
 {
     struct file_descriptor *object = lua_newuserdata(L, sizeof(*object));
-    *object = (struct file_descriptor){{&runtime->nouns[NOUN_FILE_DESCRIPTOR]}, DESCRIPTOR_CLOSED};
-    noun_push_metatable(L, object->object.noun);
+    *object = (struct file_descriptor){{&noun_kinds[NOUN_FILE_DESCRIPTOR]}, DESCRIPTOR_CLOSED};
+    noun_push_metatable(L, &runtime->nouns[NOUN_FILE_DESCRIPTOR]);
     lua_setmetatable(L, -2);
     return object;
 }
@@ -38,7 +38,7 @@ struct file_descriptor *file_descriptor_check_open(lua_State *L, int arg, const 
 
 static struct file_descriptor *self_open(lua_State *L)
 {
-    struct file_descriptor *object = noun_check_self(L);
+    struct file_descriptor *object = noun_check_self(L, NOUN_FILE_DESCRIPTOR);
     check_open(L, object);
     return object;
 }
@@ -82,7 +82,7 @@ static int get_native_handle(lua_State *L)
 
 static int descriptor_tostring(lua_State *L)
 {
-    const struct file_descriptor *object = noun_check_self(L);
+    const struct file_descriptor *object = noun_check_self(L, NOUN_FILE_DESCRIPTOR);
     if (object->fd >= 0)
         lua_pushfstring(L, "/dev/fd/%d", object->fd);
     else

@@ -18,7 +18,7 @@ struct network {
 
 static const struct thrum_network *self(lua_State *L)
 {
-    const struct network *object = noun_check_self(L);
+    const struct network *object = noun_check_self(L, NOUN_NETWORK);
     return &object->value;
 }
 
@@ -28,7 +28,7 @@ static int network_new(lua_State *L)
     struct bytes text = args_string(L, 1, "text");
     if (thrum_network_parse((const char *)text.data, text.size, &network))
         error_raise_arg(L, EINVAL, 1, "text", "network such as \"10.0.0.0/8\" or \"fd00::/8\"");
-    struct network *object = noun_new_object(L, noun_self(L), sizeof(*object));
+    struct network *object = noun_new_object(L, noun_runtime(L), NOUN_NETWORK, sizeof(*object));
     object->value = network;
     return 1;
 }
@@ -80,8 +80,8 @@ static int network_tostring(lua_State *L)
 
 static int network_eq(lua_State *L)
 {
-    const struct network *a = noun_test(L, 1, noun_self(L));
-    const struct network *b = noun_test(L, 2, noun_self(L));
+    const struct network *a = noun_test(L, 1, NOUN_NETWORK);
+    const struct network *b = noun_test(L, 2, NOUN_NETWORK);
     lua_pushboolean(L, a && b && a->value.prefix_length == b->value.prefix_length &&
                            thrum_address_compare(&a->value.address, &b->value.address) == 0);
     return 1;

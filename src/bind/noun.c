@@ -9,12 +9,14 @@
 #include "bind/error.h"
 #include "bind/runtime.h"
 
+/* Only their addresses matter. */
+const char noun_kinds[N_NOUNS];
+
 void *noun_check(lua_State *L, int arg, enum noun_id id, const char *name)
 {
-    struct noun *noun = &noun_runtime(L)->nouns[id];
-    void *object = noun_test(L, arg, noun);
+    void *object = noun_test(L, arg, id);
     if (!object)
-        error_raise_arg(L, EINVAL, arg, name, noun->name);
+        error_raise_arg(L, EINVAL, arg, name, noun_runtime(L)->nouns[id].name);
     return object;
 }
 
@@ -37,12 +39,12 @@ void noun_function_name(lua_State *L, char *name, size_t size)
         snprintf(name, size, "%s", noun->name);
 }
 
-void *noun_new_object(lua_State *L, const struct noun *noun, size_t size)
+void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id id, size_t size)
 {
     struct object *object = lua_newuserdata(L, size);
     memset(object, 0, size);
-    object->noun = noun;
-    noun_push_metatable(L, noun);
+    object->kind = &noun_kinds[id];
+    noun_push_metatable(L, &runtime->nouns[id]);
     lua_setmetatable(L, -2);
     return object;
 }

@@ -44,7 +44,7 @@ static const struct option_row *check_row(lua_State *L, const struct socket *soc
 
 static struct option_call begin(lua_State *L, enum option_access access)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, 0);
     const struct option_row *row = check_row(L, socket, access);
     struct option_call call = {.socket = socket, .row = row};
     if (!thrum_socket_is_open(socket->core))
@@ -107,7 +107,7 @@ static void push_choice(lua_State *L, const struct option_row *row, int value)
 static struct option_interface check_interface(lua_State *L, int arg)
 {
     struct option_interface interface = {.by = INTERFACE_BY_INDEX};
-    const struct thrum_address *address = address_test(L, arg, noun_runtime(L));
+    const struct thrum_address *address = address_test(L, arg);
     if (address) {
         interface.by = INTERFACE_BY_ADDRESS;
         interface.address = *address;
@@ -246,7 +246,7 @@ static int socket_get_option(lua_State *L)
 static int socket_io_control(lua_State *L)
 {
     static const char *const commands[] = {"bytes_readable", NULL};
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
     struct bytes command = args_string(L, ARG_NAME, "command");
     if (strcmp((const char *)command.data, commands[0]) != 0)
         error_raise_detail(L, ENOTSUP, "no command '%s'", (const char *)command.data);

@@ -27,9 +27,12 @@ static void raise_if(lua_State *L, int error)
 static int socket_new(lua_State *L)
 {
     const struct noun *noun = noun_self(L);
-    struct socket *socket = noun_new_object(L, noun, sizeof(*socket));
+    struct socket *socket = lua_newuserdata(L, sizeof(*socket));
+    *socket = (struct socket){{&noun_kinds[NOUN_SOCKET]}, .runtime = noun->runtime};
     socket->class = noun->socket_class;
     socket->timeout = HUGE_VAL;
+    noun_push_metatable(L, noun);
+    lua_setmetatable(L, -2);
     if (!noun->runtime->context)
         error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
     raise_if(L, thrum_socket_new(noun->runtime->context, socket->class->kind, &socket->core));
@@ -46,7 +49,7 @@ static int socket_gc(lua_State *L)
 
 static int socket_open(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, 0);
     int family = socket->class->codec->check_family(L, 2);
     raise_if(L, thrum_socket_open(socket->core, family, 0));
     return 0;
@@ -54,7 +57,7 @@ static int socket_open(lua_State *L)
 
 static int socket_assign(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, 0);
     int family = socket->class->codec->check_family(L, 2);
     struct file_descriptor *descriptor = file_descriptor_check_open(L, 3, "fd");
     int error = thrum_socket_assign(socket->core, family, descriptor->fd);
@@ -68,7 +71,7 @@ static int socket_assign(lua_State *L)
 /* The owner exists before the descriptor leaves the socket. */
 static int socket_release(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, 0);
     struct file_descriptor *descriptor = file_descriptor_push(L, noun_runtime(L));
     raise_if(L, thrum_socket_release(socket->core, &descriptor->fd));
     return 1;
@@ -76,13 +79,13 @@ static int socket_release(lua_State *L)
 
 static int socket_close(lua_State *L)
 {
-    raise_if(L, thrum_socket_close(socket_self(L)->core));
+    raise_if(L, thrum_socket_close(socket_self(L, 0)->core));
     return 0;
 }
 
 static int socket_cancel(lua_State *L)
 {
-    raise_if(L, thrum_socket_cancel(socket_self(L)->core));
+    raise_if(L, thrum_socket_cancel(socket_self(L, 0)->core));
     return 0;
 }
 
@@ -90,7 +93,7 @@ static int socket_shutdown(lua_State *L)
 {
     static const char *const directions[] = {"receive", "send", "both", NULL};
     static const int hows[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
     int how = hows[args_choice(L, 2, "what", directions)];
     raise_if(L, thrum_socket_shutdown(socket->core, how));
     return 0;
@@ -98,9 +101,9 @@ static int socket_shutdown(lua_State *L)
 
 static int socket_bind(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, 0);
     struct thrum_endpoint endpoint;
-    socket->class->codec->check(L, noun_runtime(L), 2, thrum_socket_family(socket->core), true, &endpoint);
+    socket->class->codec->check(L, 2, thrum_socket_family(socket->core), true, &endpoint);
     int error = thrum_socket_bind(socket->core, &endpoint);
     if (error)
         error_raise_endpoint(L, error, &endpoint);
@@ -109,7 +112,7 @@ static int socket_bind(lua_State *L)
 
 static int socket_disconnect(lua_State *L)
 {
-    raise_if(L, thrum_socket_disconnect(socket_self(L)->core));
+    raise_if(L, thrum_socket_disconnect(socket_self(L, TRAIT_DATAGRAM)->core));
     return 0;
 }
 
@@ -128,7 +131,7 @@ static const struct socket_method_row socket_life_methods[] = {
 
 static int get_is_open(lua_State *L)
 {
-    lua_pushboolean(L, thrum_socket_is_open(socket_self(L)->core));
+    lua_pushboolean(L, thrum_socket_is_open(socket_self(L, 0)->core));
     return 1;
 }
 
@@ -138,7 +141,7 @@ typedef int endpoint_query(const thrum_socket *socket,
 /* Push value `which` of the endpoint that `query` tells. */
 static int push_endpoint_value(lua_State *L, endpoint_query *query, int which)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, TRAIT_IP);
     struct thrum_endpoint endpoint;
     raise_if(L, query(socket->core, &endpoint));
     int count = socket->class->codec->push(L, &endpoint);
@@ -168,7 +171,7 @@ static int get_remote_port(lua_State *L)
 
 static int get_timeout(lua_State *L)
 {
-    double timeout = socket_self(L)->timeout;
+    double timeout = socket_self(L, 0)->timeout;
     if (timeout == HUGE_VAL)
         lua_pushnil(L);
     else
@@ -178,7 +181,7 @@ static int get_timeout(lua_State *L)
 
 static int set_timeout(lua_State *L)
 {
-    struct socket *socket = socket_self(L);
+    struct socket *socket = socket_self(L, 0);
     socket->timeout = lua_isnil(L, 3) ? HUGE_VAL : args_seconds(L, 3);
     return 0;
 }
@@ -196,7 +199,7 @@ static const struct socket_property_row socket_properties[] = {
 
 static int socket_tostring(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, 0);
     struct thrum_endpoint endpoint;
     struct thrum_address address;
     uint16_t port;

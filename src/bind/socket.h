@@ -21,8 +21,8 @@ struct endpoint_codec {
     /* Read the endpoint whose first value is at `arg`, for a socket of `family` (AF_UNSPEC: not
      * open yet); raises EINVAL, or EAFNOSUPPORT for an endpoint that family cannot reach. With
      * `is_local`, what only bind takes will do too. */
-    void (*check)(lua_State *L, const struct runtime *runtime, int arg, int family,
-                  bool is_local, struct thrum_endpoint *endpoint);
+    void (*check)(lua_State *L, int arg, int family, bool is_local,
+                  struct thrum_endpoint *endpoint);
     /* Push the values of an endpoint; returns n_values. For the sender of a datagram `socket`, at
      * `index` on the stack, remembers the last one. */
     int (*push)(lua_State *L, const struct thrum_endpoint *endpoint);
@@ -42,6 +42,7 @@ struct socket_class {
 
 struct socket {
     struct object object;
+    struct runtime *runtime;
     thrum_socket *core;
     const struct socket_class *class;
     double timeout; /* seconds a call may be suspended, HUGE_VAL for no limit */
@@ -50,9 +51,14 @@ struct socket {
     bool has_last_address;
 };
 
-static inline struct socket *socket_self(lua_State *L)
+/* Self, for the methods and properties of every socket class: a method that only some of the traits
+ * know says which it needs. */
+static inline struct socket *socket_self(lua_State *L, unsigned traits)
 {
-    return noun_check_self(L);
+    struct socket *socket = noun_check_self(L, NOUN_SOCKET);
+    if (traits & ~socket->class->traits)
+        noun_raise_self(L);
+    return socket;
 }
 
 /* Rows of the files that share the class: a row serves the classes that have all its traits. */

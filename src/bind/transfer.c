@@ -18,11 +18,6 @@
 
 /* ---- deadlines and flags ---- */
 
-static inline struct runtime *runtime_of(const struct socket *socket)
-{
-    return socket->object.noun->runtime;
-}
-
 static int64_t socket_deadline(const struct socket *socket)
 {
     return socket->timeout == HUGE_VAL ? NO_DEADLINE : call_deadline_after(socket->timeout);
@@ -112,12 +107,11 @@ static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
 static struct fiber *begin_receive(lua_State *L, struct socket *socket,
                                    const struct byte_span **buffer)
 {
-    struct runtime *runtime = runtime_of(socket);
-    *buffer = noun_test(L, ARG_BUFFER, &runtime->nouns[NOUN_BYTE_SPAN]);
+    *buffer = noun_test(L, ARG_BUFFER, NOUN_BYTE_SPAN);
     if (!*buffer)
         error_raise_arg(L, EINVAL, ARG_BUFFER, "buffer", "byte_span");
     int flags = check_flags(L, ARG_RECEIVE_FLAGS, RECEIVE_FLAGS);
-    struct fiber *fiber = call_begin(L, runtime);
+    struct fiber *fiber = call_begin(L, socket->runtime);
     fiber->transfer.socket = socket;
     fiber->transfer.size = (*buffer)->size;
     fiber->transfer.flags = flags;
@@ -133,7 +127,7 @@ static int kernel_flags(const struct fiber *fiber)
 
 static int socket_receive(lua_State *L)
 {
-    struct socket *socket = socket_self(L);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     const struct byte_span *buffer;
     struct fiber *fiber = begin_receive(L, socket, &buffer);
     struct thrum_operation *operation = &fiber->operation;
@@ -151,7 +145,7 @@ static int socket_receive(lua_State *L)
 
 static int socket_receive_from(lua_State *L)
 {
-    struct socket *socket = socket_self(L);
+    struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
     const struct byte_span *buffer;
     struct fiber *fiber = begin_receive(L, socket, &buffer);
     struct thrum_operation *operation = &fiber->operation;
@@ -187,7 +181,7 @@ static int finish_to(lua_State *L, struct fiber *fiber, int error, int arg)
         struct thrum_endpoint receiver;
         if (error == ECANCELED || error >= THRUM_ERROR_RANGE)
             error_raise(L, error);
-        socket->class->codec->check(L, runtime_of(socket), arg, AF_UNSPEC, false, &receiver);
+        socket->class->codec->check(L, arg, AF_UNSPEC, false, &receiver);
         error_raise_endpoint(L, error, &receiver);
     }
     lua_pushinteger(L, (lua_Integer)fiber->operation.size);
@@ -201,10 +195,10 @@ static int finish_send_to(lua_State *L, struct fiber *fiber, int error)
 
 static int socket_send(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
     int flags = check_flags(L, ARG_PAYLOAD + 1, SEND_FLAGS);
-    struct bytes payload = byte_span_check_gather(L, runtime_of(socket), ARG_PAYLOAD, "buffer");
-    struct fiber *fiber = call_begin(L, runtime_of(socket));
+    struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
+    struct fiber *fiber = call_begin(L, socket->runtime);
     struct thrum_operation *operation = &fiber->operation;
     int error = thrum_socket_try_send(socket->core, payload.data, payload.size, flags,
                                       &operation->size);
@@ -219,13 +213,13 @@ static int socket_send(lua_State *L)
 
 static int socket_send_to(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
     const struct endpoint_codec *codec = socket->class->codec;
     struct thrum_endpoint receiver;
-    codec->check(L, runtime_of(socket), ARG_RECEIVER, thrum_socket_family(socket->core), false, &receiver);
+    codec->check(L, ARG_RECEIVER, thrum_socket_family(socket->core), false, &receiver);
     int flags = check_flags(L, ARG_RECEIVER + codec->n_values, SEND_FLAGS);
-    struct bytes payload = byte_span_check_gather(L, runtime_of(socket), ARG_PAYLOAD, "buffer");
-    struct fiber *fiber = call_begin(L, runtime_of(socket));
+    struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
+    struct fiber *fiber = call_begin(L, socket->runtime);
     struct thrum_operation *operation = &fiber->operation;
     int error = thrum_socket_try_send_to(socket->core, payload.data, payload.size, flags, &receiver,
                                          &operation->size);
@@ -252,10 +246,10 @@ static int finish_connect(lua_State *L, struct fiber *fiber, int error)
 
 static int socket_connect(lua_State *L)
 {
-    const struct socket *socket = socket_self(L);
+    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
     struct thrum_endpoint remote;
-    socket->class->codec->check(L, runtime_of(socket), ARG_REMOTE, thrum_socket_family(socket->core), false, &remote);
-    struct fiber *fiber = call_begin(L, runtime_of(socket));
+    socket->class->codec->check(L, ARG_REMOTE, thrum_socket_family(socket->core), false, &remote);
+    struct fiber *fiber = call_begin(L, socket->runtime);
     int error = thrum_socket_try_connect(socket->core, &remote);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_connect);

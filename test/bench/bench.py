@@ -147,6 +147,8 @@ def server_peers(build):
     no_lua = None if lua_program() else 'lua5.3 is not installed'
     return [
         Peer('thrum', 'thrum', [thrum, servers / 'thrum.lua'], {}, absent(thrum, 'thrum')),
+        Peer('locals', 'thrum, locals', [thrum, servers / 'thrum_locals.lua'], {},
+             absent(thrum, 'thrum')),
         Peer('module', 'thrum in lua5.3', [lua, servers / 'thrum_module.lua'],
              module_environment(build), no_lua or absent(module, 'the module thrum.so')),
         Peer('epoll', 'C epoll', [epoll], {}, absent(epoll, 'bench_epoll')),
