@@ -2,9 +2,6 @@
 // The event loop: Asio's, driven one completion at a time.
 #include "context.hpp"
 
-#include <algorithm>
-#include <boost/asio/steady_timer.hpp>
-
 #include "error.hpp"
 #include "object.hpp"
 
@@ -14,10 +11,7 @@ thrum_context::thrum_context()
     io.emplace(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO);
     work.emplace(io->get_executor());
     // Asio makes its reactor with the first object: have it fail here rather than there.
-    boost::asio::basic_waitable_timer<std::chrono::steady_clock,
-                                      boost::asio::wait_traits<std::chrono::steady_clock>,
-                                      thrum::executor>
-        first(*io);
+    thrum::io_timer first(*io);
 }
 
 // First the objects close, while the reactor is there to forget their descriptors. Then Asio
@@ -92,7 +86,8 @@ void thrum_context_run(thrum_context *context) noexcept
     }
 }
 
-// What is started meanwhile may complete at once, for ever: call no more than were pending.
+// What is started meanwhile may complete at once, for ever: call no more than were pending. Events
+// that complete nothing are no reason to stay either: one for each object may be such.
 size_t thrum_context_poll(thrum_context *context) noexcept
 {
     if (context->is_running)
@@ -100,8 +95,10 @@ size_t thrum_context_poll(thrum_context *context) noexcept
     running guard(context);
     std::size_t before = context->n_completed;
     std::size_t limit = context->n_pending;
-    while (context->n_completed - before < limit && context->io->poll_one() != 0) {
-    }
+    std::size_t n_handlers = limit + context->n_objects;
+    while (context->n_completed - before < limit && n_handlers-- != 0)
+        if (context->io->poll_one() == 0)
+            break;
     return context->n_completed - before;
 }
 

@@ -3,8 +3,10 @@
 #ifndef ASIO_CONTEXT_HPP
 #define ASIO_CONTEXT_HPP
 
+#include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <optional>
 
 #include <thrum/context.h>
@@ -12,6 +14,14 @@
 #include "base/list.h"
 
 #include "protocol.hpp"
+
+namespace thrum
+{
+using steady_clock = std::chrono::steady_clock;
+using io_timer =
+    boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>,
+                                      executor>;
+} // namespace thrum
 
 struct thrum_context {
     // The guard keeps Asio from stopping when nothing is pending: we count for ourselves.

@@ -54,6 +54,7 @@ struct operation_state {
     bool is_cancelled;     // by the caller
     bool is_retry;         // cancelled by us, to be tried again
     bool is_eof;           // cancelled by us, because nothing will be received any more
+    bool is_paused;        // a send that waits for a while
     bool is_waiting;       // an accept that has got no connection yet
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };

@@ -5,6 +5,10 @@
 // an error is seen, it looks no further: receives that wait behind the first one, or that start
 // later, would never be woken. So the end is remembered and given to everybody (end_receives), and
 // after an error whoever waits tries again (kick), and whoever comes next asks first (is_stale).
+//
+// And one thing for Linux: a unix datagram socket that sends to a named receiver whose queue is
+// full counts as writable. Each attempt that fails even makes a new event of it, so that the
+// reactor would spin. There a timer says when to try again (is_untold).
 #include "socket.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -97,6 +101,7 @@ thrum_socket::thrum_socket(thrum_context *context, thrum_kind kind)
 void thrum_socket::reset() noexcept
 {
     end_life();
+    pause.reset();
     io.reset();
 }
 
@@ -114,6 +119,8 @@ void thrum_socket::opened(int new_family, int fd) noexcept
 void thrum_socket::end_life() noexcept
 {
     disarm();
+    if (pause)
+        pause->cancel();
     descriptor = -1;
     family = AF_UNSPEC;
     receiving = thrum::direction();
@@ -166,6 +173,8 @@ int thrum_socket::cancel() noexcept
         return EBADF;
     for (struct list *node = pending.next; node != &pending; node = node->next)
         state_of(thrum::operation_at(node)).is_cancelled = true;
+    if (pause)
+        pause->cancel();
     error_code code;
     io->cancel(code);
     return error_from(code);
@@ -193,6 +202,16 @@ thrum::direction &thrum_socket::direction_of(purpose does) noexcept
     return does == purpose::receive ? receiving : sending;
 }
 
+[[gnu::always_inline]] inline int thrum_socket::send_to_now(const transfer &what,
+                                                            const struct thrum_endpoint *receiver,
+                                                            std::size_t *size) noexcept
+{
+    error_code code;
+    *size = io->send_to(buffer(static_cast<const void *>(what.data), what.size),
+                        thrum::any_protocol::endpoint(receiver), what.flags, code);
+    return code.failed() ? error_from(code) : 0;
+}
+
 int thrum_socket::receive_now(const transfer &what, std::size_t *size) noexcept
 {
     error_code code;
@@ -204,14 +223,23 @@ int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
 {
     error_code code;
     *size = io->send(buffer(static_cast<const void *>(what.data), what.size), what.flags, code);
-    return error_from(code);
+    return code.failed() ? error_from(code) : 0;
+}
+
+bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
+{
+    return state_of(operation).does == purpose::send && operation->endpoint.size != 0 &&
+           family == AF_UNIX && kind == THRUM_DATAGRAM;
 }
 
 int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) noexcept
 {
-    const operation_state &state = state_of(operation);
-    return state.does == purpose::receive ? receive_now(state.what, size)
-                                          : send_now(state.what, size);
+    const transfer &what = state_of(operation).what;
+    if (state_of(operation).does == purpose::receive)
+        return receive_now(what, size);
+    if (operation->endpoint.size != 0)
+        return send_to_now(what, &operation->endpoint, size);
+    return send_now(what, size);
 }
 
 void thrum_socket::launch(struct thrum_operation *operation)
@@ -247,11 +275,24 @@ void thrum_socket::launch_send(struct thrum_operation *operation)
     const transfer &what = state_of(operation).what;
     auto bytes = buffer(static_cast<const void *>(what.data), what.size);
     completion handler{operation};
-    if (operation->endpoint.size != 0)
+    if (is_untold(operation))
+        launch_pause(operation);
+    else if (operation->endpoint.size != 0)
         io->async_send_to(bytes, thrum::any_protocol::endpoint(&operation->endpoint), what.flags,
                           handler);
     else
         io->async_send(bytes, what.flags, handler);
+}
+
+// All who pause try again together, in their order.
+void thrum_socket::launch_pause(struct thrum_operation *operation)
+{
+    if (!pause)
+        pause.emplace(*context->io);
+    if (pause->expiry() <= thrum::steady_clock::now())
+        pause->expires_after(std::chrono::milliseconds(1)); // who still waits is woken
+    pause->async_wait(completion{operation});
+    state_of(operation).is_paused = true;
 }
 
 void thrum_socket::launch_wait(struct thrum_operation *operation)
@@ -278,7 +319,7 @@ int thrum_socket::start(struct thrum_operation *operation, purpose does, const t
         operation->endpoint.size = 0;
     std::size_t size = 0;
     int result = EAGAIN;
-    if (way.is_stale && way.n_waiting == 0)
+    if (way.n_waiting == 0 && (way.is_stale || is_untold(operation)) && !is_urgent(state))
         result = attempt(operation, &size);
     int error = operation_start(operation, this, does, [&](completion) {
         if (result == EAGAIN)
@@ -323,6 +364,17 @@ int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexc
 
 // ---- what follows from a completion ----
 
+template <typename Visit>
+void thrum_socket::each_pending(Visit visit) noexcept
+{
+    for (struct list *node = pending.next; node != &pending; node = node->next) {
+        struct thrum_operation *operation = thrum::operation_at(node);
+        operation_state &state = state_of(operation);
+        if (state.life == life)
+            visit(operation, state);
+    }
+}
+
 bool thrum_socket::settle(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
@@ -332,7 +384,7 @@ bool thrum_socket::settle(struct thrum_operation *operation) noexcept
         operation->endpoint.size = 0;
     if (state.life != life)
         return true;
-    if (state.is_retry && retry(operation))
+    if ((state.is_retry || state.is_paused) && retry(operation))
         return false;
     if (state.does == purpose::connect)
         settle_connect(operation);
@@ -368,14 +420,30 @@ void thrum_socket::settle_transfer(struct thrum_operation *operation) noexcept
         settle_receive(operation);
 }
 
+// Is it to ask itself, or rather to be launched again? Those who pause ask in their order.
+bool thrum_socket::has_turn(struct thrum_operation *operation) noexcept
+{
+    const operation_state &state = state_of(operation);
+    if (!is_untold(operation))
+        return state.does != purpose::other && !is_urgent(state);
+    struct thrum_operation *first = nullptr;
+    each_pending([&first](struct thrum_operation *other, operation_state &its) {
+        if (!first && its.does == purpose::send)
+            first = other;
+    });
+    return first == operation;
+}
+
 // True if it goes on.
 bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 {
     operation_state &state = state_of(operation);
+    bool is_due = operation->error == ECANCELED || (state.is_paused && !operation->error);
+    state.is_paused = false;
     state.is_retry = false;
-    if (state.is_cancelled || operation->error != ECANCELED)
+    if (state.is_cancelled || !is_due)
         return false;
-    if (state.does != purpose::other && !is_urgent(state)) {
+    if (has_turn(operation)) {
         operation->error = attempt(operation, &operation->size);
         if (operation->error != EAGAIN)
             return false;
@@ -399,17 +467,6 @@ void thrum_socket::settle_receive(struct thrum_operation *operation) noexcept
         receiving.gate &= ~thrum::gate_skip;
     else
         receiving.gate |= thrum::gate_skip;
-}
-
-template <typename Visit>
-void thrum_socket::each_pending(Visit visit) noexcept
-{
-    for (struct list *node = pending.next; node != &pending; node = node->next) {
-        struct thrum_operation *operation = thrum::operation_at(node);
-        operation_state &state = state_of(operation);
-        if (state.life == life)
-            visit(operation, state);
-    }
 }
 
 // Nothing will be received any more.
@@ -615,10 +672,7 @@ int thrum_socket_try_send_to(thrum_socket *socket, const void *data, size_t size
 {
     if (is_shut(socket->sending))
         return gate_answer(socket->sending, 0);
-    error_code code;
-    *sent = socket->io->send_to(buffer(data, size), thrum::any_protocol::endpoint(receiver), flags,
-                                code);
-    return error_from(code);
+    return socket->send_to_now({const_cast<void *>(data), size, flags}, receiver, sent);
 }
 
 int thrum_socket_receive(thrum_socket *socket, struct thrum_operation *operation, void *data,

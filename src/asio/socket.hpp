@@ -7,6 +7,7 @@
 
 #include <thrum/socket.h>
 
+#include "context.hpp"
 #include "object.hpp"
 #include "operation.hpp"
 #include "protocol.hpp"
@@ -39,6 +40,7 @@ struct thrum_socket final : thrum::object {
     int family = AF_UNSPEC;
     thrum::direction receiving;
     thrum::direction sending;
+    std::optional<thrum::io_timer> pause; // where the kernel does not tell when to send again
     unsigned life = 0; // counts openings; an operation of an earlier one changes nothing here
 
     thrum_socket(thrum_context *context, thrum_kind kind);
@@ -65,6 +67,8 @@ struct thrum_socket final : thrum::object {
 
     int receive_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_now(const thrum::transfer &what, std::size_t *size) noexcept;
+    int send_to_now(const thrum::transfer &what, const struct thrum_endpoint *receiver,
+                    std::size_t *size) noexcept;
     // A receive or send; `receiver` may be NULL.
     int start(struct thrum_operation *operation, thrum::purpose does, const thrum::transfer &what,
               const struct thrum_endpoint *receiver) noexcept;
@@ -76,10 +80,13 @@ struct thrum_socket final : thrum::object {
     void opened(int family, int fd) noexcept;
     void end_life() noexcept;
     thrum::direction &direction_of(thrum::purpose does) noexcept;
+    bool is_untold(struct thrum_operation *operation) noexcept;
+    bool has_turn(struct thrum_operation *operation) noexcept;
     int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;
     void launch(struct thrum_operation *operation);
     void launch_receive(struct thrum_operation *operation);
     void launch_send(struct thrum_operation *operation);
+    void launch_pause(struct thrum_operation *operation);
     void launch_wait(struct thrum_operation *operation);
     bool retry(struct thrum_operation *operation) noexcept;
     void settle_connect(struct thrum_operation *operation) noexcept;

@@ -2,7 +2,6 @@
 // Timers on Asio's steady clock, and the clocks.
 #include <thrum/timer.h>
 
-#include <boost/asio/basic_waitable_timer.hpp>
 #include <chrono>
 #include <optional>
 
@@ -19,7 +18,7 @@ using io_timer =
                                       thrum::executor>;
 
 struct thrum_timer final : thrum::object {
-    std::optional<io_timer> io;
+    std::optional<thrum::io_timer> io;
 
     explicit thrum_timer(thrum_context *context) : object(context), io(*context->io)
     {

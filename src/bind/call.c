@@ -110,9 +110,9 @@ int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait
     return yield_to_scheduler(L, fiber, finish);
 }
 
-int call_yield(lua_State *L, struct fiber *fiber, call_finish *finish)
+int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *finish)
 {
-    fiber->outcome = 0;
+    fiber->outcome = outcome;
     if (fiber->thread) {
         scheduler_make_ready(fiber);
         return yield_to_scheduler(L, fiber, finish);
@@ -127,9 +127,7 @@ int call_done(lua_State *L, struct fiber *fiber, int error, call_finish *finish)
 {
     if (++fiber->n_at_once < FAIRNESS_BUDGET)
         return finish(L, fiber, error);
-    if (error)
-        return finish(L, fiber, error);
-    return call_yield(L, fiber, finish);
+    return call_yield(L, fiber, error, finish);
 }
 
 int call_finish_plain(lua_State *L, struct fiber *fiber, int error)

@@ -32,8 +32,8 @@ int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait
 /* Finish a call that completed at once; every now and then let others run first. */
 int call_done(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
 
-/* Let others run, then finish. */
-int call_yield(lua_State *L, struct fiber *fiber, call_finish *finish);
+/* Let others run, then finish with `outcome`. */
+int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *finish);
 
 /* Return nothing, or raise. */
 int call_finish_plain(lua_State *L, struct fiber *fiber, int error);

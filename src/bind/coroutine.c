@@ -18,7 +18,8 @@
 #include "bind/noun.h"
 #include "bind/runtime.h"
 
-/* How the coroutine's results, and its errors, reach the caller. */
+/* How the coroutine's results, and its errors, reach the caller. `co` is L for an error that stands
+ * on the top of L already. */
 typedef int deliver_function(lua_State *L, lua_State *co, int status);
 
 static int deliver_resume(lua_State *L, lua_State *co, int status);
@@ -99,7 +100,8 @@ static const char *refuse_resume(lua_State *L, lua_State *co, int index)
     return lua_gettop(co) == 0 ? "cannot resume dead coroutine" : NULL;
 }
 
-/* Move the `nargs` arguments on the top of L over and run. */
+/* Move the `nargs` arguments on the top of L over and run. The error value is on the top of L if
+ * the coroutine cannot be resumed. */
 static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
 {
     call_check_interruption(L);
@@ -108,8 +110,7 @@ static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function
         refusal = "too many arguments to resume";
     if (refusal) {
         lua_pushstring(L, refusal);
-        lua_xmove(L, co, 1);
-        return deliver(L, co, LUA_ERRRUN);
+        return deliver(L, L, LUA_ERRRUN);
     }
     lua_xmove(L, co, nargs);
     return resume_step(L, co, nargs, deliver);
@@ -134,8 +135,9 @@ static int deliver_resume(lua_State *L, lua_State *co, int status)
         lua_pushboolean(L, 1);
         return 1 + move_results(L, co);
     }
+    lua_xmove(co, L, 1); /* nothing to move when it stands there already */
     lua_pushboolean(L, 0);
-    lua_xmove(co, L, 1);
+    lua_insert(L, -2);
     return 2;
 }
 

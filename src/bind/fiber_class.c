@@ -92,11 +92,16 @@ static bool is_joinable(const struct fiber_handle *handle)
     return handle->fiber && !handle->fiber->joiner;
 }
 
+noreturn static void raise_not_joinable(lua_State *L)
+{
+    error_raise_detail(L, EINVAL, "the fiber is not joinable: it was joined or detached");
+}
+
 static struct fiber *check_joinable(lua_State *L)
 {
-    struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
     if (!is_joinable(handle))
-        error_raise_detail(L, EINVAL, "the fiber is not joinable: it was joined or detached");
+        raise_not_joinable(L);
     return handle->fiber;
 }
 
@@ -107,14 +112,15 @@ int fiber_take_results(lua_State *L, struct fiber *fiber)
 
 static int fiber_join(lua_State *L)
 {
-    struct fiber *joined = check_joinable(L);
-    if (joined == noun_runtime(L)->current)
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    if (handle->fiber && handle->fiber == noun_runtime(L)->current)
         error_raise_detail(L, EDEADLK, "a fiber cannot join itself");
+    struct fiber *joined = check_joinable(L);
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     fiber->joined = joined;
+    joined->joiner = fiber; /* nobody else may join or detach it from here on */
     if (joined->state == FIBER_ENDED)
         return call_done(L, fiber, 0, finish_join);
-    joined->joiner = fiber;
     return call_suspend(L, fiber, &wait_join, NO_DEADLINE, finish_join);
 }
 
@@ -126,9 +132,13 @@ static int fiber_detach(lua_State *L)
     return 0;
 }
 
+/* One that is being joined has not been joined yet. */
 static int fiber_method_interrupt(lua_State *L)
 {
-    fiber_interrupt(check_joinable(L));
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    if (!handle->fiber)
+        raise_not_joinable(L);
+    fiber_interrupt(handle->fiber);
     return 0;
 }
 
@@ -195,7 +205,7 @@ static int finish_yield(lua_State *L, struct fiber *fiber, int error)
 
 static int this_fiber_yield(lua_State *L)
 {
-    return call_yield(L, call_begin(L, noun_runtime(L)), finish_yield);
+    return call_yield(L, call_begin(L, noun_runtime(L)), 0, finish_yield);
 }
 
 static const struct fiber *check_current(lua_State *L)

@@ -4,6 +4,12 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 namespace
 {
 
@@ -173,6 +179,8 @@ TEST_CASE("the socket of an accept may be freed, opened or claimed twice meanwhi
 
 TEST_CASE("the descriptor limit is reported once per accept, and then it goes on")
 {
+    if (RUNNING_ON_VALGRIND) // plays the limit by accepting and closing: the connection is lost
+        return;
     listening w(pairings[1]);
     waiter accepting[2], connecting;
     thrum_socket *server[2] = {w.socket(THRUM_STREAM), w.socket(THRUM_STREAM)};

@@ -2,6 +2,8 @@
 // What only datagram sockets do.
 #include "world.hpp"
 
+#include <ctime>
+
 TEST_CASE("receive_from tells the sender, tried and started")
 {
     world w;
@@ -204,6 +206,82 @@ TEST_CASE("a send that the kernel does not take yet waits, and later ones wait b
     w.run();
     CHECK(sending.error == 0);
     CHECK(n_received == n_sent + 1);
+}
+
+// Seen: Linux calls the sender writable all the time, and each failed attempt is an event again, so
+// that the reactor spins; poll did not return.
+TEST_CASE("a send to a full unix receiver pauses, keeps its turn and can be cancelled")
+{
+    world w;
+    thrum_socket *full = w.socket(THRUM_DATAGRAM), *a = w.socket(THRUM_DATAGRAM);
+    thrum_socket *other = w.socket(THRUM_DATAGRAM);
+    struct thrum_endpoint name = {};
+    name.sa.path.sun_family = AF_UNIX;
+    name.size = sizeof(sa_family_t); // autobind
+    for (thrum_socket *each : {full, a, other})
+        REQUIRE(thrum_socket_open(each, AF_UNIX, 0) == 0);
+    REQUIRE(thrum_socket_bind(full, &name) == 0);
+    name = local_of(full);
+    int n_filler = 0;
+    while (try_send_to(other, "filler", name) == 0)
+        ++n_filler;
+    waiter sending[4];
+    auto start = [&](int i) {
+        char digit = static_cast<char>('0' + i);
+        sending[i].bytes[0] = digit;
+        return thrum_socket_send_to(a, &sending[i].operation, sending[i].bytes, 1, 0, &name);
+    };
+    for (int i = 0; i < 4; ++i)
+        REQUIRE(start(i) == 0);
+    sending[1].cancel();
+    CHECK(thrum_context_run_one(w.context) == 1);
+    CHECK(sending[1].error == ECANCELED);
+    CHECK(try_send_to(a, "overtaking", name) == EAGAIN);
+    for (int i = 0; i < 5; ++i)
+        CHECK(thrum_context_poll(w.context) == 0);
+
+    // They pause: a tenth of a second costs next to nothing.
+    thrum_timer *timer = nullptr;
+    waiter timed;
+    std::clock_t before = std::clock();
+    REQUIRE(thrum_timer_new(w.context, &timer) == 0);
+    REQUIRE(thrum_timer_wait(timer, &timed.operation, thrum_steady_clock_now_ns() + 100000000) ==
+            0);
+    CHECK(thrum_context_run_one(w.context) == 1);
+    CHECK(timed.error == 0);
+    CHECK(std::clock() - before < CLOCKS_PER_SEC / 20);
+    thrum_timer_free(timer);
+
+    std::string heard;
+    waiter at_full;
+    at_full.then = [&] {
+        if (at_full.size == 1)
+            heard += at_full.bytes[0];
+        if (heard.size() < 3)
+            REQUIRE(at_full.receive_from(full) == 0);
+    };
+    REQUIRE(at_full.receive_from(full) == 0);
+    w.run();
+    CHECK(heard == "023");
+
+    while (try_send_to(other, "filler", name) == 0)
+        ++n_filler;
+    REQUIRE(start(0) == 0);
+    REQUIRE(start(1) == 0);
+    REQUIRE(thrum_socket_cancel(a) == 0);
+    w.run();
+    CHECK(sending[0].error == ECANCELED);
+    REQUIRE(start(0) == 0);
+    REQUIRE(start(1) == 0);
+    REQUIRE(thrum_socket_close(a) == 0);
+    w.run();
+    CHECK(sending[0].error == ECANCELED);
+    CHECK(sending[1].error == ECANCELED);
+    REQUIRE(thrum_socket_open(a, AF_UNIX, 0) == 0);
+    REQUIRE(start(2) == 0);
+    REQUIRE(thrum_socket_close(full) == 0); // nobody there any more
+    w.run();
+    CHECK(sending[2].error == ECONNREFUSED);
 }
 
 // The rule is observable by the answers: asked and found nothing, then once not asked.
