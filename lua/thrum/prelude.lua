@@ -42,7 +42,11 @@ end
 
 setmetatable(_G, metatable)
 
-spawn = thrum.spawn -- luacheck: globals spawn
+for _, name in ipairs {
+    "spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall",
+} do
+    _G[name] = thrum[name]
+end
 coroutine = thrum.coroutine -- luacheck: globals coroutine
 package.loaded.coroutine = thrum.coroutine
 

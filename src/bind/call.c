@@ -47,6 +47,8 @@ struct fiber *call_begin(lua_State *L, struct runtime *runtime)
     if (fiber) {
         if (L != runtime->running || runtime->n_boundaries > 0 || !lua_isyieldable(L))
             raise_cannot_suspend(L, runtime);
+        if (fiber->n_suspend_forbidden > 0)
+            error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
         raise_if_interrupted(L, fiber);
         return fiber;
     }

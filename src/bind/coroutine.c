@@ -17,6 +17,7 @@
 #include "bind/error.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
+#include "bind/scope.h"
 
 /* How the coroutine's results, and its errors, reach the caller. `co` is L for an error that stands
  * on the top of L already. */
@@ -55,13 +56,40 @@ static void mark_inside_operation(lua_State *L, const struct runtime *runtime, i
 
 static int resume_again(lua_State *L, int status, lua_KContext context);
 
+/* The coroutine has ended, and its root scope may have handlers: run them, then deliver. */
+static int end_coroutine(lua_State *L, deliver_function *deliver);
+
+static int go_on_ending(lua_State *L, int status, lua_KContext context)
+{
+    scope_handler_ended(L, noun_runtime(L), status);
+    return end_coroutine(L, (deliver_function *)context);
+}
+
+static int end_coroutine(lua_State *L, deliver_function *deliver)
+{
+    struct runtime *runtime = noun_runtime(L);
+    lua_State *co = lua_tothread(L, index_of(deliver));
+    while (scope_take_handler(L, runtime, index_of(deliver))) {
+        int status = scope_call_handler(L, runtime, (lua_KContext)deliver, go_on_ending);
+        scope_handler_ended(L, runtime, status);
+    }
+    return deliver(L, co, lua_status(co));
+}
+
+static int deliver_end(lua_State *L, lua_State *co, int status, deliver_function *deliver)
+{
+    if (status == LUA_YIELD || noun_runtime(L)->n_handlers == 0)
+        return deliver(L, co, status);
+    return end_coroutine(L, deliver);
+}
+
 /* Resume `co` with `nargs` arguments on its stack. */
 static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
 {
     struct runtime *runtime = noun_runtime(L);
     struct fiber *fiber = runtime->current;
     if (!fiber || L != runtime->running)
-        return deliver(L, co, lua_resume(co, L, nargs));
+        return deliver_end(L, co, lua_resume(co, L, nargs), deliver);
 
     int n_boundaries = runtime->n_boundaries;
     if (!lua_isyieldable(L))
@@ -71,7 +99,7 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
     runtime->running = L;
     runtime->n_boundaries = n_boundaries;
     if (status != LUA_YIELD || !runtime->is_suspending)
-        return deliver(L, co, status);
+        return deliver_end(L, co, status, deliver);
     mark_inside_operation(L, runtime, index_of(deliver), true);
     return lua_yieldk(L, 0, (lua_KContext)deliver, resume_again);
 }

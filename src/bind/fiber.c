@@ -58,8 +58,11 @@ void fiber_interrupt(struct fiber *fiber)
 
 static void init_record(struct fiber *fiber, struct runtime *runtime)
 {
-    *fiber = (struct fiber){
-        .runtime = runtime, .anchor = LUA_NOREF, .traceback = LUA_NOREF, .deadline_ns = INT64_MAX};
+    *fiber = (struct fiber){.runtime = runtime,
+                             .anchor = LUA_NOREF,
+                             .cleanup_anchor = LUA_NOREF,
+                             .traceback = LUA_NOREF,
+                             .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
@@ -70,8 +73,7 @@ void fiber_init_outside(struct runtime *runtime)
     runtime->outside.state = FIBER_ALIVE;
 }
 
-/* Keep the value on the top of L alive; pops it. */
-static int anchor_value(lua_State *L, struct runtime *runtime)
+int fiber_anchor_value(lua_State *L, struct runtime *runtime)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
     lua_insert(L, -2);
@@ -80,7 +82,7 @@ static int anchor_value(lua_State *L, struct runtime *runtime)
     return anchor;
 }
 
-static void release_anchor(lua_State *L, struct runtime *runtime, int anchor)
+void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
 {
     if (anchor == LUA_NOREF)
         return;
@@ -96,11 +98,11 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     if (!lua_checkstack(thread, nargs + 1))
         luaL_error(L, "too many arguments to spawn");
     lua_xmove(L, thread, nargs + 1);
-    int anchor = anchor_value(L, runtime);
+    int anchor = fiber_anchor_value(L, runtime);
 
     struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));
     if (!fiber) {
-        release_anchor(L, runtime, anchor);
+        fiber_release_anchor(L, runtime, anchor);
         luaL_error(L, "not enough memory");
     }
     init_record(fiber, runtime);
@@ -122,8 +124,9 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     deadline_free(fiber);
     thrum_timer_free(fiber->timer);
     thrum_operation_deinit(&fiber->operation);
-    release_anchor(L, runtime, fiber->anchor);
-    release_anchor(L, runtime, fiber->traceback);
+    fiber_release_anchor(L, runtime, fiber->anchor);
+    fiber_release_anchor(L, runtime, fiber->cleanup_anchor);
+    fiber_release_anchor(L, runtime, fiber->traceback);
     runtime_free(L, fiber, sizeof(*fiber));
 }
 

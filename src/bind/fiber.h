@@ -34,8 +34,11 @@ enum fiber_ending { ENDED_WELL, ENDED_WITH_ERROR, ENDED_INTERRUPTED };
 
 struct fiber {
     struct runtime *runtime;
-    lua_State *thread; /* NULL for the caller outside any fiber */
-    int anchor;
+    lua_State *thread; /* the one to resume; NULL for the caller outside any fiber */
+    int anchor;        /* of the thread that runs the fiber's function */
+    lua_State *body;   /* that thread, while another runs the root scope's cleanup handlers */
+    int body_status;
+    int cleanup_anchor;
     struct list link; /* in the runtime's list of fibers, or of those to report */
     struct fiber *next_ready;
     struct fiber_handle *handle; /* the user's, NULL once collected */
@@ -50,6 +53,7 @@ struct fiber {
     bool is_interrupted : 1;
     unsigned n_at_once;                /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
+    unsigned n_suspend_forbidden;
 
     /* The wait under way. */
     const struct wait_kind *wait; /* NULL while running or ready */
@@ -88,6 +92,10 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 /* Nobody can join it any more: an ended fiber is freed, or reported first if it ended badly. */
 void fiber_forget(lua_State *L, struct fiber *fiber);
 void fiber_init_outside(struct runtime *runtime);
+
+/* Keep the value on the top of L alive for a fiber; pops it. LUA_NOREF can be released, too. */
+int fiber_anchor_value(lua_State *L, struct runtime *runtime);
+void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor);
 
 void fiber_interrupt(struct fiber *fiber);
 

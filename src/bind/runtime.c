@@ -93,7 +93,9 @@ static void init_registry(lua_State *L, struct runtime *runtime)
     runtime->addresses = new_weak_table(L, "v");
     runtime->inner = new_weak_table(L, "k");
     runtime->locals = new_weak_table(L, "k");
+    runtime->scopes = new_weak_table(L, "k");
     runtime->reporter = LUA_NOREF;
+    runtime->fatal = LUA_NOREF;
 }
 
 struct runtime *runtime_find(lua_State *L)
