@@ -4,7 +4,8 @@
 local thrum = require "thrum"
 
 local short_names = {
-    "byte_span", "file_descriptor", "generic_error", "ip", "this_fiber", "time",
+    "byte_span", "channel", "condition_variable", "file_descriptor", "generic_error", "ip", "mutex",
+    "semaphore", "this_fiber", "time",
 }
 
 local is_lazy = {}

@@ -64,6 +64,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
                              .traceback = LUA_NOREF,
                              .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
+    list_init(&fiber->wait_link);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
 
@@ -119,6 +120,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
+    list_remove(&fiber->wait_link);
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     deadline_free(fiber);

@@ -68,6 +68,9 @@ struct fiber {
         size_t size;           /* of the buffer */
         int flags;
     } transfer;                /* what a socket's call needs to finish */
+    struct list wait_link;     /* in the queue of what it waits for */
+    void *wait_object;         /* a condition_variable's mutex */
+    int wait_outcome;          /* decided before the wait ends */
     struct fiber *joiner;      /* waits for this one's end */
     struct fiber *joined;      /* whom this one waits for */
     int traceback;             /* anchor of the traceback string of an uncaught error */

@@ -25,6 +25,10 @@ struct socket_class;
     ROW(NOUN_FIBER, "fiber")                                                                       \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                                             \
     ROW(NOUN_COROUTINE, "coroutine")                                                               \
+    ROW(NOUN_MUTEX, "mutex")                                                                       \
+    ROW(NOUN_CONDITION_VARIABLE, "condition_variable")                                             \
+    ROW(NOUN_SEMAPHORE, "semaphore")                                                               \
+    ROW(NOUN_CHANNEL, "channel")                                                                   \
     ROW(NOUN_TIME, "time")                                                                         \
     ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                                                    \
     ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                                                    \
