@@ -7,6 +7,7 @@
 #include <thrum/error.h>
 
 #include "bind/error.h"
+#include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 
@@ -50,10 +51,14 @@ struct fiber *call_begin(lua_State *L, struct runtime *runtime)
         if (fiber->n_suspend_forbidden > 0)
             error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
         raise_if_interrupted(L, fiber);
+        if (!list_is_empty(&fiber->limits))
+            limit_check(L, fiber);
         return fiber;
     }
     if (!scheduler_can_drive(runtime))
         raise_cannot_suspend(L, runtime);
+    if (!list_is_empty(&runtime->outside.limits))
+        limit_check(L, &runtime->outside);
     return &runtime->outside;
 }
 
@@ -97,9 +102,21 @@ static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *fin
     return finish(L, fiber, fiber->outcome);
 }
 
+/* The deadline of a wait inside time.with_timeout. */
+static int64_t apply_limit(struct fiber *fiber, int64_t deadline_ns)
+{
+    struct limit *limit = limit_nearest(fiber);
+    if (!limit || limit_deadline(limit) >= deadline_ns)
+        return deadline_ns;
+    fiber->limit = limit;
+    return limit_deadline(limit);
+}
+
 int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
                  int64_t deadline_ns, call_finish *finish)
 {
+    if (!list_is_empty(&fiber->limits))
+        deadline_ns = apply_limit(fiber, deadline_ns);
     bool has_deadline = deadline_ns != NO_DEADLINE;
     fiber->wait = wait;
     fiber->is_ready = false;

@@ -8,6 +8,7 @@
 
 #include <thrum/error.h>
 
+#include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 
@@ -32,6 +33,9 @@ void fiber_wake(struct fiber *fiber, int outcome)
         runtime->n_pending--;
     if (outcome == ECANCELED && fiber->cancel_cause)
         outcome = fiber->cancel_cause;
+    if (outcome == ETIMEDOUT && fiber->limit)
+        limit_spend(fiber->limit);
+    fiber->limit = NULL;
     fiber->cancel_cause = 0;
     fiber->deadline_ns = INT64_MAX;
     fiber->wait = NULL;
@@ -65,6 +69,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
                              .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
     list_init(&fiber->wait_link);
+    list_init(&fiber->limits);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
 
@@ -121,6 +126,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
     list_remove(&fiber->wait_link);
+    limit_forget(fiber);
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     deadline_free(fiber);

@@ -17,6 +17,7 @@
 struct runtime;
 struct fiber;
 struct socket;
+struct limit;
 
 /* What a suspended fiber waits for. `cancel` makes the wait end: by fiber_wake, now or later. */
 struct wait_kind {
@@ -62,6 +63,8 @@ struct fiber {
     int cancel_cause; /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
     int64_t deadline_ns;       /* INT64_MAX: none */
     struct deadline *deadline; /* made on first use */
+    struct list limits;        /* of time.with_timeout */
+    struct limit *limit;       /* the one whose deadline this wait has, or NULL */
     thrum_timer *timer;        /* for sleeping; made on first use */
     struct {
         struct socket *socket; /* anchored, like its buffer, by the caller's stack */

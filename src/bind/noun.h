@@ -32,6 +32,10 @@ struct socket_class;
     ROW(NOUN_TIME, "time")                                                                         \
     ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                                                    \
     ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                                                    \
+    ROW(NOUN_STEADY_TIMER, "time.steady_timer")                                                    \
+    ROW(NOUN_SYSTEM_TIMER, "time.system_timer")                                                    \
+    ROW(NOUN_TIMER, "timer") /* the kind of both classes' objects */                               \
+    ROW(NOUN_LIMIT, "time.with_timeout")                                                           \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                                               \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                                                   \
     ROW(NOUN_IP, "ip")                                                                             \

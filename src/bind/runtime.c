@@ -9,6 +9,8 @@
 
 #include <thrum/error.h>
 
+#include "bind/limit.h"
+
 
 /* Its address is the runtime's key in every registry. */
 static const char runtime_key;
@@ -45,6 +47,7 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->ready_end = &runtime->ready;
     free_fibers(L, &runtime->unreported);
     free_fibers(L, &runtime->fibers);
+    limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
     thrum_timer_free(runtime->outside.timer);
     runtime->outside.timer = NULL;
