@@ -89,6 +89,16 @@ static void release_anchor(lua_State *L, struct runtime *runtime, int anchor)
     lua_pop(L, 1);
 }
 
+/* Only the scheduler resumes the thread on the top of L, as if it were always inside an operation. */
+static void mark_thread(lua_State *L, const struct runtime *runtime)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
 {
     lua_State *thread = lua_newthread(L);
@@ -96,6 +106,7 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     if (!lua_checkstack(thread, nargs + 1))
         luaL_error(L, "too many arguments to spawn");
     lua_xmove(L, thread, nargs + 1);
+    mark_thread(L, runtime);
     int anchor = anchor_value(L, runtime);
 
     struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));

@@ -36,7 +36,7 @@ struct runtime {
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
     int addresses; /* weak table: interned addresses */
-    int inner;     /* weak table: user coroutines suspended inside an operation */
+    int inner;     /* weak table: fibers' threads, user coroutines suspended inside an operation */
     int locals;    /* weak table: this_fiber.local_ by thread */
     int reporter;
 };
