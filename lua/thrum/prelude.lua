@@ -53,8 +53,9 @@ package.loaded.coroutine = thrum.coroutine
 
 -- An error that no fiber can join any more goes to standard error.
 thrum.set_reporter(function(err, traceback, id)
-    io.stderr:write("thrum: uncaught error in fiber ", id, ": ", tostring(err), "\n", traceback,
-        "\n")
+    local _, message = pcall(tostring, err)
+    io.stderr:write("thrum: uncaught error in fiber ", id, ": ", tostring(message), "\n",
+        traceback, "\n")
 end)
 
 return thrum

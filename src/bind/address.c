@@ -3,7 +3,6 @@
 #include "bind/address.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -12,8 +11,18 @@
 #include "bind/error.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
+#include "net/interface.h"
 
 /* ---- interning ---- */
+
+/* Lua hashes an integer by its low bits, and addresses of one network differ in few: a bijection
+ * that spreads them (Wellons' lowbias32), or the table of addresses would be a list. */
+static uint32_t scatter(uint32_t bits)
+{
+    bits = (bits ^ bits >> 16) * 0x7feb352dU;
+    bits = (bits ^ bits >> 15) * 0x846ca68bU;
+    return bits ^ bits >> 16;
+}
 
 /* The key in the table of addresses: an integer for v4, the bytes and the scope id for v6. */
 static void push_key(lua_State *L, const struct thrum_address *address)
@@ -22,7 +31,7 @@ static void push_key(lua_State *L, const struct thrum_address *address)
     if (!address->is_v6) {
         uint32_t bits;
         memcpy(&bits, address->bytes, sizeof(bits));
-        lua_pushinteger(L, bits);
+        lua_pushinteger(L, scatter(bits));
         return;
     }
     memcpy(key, address->bytes, sizeof(address->bytes));
@@ -160,8 +169,9 @@ static uint32_t check_scope_id(lua_State *L, int arg)
 {
     if (lua_type(L, arg) != LUA_TSTRING)
         return (uint32_t)args_integer(L, arg, "scope", 0, UINT32_MAX);
-    uint32_t index = if_nametoindex(lua_tostring(L, arg));
-    if (index == 0)
+    unsigned index;
+    struct bytes name = args_string(L, arg, "scope");
+    if (interface_by_name((const char *)name.data, name.size, &index))
         error_raise_arg(L, ENODEV, arg, "scope", "index or name of an interface");
     return index;
 }

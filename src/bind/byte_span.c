@@ -138,11 +138,14 @@ struct bytes byte_span_check_gather(lua_State *L, struct runtime *runtime, int a
     size_t at = 0;
     for (lua_Integer i = 1; i <= count; i++) {
         struct bytes piece = get_piece(L, arg, name, i);
+        if (piece.size > size - at) /* a finalizer, run by byte_span_push, has changed the list */
+            error_raise_detail(L, EINVAL, "argument %d (%s): changed meanwhile", arg, name);
         if (piece.size)
             memcpy(whole->data + at, piece.data, piece.size);
         at += piece.size;
         lua_pop(L, 1);
     }
+    whole->size = at;
     lua_replace(L, arg);
     return bytes_of(whole);
 }

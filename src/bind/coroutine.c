@@ -31,9 +31,12 @@ static int index_of(deliver_function *deliver)
     return deliver == deliver_resume ? 1 : lua_upvalueindex(3);
 }
 
-/* The coroutines that wait inside an operation of their fiber: only the scheduler resumes them. */
+/* The coroutines that wait inside an operation of their fiber, and the fibers' own: only the
+ * scheduler resumes them. */
 static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int index)
 {
+    if (fiber_owns_thread(lua_tothread(L, index)))
+        return true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
     bool is_inside = lua_rawget(L, -2) != LUA_TNIL;
@@ -262,15 +265,14 @@ static const char *status_of(lua_State *L, lua_State *co)
     lua_Debug frame;
     if (co == L)
         return "running";
-    if (is_inside_operation(L, noun_runtime(L), 1))
-        return "normal";
+    bool is_inside = is_inside_operation(L, noun_runtime(L), 1);
     if (lua_status(co) == LUA_YIELD)
-        return "suspended";
+        return is_inside ? "normal" : "suspended";
     if (lua_status(co) != LUA_OK)
         return "dead";
     if (lua_getstack(co, 0, &frame))
         return "normal";
-    return lua_gettop(co) == 0 ? "dead" : "suspended";
+    return is_inside || lua_gettop(co) == 0 ? "dead" : "suspended"; /* an ended fiber has results */
 }
 
 static int coroutine_status(lua_State *L)

@@ -84,9 +84,10 @@ static int check_ip_family(lua_State *L, int arg)
         return address->is_v6 ? AF_INET6 : AF_INET;
     if (lua_type(L, arg) == LUA_TSTRING) {
         const char *name = lua_tostring(L, arg);
-        if (strcmp(name, "v4") == 0)
+        bool is_short = lua_rawlen(L, arg) == 2; /* and no NUL hides in it */
+        if (is_short && strcmp(name, "v4") == 0)
             return AF_INET;
-        if (strcmp(name, "v6") == 0)
+        if (is_short && strcmp(name, "v6") == 0)
             return AF_INET6;
     }
     error_raise_arg(L, EINVAL, arg, "address_family", "\"v4\", \"v6\" or an ip.address");

@@ -97,6 +97,19 @@ void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
     lua_pop(L, 1);
 }
 
+/* A thread's extra space is a copy of the main thread's, which is nobody's; ours hold this address. */
+static const char thread_mark;
+
+void fiber_mark_thread(lua_State *thread)
+{
+    *(const char **)lua_getextraspace(thread) = &thread_mark;
+}
+
+bool fiber_owns_thread(lua_State *thread)
+{
+    return *(const char **)lua_getextraspace(thread) == &thread_mark;
+}
+
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
 {
     lua_State *thread = lua_newthread(L);
@@ -104,6 +117,7 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     if (!lua_checkstack(thread, nargs + 1))
         luaL_error(L, "too many arguments to spawn");
     lua_xmove(L, thread, nargs + 1);
+    fiber_mark_thread(thread);
     int anchor = fiber_anchor_value(L, runtime);
 
     struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));

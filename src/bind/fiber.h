@@ -99,6 +99,10 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 void fiber_forget(lua_State *L, struct fiber *fiber);
 void fiber_init_outside(struct runtime *runtime);
 
+/* A thread that belongs to a fiber: only the scheduler resumes it. */
+void fiber_mark_thread(lua_State *thread);
+bool fiber_owns_thread(lua_State *thread);
+
 /* Keep the value on the top of L alive for a fiber; pops it. LUA_NOREF can be released, too. */
 int fiber_anchor_value(lua_State *L, struct runtime *runtime);
 void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor);

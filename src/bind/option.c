@@ -87,7 +87,7 @@ static int check_choice(lua_State *L, const struct option_row *row)
 {
     const char *came = lua_type(L, ARG_VALUE) == LUA_TSTRING ? lua_tostring(L, ARG_VALUE) : NULL;
     for (const struct option_choice *choice = row->choices; came && choice->name; choice++)
-        if (strcmp(came, choice->name) == 0)
+        if (strcmp(came, choice->name) == 0 && lua_rawlen(L, ARG_VALUE) == strlen(came))
             return choice->value;
     raise_choice(L, row);
 }
@@ -245,10 +245,11 @@ static int socket_get_option(lua_State *L)
 
 static int socket_io_control(lua_State *L)
 {
-    static const char *const commands[] = {"bytes_readable", NULL};
+    static const char bytes_readable[] = "bytes_readable";
     const struct socket *socket = socket_self(L, TRAIT_SOCKET);
     struct bytes command = args_string(L, ARG_NAME, "command");
-    if (strcmp((const char *)command.data, commands[0]) != 0)
+    if (command.size != sizeof(bytes_readable) - 1 ||
+        memcmp(command.data, bytes_readable, command.size) != 0)
         error_raise_detail(L, ENOTSUP, "no command '%s'", (const char *)command.data);
     size_t size;
     int error = thrum_socket_available(socket->core, &size);

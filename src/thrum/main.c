@@ -112,6 +112,7 @@ int main(int argc, char **argv)
     lua_pushlightuserdata(L, &line);
     if (lua_pcall(L, 1, 0, 0))
         print_error("", push_message(L, -1), NULL);
+    thrum_close(L); /* finalizers start nothing any more */
     lua_close(L);
     return line.status;
 }

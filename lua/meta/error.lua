@@ -1,0 +1,30 @@
+-- SPDX-License-Identifier: BSL-1.0
+---@meta
+-- luacheck: ignore
+
+---Whose numbering a code follows: error(3thrum). `tostring` is its name: "system" (errno), "generic"
+---(POSIX), "resolver" (getaddrinfo), "misc" (Boost.Asio), "fiber" (the scheduler).
+---@class error_category
+local category = {}
+
+---The text of a code. Raises EINVAL for what is no integer.
+---@param code integer
+---@return string
+function category:message(code) end
+
+---What thrum's functions raise: error(3thrum). `==` compares code and category; `system` and
+---`generic` errors of the same POSIX meaning are equal. `tostring` is the text, op and detail.
+---@class error
+---@field code integer
+---@field category error_category
+---@field op? string # Extension. What raised it: "ip.udp.socket.bind"
+---@field arg? integer # which argument was wrong, from 1; self is the first of a method
+---@field detail? string # Extension. More, in words
+---@field address? ip.address # Extension. What a call was about, or a datagram's sender
+---@field port? integer # Extension. The port that goes with it
+---@field length? integer # Extension. Bytes of a datagram that was longer than the buffer
+local err = {}
+
+---The `generic` error of the same meaning; itself if there is none.
+---@return error
+function err:togeneric() end

@@ -1,0 +1,281 @@
+-- SPDX-License-Identifier: BSL-1.0
+---@meta ip
+-- luacheck: ignore
+
+---Addresses, sockets, endpoints as text: ip(3thrum).
+---@class thrum.module.ip
+---@field address thrum.module.ip.address
+---@field network thrum.module.ip.network
+---@field message_flag thrum.module.ip.message_flag
+---@field udp thrum.module.ip.udp
+ip = {}
+
+---The name of this host: gethostname(2).
+---@return string
+function ip.host_name() end
+
+---"192.0.2.1:53", "[2001:db8::1]:53"; the address alone without a port. Raises EINVAL.
+---@param addr ip.address
+---@param port? integer # 0 to 65535
+---@return string
+function ip.tostring(addr, port) end
+
+---The reverse; the port must be there. Raises EINVAL.
+---@param text string
+---@return ip.address addr
+---@return integer port
+function ip.toendpoint(text) end
+
+---An address, immutable and interned: ip.address(3thrum), boost::asio::ip::address. `==`, `<`, `<=`,
+---`tostring` (RFC 5952), and a table key. The fields are read only; those "of v6" raise EINVAL for v4.
+---@class ip.address
+---@field is_v4 boolean
+---@field is_v6 boolean
+---@field is_loopback boolean
+---@field is_multicast boolean
+---@field is_unspecified boolean
+---@field is_private boolean # Extension. RFC 1918, RFC 4193
+---@field is_global boolean # Extension. RFC 6890 and successors
+---@field is_link_local boolean # of v6
+---@field is_site_local boolean # of v6
+---@field is_v4_mapped boolean # of v6
+---@field is_multicast_global boolean # of v6
+---@field is_multicast_link_local boolean # of v6
+---@field is_multicast_node_local boolean # of v6
+---@field is_multicast_org_local boolean # of v6
+---@field is_multicast_site_local boolean # of v6
+---@field scope_id integer # of v6: the interface's index, 0 for none
+local address = {}
+
+---The mapped form of a v4 address; a v6 address as it is.
+---@return ip.address
+function address:to_v6() end
+
+---The v4 address inside a mapped one; a v4 address as it is. Raises EINVAL for others.
+---@return ip.address
+function address:to_v4() end
+
+---Extension. The 4 or 16 bytes in network order.
+---@return string
+function address:to_bytes() end
+
+---Extension. The same v6 address with that scope. Raises EINVAL for v4, ENODEV for an unknown name.
+---@param scope integer | string # index, 0 for none, or interface name
+---@return ip.address
+function address:with_scope_id(scope) end
+
+---@class thrum.module.ip.address
+ip.address = {}
+
+---Read the numeric form, with a zone (RFC 4007) for v6. Names are not looked up. Raises EINVAL.
+---@param text? string # 0.0.0.0 without it
+---@return ip.address
+function ip.address.new(text) end
+
+---@return ip.address # 0.0.0.0
+function ip.address.any_v4() end
+
+---@return ip.address # ::
+function ip.address.any_v6() end
+
+---@return ip.address # 127.0.0.1
+function ip.address.loopback_v4() end
+
+---@return ip.address # ::1
+function ip.address.loopback_v6() end
+
+---@return ip.address # 255.255.255.255
+function ip.address.broadcast_v4() end
+
+---Extension. Raises EINVAL.
+---@param bytes string # 4 or 16 bytes in network order
+---@return ip.address
+function ip.address.from_bytes(bytes) end
+
+---Extension. An address and a prefix length: ip.network(3thrum), boost::asio::ip::network_v4.
+---`==` and `tostring`. The fields are read only.
+---@class ip.network
+---@field address ip.address # as given, host bits and all
+---@field prefix_length integer
+---@field netmask ip.address
+---@field broadcast ip.address # the last address; raises EINVAL for v6
+local network = {}
+
+---Whether the address has the prefix; never for another family.
+---@param addr ip.address
+---@return boolean
+function network:contains(addr) end
+
+---@class thrum.module.ip.network
+ip.network = {}
+
+---Read "10.0.0.0/8" or "fd00::/8". Raises EINVAL.
+---@param text string
+---@return ip.network
+function ip.network.new(text) end
+
+---Flags of one datagram, combined with `|`: ip.message_flag(3thrum), recv(2), send(2).
+---@class thrum.module.ip.message_flag
+---@field peek integer # receive: leave the datagram where it is
+---@field truncate integer # Extension. receive: no error for a datagram longer than the buffer
+---@field out_of_band integer # urgent data; UDP has none
+---@field do_not_route integer # send: past no router
+---@field end_of_record integer # send: UDP ignores it
+ip.message_flag = {}
+
+---@class thrum.module.ip.udp
+---@field socket thrum.module.ip.udp.socket
+ip.udp = {}
+
+---Options that can be set: types and meanings in ip.udp.socket(3thrum).
+---@alias ip.udp.socket.set_option_name
+---| "debug" # boolean
+---| "broadcast" # boolean
+---| "do_not_route" # boolean
+---| "send_buffer_size" # integer: bytes
+---| "receive_buffer_size" # integer: bytes
+---| "reuse_address" # boolean
+---| "multicast_loop" # boolean
+---| "multicast_hops" # integer, 0 to 255
+---| "unicast_hops" # integer, 0 (v4: 1) to 255
+---| "v6_only" # boolean; v6
+---| "join_multicast_group" # ip.address[, interface]
+---| "leave_multicast_group" # ip.address[, interface]
+---| "multicast_interface" # interface
+---| "reuse_port" # Extension. boolean
+---| "type_of_service" # Extension. integer, 0 to 255
+---| "bind_to_device" # Extension. string
+---| "mark" # Extension. integer
+---| "multicast_all" # Extension. boolean
+---| "mtu_discover" # Extension. "want", "do", "dont" or "probe"
+
+---Options that can be read.
+---@alias ip.udp.socket.get_option_name
+---| "debug" # boolean
+---| "broadcast" # boolean
+---| "do_not_route" # boolean
+---| "send_buffer_size" # integer: bytes
+---| "receive_buffer_size" # integer: bytes
+---| "reuse_address" # boolean
+---| "multicast_loop" # boolean
+---| "multicast_hops" # integer
+---| "unicast_hops" # integer
+---| "v6_only" # boolean; v6
+---| "reuse_port" # Extension. boolean
+---| "error" # Extension. error or nil; reading takes it away
+---| "type_of_service" # Extension. integer
+---| "bind_to_device" # Extension. string
+---| "mark" # Extension. integer
+---| "multicast_all" # Extension. boolean
+---| "mtu_discover" # Extension. string
+
+---An interface: an address it has, or (Extension) its name or index.
+---@alias ip.interface ip.address | string | integer
+
+---UDP (RFC 768): ip.udp.socket(3thrum), boost::asio::ip::udp::socket. Every call on a closed socket
+---raises EBADF but open, assign, connect and close; a wrong argument raises EINVAL.
+---@class ip.udp.socket
+---@field is_open boolean # read only
+---@field local_address ip.address # read only; EBADF on a closed socket
+---@field local_port integer # read only; EBADF on a closed socket
+---@field remote_address ip.address # read only; EBADF, ENOTCONN without a peer
+---@field remote_port integer # read only; EBADF, ENOTCONN without a peer
+---@field timeout number? # Extension. Seconds a call may wait, nil for ever; on a closed socket, too
+local socket = {}
+
+---Make a descriptor: socket(2). Raises already_open, EMFILE, EAFNOSUPPORT.
+---@param address_family "v4" | "v6" | ip.address
+function socket:open(address_family) end
+
+---Take a local endpoint: bind(2). Raises EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT.
+---@param addr ip.address | string # a string in numeric form
+---@param port integer # 0: the system chooses
+function socket:bind(addr, port) end
+
+---Set the peer; opens a closed socket. Suspends by contract: UDP is connected at once.
+---@async
+---@param addr ip.address
+---@param port integer
+function socket:connect(addr, port) end
+
+---Dissolve the association with the peer: connect(2) with AF_UNSPEC.
+function socket:disconnect() end
+
+---End one direction: afterwards receives raise eof, sends EPIPE.
+---@param what "receive" | "send" | "both"
+function socket:shutdown(what) end
+
+---Close; fibers that wait get ECANCELED. May be opened again. Quiet on a closed socket.
+function socket:close() end
+
+---End the waits of all fibers on this socket with ECANCELED.
+function socket:cancel() end
+
+---Take over a descriptor. Raises already_open, EBADF, EBUSY (taken), EINVAL (another kind), ENOTSOCK.
+---@param address_family "v4" | "v6" | ip.address
+---@param fd file_descriptor
+function socket:assign(address_family, fd) end
+
+---Give the descriptor away, open; fibers that wait get ECANCELED.
+---@return file_descriptor
+function socket:release() end
+
+---Receive one datagram: recv(2). Suspends. Raises EMSGSIZE (with `length`), eof, ECANCELED,
+---ETIMEDOUT, ECONNREFUSED (connected).
+---@async
+---@param buffer byte_span # filled from its start; leave it alone meanwhile
+---@param flags? integer # of ip.message_flag: peek, truncate, out_of_band
+---@return integer nread # bytes
+function socket:receive(buffer, flags) end
+
+---Receive one datagram and tell the sender: recvfrom(2). Suspends. Raises like `receive`; EMSGSIZE
+---has `address` and `port`, too.
+---@async
+---@param buffer byte_span # filled from its start; leave it alone meanwhile
+---@param flags? integer # of ip.message_flag: peek, truncate, out_of_band
+---@return integer nread # bytes
+---@return ip.address remote_addr
+---@return integer remote_port
+function socket:receive_from(buffer, flags) end
+
+---Send one datagram to the peer: send(2). Suspends. Raises EDESTADDRREQ (no peer), EMSGSIZE,
+---ECONNREFUSED, ENOBUFS, EPERM, ENETUNREACH, EPIPE, ECANCELED, ETIMEDOUT.
+---@async
+---@param buffer byte_span.payload
+---@param flags? integer # of ip.message_flag: do_not_route, end_of_record, out_of_band
+---@return integer nwritten # bytes
+function socket:send(buffer, flags) end
+
+---Send one datagram: sendto(2). Suspends. Raises like `send`; the error has `address` and `port`.
+---@async
+---@param buffer byte_span.payload
+---@param remote_addr ip.address
+---@param remote_port integer
+---@param flags? integer # of ip.message_flag: do_not_route, end_of_record, out_of_band
+---@return integer nwritten # bytes
+function socket:send_to(buffer, remote_addr, remote_port, flags) end
+
+---Set an option: setsockopt(2). Raises ENOPROTOOPT (no such option), EINVAL, and the system's.
+---@param name ip.udp.socket.set_option_name
+---@param value boolean | integer | string | ip.address
+---@param interface? ip.interface # for join_multicast_group and leave_multicast_group
+function socket:set_option(name, value, interface) end
+
+---Read an option: getsockopt(2). Raises ENOPROTOOPT.
+---@param name ip.udp.socket.get_option_name
+---@return boolean | integer | string | error | nil
+function socket:get_option(name) end
+
+---Bytes the next receive can read without waiting: FIONREAD. Raises ENOTSUP for other commands.
+---@param command "bytes_readable"
+---@return integer
+function socket:io_control(command) end
+
+---@class thrum.module.ip.udp.socket
+ip.udp.socket = {}
+
+---A closed socket. Raises ENOMEM.
+---@return ip.udp.socket
+function ip.udp.socket.new() end
+
+return ip

@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: BSL-1.0
+---@meta thrum
+-- luacheck: ignore
+
+---The package: thrum(3thrum). Changes no global.
+---@class thrum.module
+---@field byte_span thrum.module.byte_span
+---@field coroutine thrum.module.coroutine
+---@field file_descriptor thrum.module.file_descriptor
+---@field generic_error thrum.module.generic_error
+---@field ip thrum.module.ip
+---@field this_fiber thrum.module.this_fiber
+---@field time thrum.module.time
+---@field version string
+local thrum = {}
+
+---Make a fiber: fiber(3thrum). Raises EINVAL for what is no function.
+---@param f async fun(...): ...
+---@param ... any # Extension. For `f`
+---@return fiber
+function thrum.spawn(f, ...) end
+
+---Extension. Run `f` as the main fiber, and all others, until nothing is left to do. Raises what `f`
+---raises; EDEADLK inside a fiber; deadlock.
+---@param f? async fun(...): ...
+---@param ... any # for `f`
+---@return any ... # what `f` returned
+function thrum.run(f, ...) end
+
+---Extension. Run what is ready, without waiting. Raises EDEADLK inside a fiber.
+---@return boolean is_busy # something is left to do
+function thrum.poll() end
+
+---Extension. Where errors go that no fiber can join any more; nil: run and poll raise them.
+---@param f? fun(err: any, traceback: string, id: string)
+function thrum.set_reporter(f) end
+
+---Extension. What is alive.
+---@return { fibers: integer, operations: integer, objects: integer }
+function thrum.stats() end
+
+return thrum
