@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* The C API's small parts: an address, an error, a timer. */
+/* The C API's small parts: an address, an error, a timer, a descriptor. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <thrum/address.h>
+#include <thrum/descriptor.h>
 #include <thrum/error.h>
 #include <thrum/socket.h>
 #include <thrum/timer.h>
@@ -60,6 +62,31 @@ static int wait_a_little(thrum_context *context)
 }
 /* end::timer[] */
 
+/* tag::descriptor[] */
+static void readable(struct thrum_operation *operation)
+{
+    char byte;
+    const int *fd = operation->user;
+    if (!operation->error && read(*fd, &byte, 1) == 1)
+        printf("%c has come\n", byte);
+}
+
+static int wait_for_input(thrum_context *context, int fd)
+{
+    struct thrum_operation wait;
+    thrum_descriptor *descriptor;
+    int error = thrum_descriptor_new(context, fd, &descriptor);
+    if (error)
+        return error;
+    thrum_operation_init(&wait, readable, &fd);
+    error = thrum_descriptor_wait(descriptor, &wait);
+    thrum_context_run(context);
+    thrum_operation_deinit(&wait);
+    thrum_descriptor_free(descriptor); /* fd stays open */
+    return error;
+}
+/* end::descriptor[] */
+
 static int open_two(thrum_context *context)
 {
     struct thrum_address loopback = thrum_address_v4(INADDR_LOOPBACK);
@@ -81,6 +108,17 @@ static int open_two(thrum_context *context)
     return error;
 }
 
+static int read_from_pipe(thrum_context *context)
+{
+    int ends[2];
+    if (pipe(ends) < 0)
+        return errno;
+    int error = write(ends[1], "x", 1) == 1 ? wait_for_input(context, ends[0]) : errno;
+    close(ends[0]);
+    close(ends[1]);
+    return error;
+}
+
 int main(void)
 {
     thrum_context *context;
@@ -90,6 +128,8 @@ int main(void)
     int error = open_two(context);
     if (!error)
         error = wait_a_little(context);
+    if (!error)
+        error = read_from_pipe(context);
     thrum_context_free(context);
     return error != 0;
 }
