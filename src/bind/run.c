@@ -66,20 +66,25 @@ static int fail_deadlock(lua_State *L, struct fiber *fiber, int base)
     return LUA_ERRRUN;
 }
 
+int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end)
+{
+    int base = lua_gettop(L);
+    if (end == DRIVE_FAILED)
+        return fail_drive(L, base - 1);
+    if (fiber->state != FIBER_ENDED)
+        return fail_deadlock(L, fiber, base);
+    if (fiber->ending != ENDED_WELL)
+        return take_main_error(L, fiber, base);
+    return take_main_results(L, fiber, base);
+}
+
 int run_main(lua_State *L, struct runtime *runtime, int nargs)
 {
     struct fiber *fiber = fiber_spawn_main(L, runtime, nargs);
-    int base = lua_gettop(L);
     enum drive_end end = scheduler_drive(L, runtime, fiber);
-    if (end == DRIVE_REACHED && fiber->ending != ENDED_WELL)
-        return take_main_error(L, fiber, base);
-    if (end == DRIVE_REACHED)
+    if (end == DRIVE_REACHED && fiber->ending == ENDED_WELL)
         end = scheduler_drive(L, runtime, NULL);
-    if (end == DRIVE_FAILED)
-        return fail_drive(L, base);
-    if (fiber->state != FIBER_ENDED)
-        return fail_deadlock(L, fiber, base);
-    return take_main_results(L, fiber, base);
+    return run_take_end(L, fiber, end);
 }
 
 void run_report_rest(lua_State *L, struct runtime *runtime)

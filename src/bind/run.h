@@ -7,6 +7,8 @@
 
 #include <thrum/visibility.h>
 
+#include "bind/scheduler.h"
+
 struct runtime;
 
 /* Run the function and `nargs` arguments on the top of L as the main fiber, then everything else
@@ -14,6 +16,11 @@ struct runtime;
  * or another status and leaves the error value and its traceback (a string, or nil). An error in
  * the main fiber ends the run at once. */
 int run_main(lua_State *L, struct runtime *runtime, int nargs);
+
+/* What became of the main fiber whose handle is on the top of L, or below the error of
+ * DRIVE_FAILED, after scheduler_drive(L, runtime, fiber): in place of the handle, and answered, as
+ * by run_main. A fiber that has not ended goes on waiting for what nobody will give it. */
+int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end);
 
 /* Give every error that nobody will join any more to the reporter: the program is over. */
 void run_report_rest(lua_State *L, struct runtime *runtime);

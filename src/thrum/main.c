@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* The thrum program: a state with the prelude, the runner as its main fiber, and the exit status. */
-#include <stdio.h>
+/* The thrum program: a state with the prelude, the runner as its main fiber, and the exit status.
+ */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
 #include <thrum/lua.h>
 
+#include "bind/modules.h"
 #include "bind/run.h"
 #include "bind/runtime.h"
 #include "prelude.h"
+#include "repl.h"
+#include "report.h"
 #include "runner.h"
-
-static void print_error(const char *where, const char *message, const char *traceback)
-{
-    fprintf(stderr, "thrum: %s%s\n", where, message);
-    if (traceback)
-        fprintf(stderr, "%s\n", traceback);
-}
-
-/* The error value at `index` as text, whatever it is. Pushes it. */
-static const char *push_message(lua_State *L, int index)
-{
-    index = lua_absindex(L, index);
-    if (lua_isstring(L, index) || luaL_getmetafield(L, index, "__tostring") != LUA_TNIL)
-        return luaL_tolstring(L, index, NULL);
-    return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
-}
 
 static int load_prelude(lua_State *L)
 {
@@ -70,10 +58,31 @@ struct command_line {
     int status;
 };
 
+/* The function that the options ask for, and whether a session is to follow it. */
+static bool push_main_function(lua_State *L, const struct command_line *line)
+{
+    if (luaL_loadbuffer(L, (const char *)runner_lua, sizeof(runner_lua), "=thrum"))
+        return lua_error(L);
+    push_command_line(L, line->argc, line->argv);
+    lua_pushstring(L, THRUM_VERSION);
+    lua_pushboolean(L, isatty(STDIN_FILENO));
+    lua_call(L, 3, 2);
+    bool is_interactive = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return is_interactive;
+}
+
+/* Before a session the other fibers are not waited for: they go on behind the prompt. */
+static int run_before_session(lua_State *L, struct runtime *runtime)
+{
+    struct fiber *fiber = fiber_spawn_main(L, runtime, 0);
+    return run_take_end(L, fiber, scheduler_drive(L, runtime, fiber));
+}
+
 static void report_main(lua_State *L)
 {
     const char *traceback = lua_tostring(L, -1);
-    print_error("", push_message(L, -2), traceback);
+    report_print(report_push_message(L, -2), traceback);
 }
 
 /* Everything that can raise, in protected mode. */
@@ -86,15 +95,17 @@ static int run(lua_State *L)
     lua_pushliteral(L, "thrum.prelude");
     lua_call(L, 1, 0);
 
-    if (luaL_loadbuffer(L, (const char *)runner_lua, sizeof(runner_lua), "=thrum"))
-        return lua_error(L);
-    push_command_line(L, line->argc, line->argv);
-    lua_pushstring(L, THRUM_VERSION);
     struct runtime *runtime = runtime_get(L);
-    line->status = EXIT_SUCCESS;
-    if (run_main(L, runtime, 2)) {
-        line->status = EXIT_FAILURE;
+    bool is_interactive = push_main_function(L, line);
+    if (is_interactive ? run_before_session(L, runtime) : run_main(L, runtime, 0))
         report_main(L);
+    else
+        line->status = EXIT_SUCCESS;
+    if (is_interactive && line->status == EXIT_SUCCESS) {
+        line->status = EXIT_FAILURE; /* unless it ends well */
+        lua_settop(L, 0);
+        repl_run(L, runtime);
+        line->status = EXIT_SUCCESS;
     }
     run_report_rest(L, runtime);
     return 0;
@@ -104,14 +115,14 @@ int main(int argc, char **argv)
 {
     lua_State *L = luaL_newstate();
     if (!L) {
-        print_error("", "not enough memory", NULL);
+        report_print("not enough memory", NULL);
         return EXIT_FAILURE;
     }
     struct command_line line = {argc, argv, EXIT_FAILURE};
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, &line);
     if (lua_pcall(L, 1, 0, 0))
-        print_error("", push_message(L, -1), NULL);
+        report_print(report_push_message(L, -1), NULL);
     thrum_close(L); /* finalizers start nothing any more */
     lua_close(L);
     return line.status;

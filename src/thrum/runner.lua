@@ -1,17 +1,19 @@
 -- SPDX-License-Identifier: BSL-1.0
--- The thrum program's options, chunks and script: the main fiber's function. It is given the
--- command line as a table, the program's own name at 0, and the version.
-local command_line, version = ...
+-- The thrum program's options, chunks and script. It is given the command line as a table, the
+-- program's own name at 0, the version, and whether standard input is a terminal; it answers the
+-- main fiber's function, and whether an interactive session is to follow it.
+local command_line, version, is_terminal = ...
 
 local usage = [=[
 usage: thrum [options] [script [args]]
 Options are:
   -e chunk   execute the string chunk
+  -i         ask for chunks and run them, after the script
   -l module  require the module and keep it in a global of that name
   -v         show the version
   --         stop handling options
   -          execute standard input, and stop handling options
-Without -e, -v or a script, standard input is executed.
+Without -e, -v or a script, standard input is executed; a terminal is asked, as by -i.
 ]=]
 
 local function refuse(option, problem)
@@ -31,9 +33,9 @@ local function option_value(word, index)
     return value, index + 1
 end
 
--- What to do, in order, and the index of the script (or of "-") if there is one.
+-- What to do, in order; the index of the script (or of "-") if there is one; and the flags.
 local function parse()
-    local actions, index, shows_version = {}, 1, false
+    local actions, index, flags = {}, 1, {}
     while command_line[index] do
         local word = command_line[index]
         if word == "--" then
@@ -41,18 +43,18 @@ local function parse()
             break
         elseif word:sub(1, 1) ~= "-" or word == "-" then
             break
-        elseif word == "-v" then
-            shows_version = true
+        elseif word == "-v" or word == "-i" then
+            flags[word] = true
         elseif word:find("^%-[el]") then
-            local kind, value = word:sub(2, 2)
+            local value
             value, index = option_value(word, index)
-            actions[#actions + 1] = {kind = kind, value = value}
+            actions[#actions + 1] = {kind = word:sub(2, 2), value = value}
         else
             refuse(word, "is not an option")
         end
         index = index + 1
     end
-    return actions, command_line[index] and index, shows_version
+    return actions, command_line[index] and index, flags
 end
 
 -- `arg` as in lua(1): the script at 0, its arguments from 1, what came before it below 0.
@@ -97,17 +99,25 @@ function perform.l(module)
     _G[module] = require(module)
 end
 
-local actions, script_index, shows_version = parse()
-local arg = set_arg(script_index)
-if shows_version then
-    print("thrum " .. version .. "  " .. _VERSION)
+local actions, script_index, flags = parse()
+local has_nothing_to_do = not script_index and #actions == 0 and not flags["-v"]
+local is_interactive = flags["-i"] or has_nothing_to_do and is_terminal
+
+local function run()
+    local arg = set_arg(script_index)
+    if flags["-v"] or is_interactive then
+        print("thrum " .. version .. "  " .. _VERSION)
+    end
+    run_init()
+    for _, action in ipairs(actions) do
+        perform[action.kind](action.value)
+    end
+    if script_index or (has_nothing_to_do and not is_interactive) then
+        local name = script_index and command_line[script_index]
+        local script = check(loadfile(name ~= "-" and name or nil))
+        return script(table.unpack(arg))
+    end
+    return nil
 end
-run_init()
-for _, action in ipairs(actions) do
-    perform[action.kind](action.value)
-end
-if script_index or (#actions == 0 and not shows_version) then
-    local name = script_index and command_line[script_index]
-    local script = check(loadfile(name ~= "-" and name or nil))
-    return script(table.unpack(arg))
-end
+
+return run, is_interactive
