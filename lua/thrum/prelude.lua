@@ -5,7 +5,7 @@ local thrum = require "thrum"
 
 local short_names = {
     "byte_span", "channel", "condition_variable", "file_descriptor", "generic_error", "ip", "mutex",
-    "semaphore", "this_fiber", "time",
+    "semaphore", "system", "this_fiber", "time",
 }
 
 local is_lazy = {}

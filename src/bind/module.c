@@ -22,6 +22,7 @@ static const struct {
                {"ip", ip_open},
                {"mutex", mutex_open},
                {"semaphore", semaphore_open},
+               {"system", system_open},
                {"this_fiber", this_fiber_open},
                {"time", time_open}};
 
@@ -75,6 +76,7 @@ LOADER(generic_error)
 LOADER(ip)
 LOADER(mutex)
 LOADER(semaphore)
+LOADER(system)
 LOADER(this_fiber)
 LOADER(time)
 #undef LOADER

@@ -20,6 +20,8 @@ int semaphore_open(lua_State *L, struct runtime *runtime);
 int channel_open(lua_State *L, struct runtime *runtime);
 int time_open(lua_State *L, struct runtime *runtime);
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
+int system_open(lua_State *L, struct runtime *runtime);
+int signal_open(lua_State *L, struct runtime *runtime);
 int byte_span_open(lua_State *L, struct runtime *runtime);
 int file_descriptor_open(lua_State *L, struct runtime *runtime);
 int ip_open(lua_State *L, struct runtime *runtime);

@@ -47,6 +47,7 @@ static void preload(lua_State *L)
                                        {"thrum.generic_error", luaopen_thrum_generic_error},
                                        {"thrum.ip", luaopen_thrum_ip},
                                        {"thrum.prelude", load_prelude},
+                                       {"thrum.system", luaopen_thrum_system},
                                        {"thrum.this_fiber", luaopen_thrum_this_fiber},
                                        {"thrum.time", luaopen_thrum_time},
                                        {NULL, NULL}};

@@ -63,6 +63,7 @@ local function set_arg(script_index)
         arg[index - shift] = word
     end
     _G.arg = arg
+    local _ = require("thrum").system.arguments -- made of it now, before a script can change it
     return arg
 end
 
