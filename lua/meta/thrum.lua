@@ -9,6 +9,7 @@
 ---@field file_descriptor thrum.module.file_descriptor
 ---@field generic_error thrum.module.generic_error
 ---@field ip thrum.module.ip
+---@field system thrum.module.system
 ---@field this_fiber thrum.module.this_fiber
 ---@field time thrum.module.time
 ---@field version string
