@@ -90,7 +90,7 @@ end
 
 t["test realtime signals have names, which new takes as well"] = function()
     lu.skipIf(not pcall(function() return signal.SIGRTMIN end), "no realtime signals here")
-    local names = {"SIGRTMIN", "SIGRTMIN+3", "SIGRTMAX"}
+    local names = {"SIGRTMIN", "SIGRTMIN+3", "SIGRTMIN+5"}
     with_set(function(s)
         raise(table.unpack(names))
         for _ = 1, #names do
@@ -98,6 +98,7 @@ t["test realtime signals have names, which new takes as well"] = function()
             lu.assertTrue(number >= signal.SIGRTMIN and number <= signal.SIGRTMAX)
             lu.assertEquals(name, table.remove(names, 1))
         end
+        s:remove("SIGRTMAX") -- valgrind has taken it
     end, table.unpack(names))
 end
 
@@ -416,9 +417,8 @@ end
 
 t["test a signal that is not waited for yet is queued and kills nobody"] = function()
     check_child([[
-        local s = set.new("SIGTERM", "SIGUSR1")
+        local s, other = set.new("SIGTERM", "SIGUSR1"), set.new("SIGUSR2")
         ready()
-        local other = set.new("SIGUSR2")
         other:wait()
         print(select(2, s:wait()))
     ]], {"SIGTERM", "SIGUSR2"}, "SIGTERM\n", "exit", 0)
