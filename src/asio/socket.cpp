@@ -261,7 +261,8 @@ void thrum_socket::launch_receive(struct thrum_operation *operation)
     completion handler{operation};
     if (!is_stream()) {
         operation->endpoint.size = nothing_yet;
-        io->async_receive_from(bytes, state.sender, state.what.flags, handler);
+        // To a datagram MSG_OOB means nothing, but Asio would wait for urgent data.
+        io->async_receive_from(bytes, state.sender, state.what.flags & ~MSG_OOB, handler);
         state.is_found_at_once = operation->endpoint.size != nothing_yet;
     } else {
         io->async_receive(bytes, state.what.flags, handler);

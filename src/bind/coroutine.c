@@ -36,9 +36,23 @@ static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
-    bool is_inside = lua_rawget(L, -2) != LUA_TNIL;
+    lua_rawget(L, -2);
+    bool is_inside = lua_toboolean(L, -1);
     lua_pop(L, 2);
     return is_inside;
+}
+
+/* Make room for the mark before the coroutine runs: no memory is asked for once it is suspended. */
+static void reserve_mark(lua_State *L, const struct runtime *runtime, int index)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, index);
+    if (lua_rawget(L, -2) == LUA_TNIL) {
+        lua_pushvalue(L, index);
+        lua_pushboolean(L, 0);
+        lua_rawset(L, -4);
+    }
+    lua_pop(L, 2);
 }
 
 static void mark_inside_operation(lua_State *L, const struct runtime *runtime, int index,
@@ -46,10 +60,7 @@ static void mark_inside_operation(lua_State *L, const struct runtime *runtime, i
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
-    if (is_inside)
-        lua_pushboolean(L, 1);
-    else
-        lua_pushnil(L);
+    lua_pushboolean(L, is_inside);
     lua_rawset(L, -3);
     lua_pop(L, 1);
 }
@@ -113,6 +124,7 @@ static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function
         lua_pushstring(L, refusal);
         return deliver(L, L, LUA_ERRRUN);
     }
+    reserve_mark(L, noun_runtime(L), index_of(deliver));
     lua_xmove(L, co, nargs);
     return resume_step(L, co, nargs, deliver);
 }

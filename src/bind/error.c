@@ -207,7 +207,10 @@ static void describe_value(lua_State *L, int index, char *text, size_t size)
     default:
         break;
     }
-    if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) {
+    const struct thrum_address *address = address_test(L, index);
+    if (address) {
+        thrum_address_format(address, text);
+    } else if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) {
         snprintf(text, size, "%.60s", lua_tostring(L, -1));
         lua_pop(L, 1);
     } else {

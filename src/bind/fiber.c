@@ -162,6 +162,7 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
  * datagram. The timer outlives its fiber by at most one turn of the loop. */
 struct deadline {
     struct fiber *fiber; /* NULL once the fiber is gone */
+    struct list link;    /* in the runtime's orphans then */
     lua_State *main;     /* whose allocator it came from */
     thrum_timer *timer;
     int64_t armed_ns; /* INT64_MAX: not armed */
@@ -170,6 +171,7 @@ struct deadline {
 
 static void deadline_destroy(struct deadline *deadline)
 {
+    list_remove(&deadline->link);
     thrum_timer_free(deadline->timer);
     thrum_operation_deinit(&deadline->operation);
     runtime_free(deadline->main, deadline, sizeof(*deadline));
@@ -207,6 +209,7 @@ static struct deadline *deadline_new(struct fiber *fiber)
     if (!deadline)
         return NULL;
     *deadline = (struct deadline){.fiber = fiber, .main = L, .armed_ns = INT64_MAX};
+    list_init(&deadline->link);
     if (thrum_timer_new(fiber->runtime->context, &deadline->timer)) {
         runtime_free(L, deadline, sizeof(*deadline));
         return NULL;
@@ -239,8 +242,16 @@ void deadline_free(struct fiber *fiber)
         return;
     fiber->deadline = NULL;
     deadline->fiber = NULL;
-    if (thrum_operation_is_pending(&deadline->operation))
+    if (thrum_operation_is_pending(&deadline->operation)) {
+        list_append(&fiber->runtime->orphans, &deadline->link);
         thrum_operation_cancel(&deadline->operation);
-    else
+    } else {
         deadline_destroy(deadline);
+    }
+}
+
+void deadline_free_orphans(struct runtime *runtime)
+{
+    while (!list_is_empty(&runtime->orphans))
+        deadline_destroy(LIST_ITEM(runtime->orphans.next, struct deadline, link));
 }

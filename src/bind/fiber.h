@@ -109,5 +109,7 @@ int deadline_prepare(struct fiber *fiber);
 /* End the wait that is about to begin with ETIMEDOUT at that time, if it has not ended before. */
 void deadline_set(struct fiber *fiber, int64_t deadline_ns);
 void deadline_free(struct fiber *fiber);
+/* The context is gone: free what its loop would have freed. */
+void deadline_free_orphans(struct runtime *runtime);
 
 #endif

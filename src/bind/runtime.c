@@ -43,9 +43,12 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->context = NULL;
     runtime->ready = NULL;
     runtime->ready_end = &runtime->ready;
+    runtime->n_pending = 0;
+    runtime->n_live = 0;
     free_fibers(L, &runtime->unreported);
     free_fibers(L, &runtime->fibers);
     deadline_free(&runtime->outside);
+    deadline_free_orphans(runtime);
     thrum_timer_free(runtime->outside.timer);
     runtime->outside.timer = NULL;
     thrum_operation_deinit(&runtime->outside.operation);
@@ -89,6 +92,8 @@ static int new_weak_table(lua_State *L, const char *mode)
 static void init_registry(lua_State *L, struct runtime *runtime)
 {
     lua_newtable(L);
+    lua_pushinteger(L, 0);
+    lua_rawseti(L, -2, 0); /* the free list of luaL_unref, which so never asks for memory */
     runtime->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
     runtime->addresses = new_weak_table(L, "v");
     runtime->inner = new_weak_table(L, "k");
@@ -114,6 +119,7 @@ struct runtime *runtime_get(lua_State *L)
     *runtime = (struct runtime){.ready_end = &runtime->ready};
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);
+    list_init(&runtime->orphans);
     init_nouns(runtime);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     runtime->main = lua_tothread(L, -1);

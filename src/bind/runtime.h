@@ -28,6 +28,7 @@ struct runtime {
     struct fiber *ready;    /* a queue, linked by next_ready */
     struct fiber **ready_end;
     struct list fibers;     /* every fiber that has a record */
+    struct list orphans;    /* deadlines that outlive their fibers, for a turn of the loop */
     struct list unreported; /* ended with an error that nobody can join any more */
     size_t n_pending;       /* waits that something outside Lua will end */
     size_t n_live;          /* fibers that have not ended */

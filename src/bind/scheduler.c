@@ -37,13 +37,23 @@ static struct fiber *take_ready(struct runtime *runtime)
 /* ---- ends ---- */
 
 /* The message handler's part: the traceback while the dead fiber's stack still stands. */
-static void keep_traceback(lua_State *L, struct fiber *fiber)
+static int make_traceback(lua_State *L)
 {
+    struct fiber *fiber = lua_touserdata(L, 1);
     luaL_traceback(L, fiber->thread, NULL, 0);
     lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
     lua_insert(L, -2);
     fiber->traceback = luaL_ref(L, -2);
-    lua_pop(L, 1);
+    return 0;
+}
+
+/* Whoever joins the fiber is woken whether or not there is memory for it. */
+static void keep_traceback(lua_State *L, struct fiber *fiber)
+{
+    lua_pushcfunction(L, make_traceback);
+    lua_pushlightuserdata(L, fiber);
+    if (lua_pcall(L, 1, 0, 0))
+        lua_pop(L, 1);
 }
 
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)

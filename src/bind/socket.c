@@ -44,6 +44,7 @@ static int socket_gc(lua_State *L)
     struct socket *socket = lua_touserdata(L, 1);
     thrum_socket_free(socket->core);
     socket->core = NULL;
+    socket->object.kind = NULL; /* a finalizer that still holds it meets no socket */
     return 0;
 }
 

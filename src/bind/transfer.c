@@ -111,6 +111,8 @@ static struct fiber *begin_receive(lua_State *L, struct socket *socket,
     if (!*buffer)
         error_raise_arg(L, EINVAL, ARG_BUFFER, "buffer", "byte_span");
     int flags = check_flags(L, ARG_RECEIVE_FLAGS, RECEIVE_FLAGS);
+    if (flags & MSG_OOB && socket->class->kind == THRUM_DATAGRAM) /* it would wait for ever */
+        error_raise_detail(L, EOPNOTSUPP, "datagrams have no out-of-band data");
     struct fiber *fiber = call_begin(L, socket->runtime);
     fiber->transfer.socket = socket;
     fiber->transfer.size = (*buffer)->size;
