@@ -55,8 +55,8 @@ static lua_Integer cancel_waiters(struct timer *timer)
     lua_Integer count = 0;
     struct fiber *fiber;
     while ((fiber = wait_queue_take(&timer->waiters))) {
+        count += fiber->wait != NULL; /* else its wait is over, and it has not run since */
         fiber_cancel_wait(fiber, ECANCELED);
-        count++;
     }
     return count;
 }
@@ -120,10 +120,11 @@ static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
     struct timer *timer = lua_touserdata(L, 1);
+    bool has_new_expiry = list_is_empty(&fiber->wait_link);
     list_remove(&fiber->wait_link);
     if (error)
         error_raise(L, error);
-    if (timer->now_ns() < timer->expiry_ns)
+    if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
         return suspend(L, timer, fiber); /* the system's clock was looked at too early */
     return 0;
 }
@@ -157,8 +158,7 @@ static const struct function_row functions[] = {{"new", timer_new}, {0}};
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id)
 {
     struct noun *noun = &runtime->nouns[id];
-    noun_open_class(L, noun,
-                    &(struct class_rows){.methods = methods, .properties = properties});
+    noun_open_class(L, noun, &(struct class_rows){.methods = methods, .properties = properties});
     lua_newtable(L);
     noun_set_functions(L, noun, functions);
     return 1;
