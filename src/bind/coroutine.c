@@ -2,9 +2,9 @@
 /* The fiber-aware coroutine library.
  *
  * When code in a user coroutine starts an operation, the whole fiber is suspended: the coroutine
- * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On the
- * way back each resume continues its coroutine with nothing, and the suspended call finishes there.
- * A yield of the user's own finds `is_suspending` false and means what it always meant. */
+ * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On
+ * the way back each resume continues its coroutine with nothing, and the suspended call finishes
+ * there. A yield of the user's own finds `is_suspending` false and means what it always meant. */
 #include "bind/modules.h"
 
 #include <errno.h>
@@ -73,9 +73,11 @@ static int end_coroutine(lua_State *L, deliver_function *deliver)
     struct runtime *runtime = noun_runtime(L);
     lua_State *co = lua_tothread(L, index_of(deliver));
     while (scope_take_handler(L, runtime, index_of(deliver))) {
+        mark_inside_operation(L, runtime, index_of(deliver), true); /* nobody else resumes it */
         int status = scope_call_handler(L, runtime, (lua_KContext)deliver, go_on_ending);
         scope_handler_ended(L, runtime, status);
     }
+    mark_inside_operation(L, runtime, index_of(deliver), false);
     return deliver(L, co, lua_status(co));
 }
 
@@ -241,8 +243,12 @@ static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
 
 static int coroutine_yield(lua_State *L)
 {
-    if (is_fiber_itself(L, noun_runtime(L)))
+    const struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    if (is_fiber_itself(L, runtime))
         error_raise(L, THRUM_ECOROUTINE_RESERVED);
+    if (fiber->cleaner == L) /* the coroutine might never be resumed, or by another fiber */
+        error_raise_detail(L, EPERM, "a cleanup handler cannot yield");
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -281,14 +287,11 @@ static int coroutine_status(lua_State *L)
     return 1;
 }
 
-static const struct function_row functions[] = {{"create", coroutine_create},
-                                                {"isyieldable", coroutine_isyieldable},
-                                                {"resume", coroutine_resume},
-                                                {"running", coroutine_running},
-                                                {"status", coroutine_status},
-                                                {"wrap", coroutine_wrap},
-                                                {"yield", coroutine_yield},
-                                                {0}};
+static const struct function_row functions[] = {
+    {"create", coroutine_create}, {"isyieldable", coroutine_isyieldable},
+    {"resume", coroutine_resume}, {"running", coroutine_running},
+    {"status", coroutine_status}, {"wrap", coroutine_wrap},
+    {"yield", coroutine_yield},   {0}};
 
 int coroutine_open(lua_State *L, struct runtime *runtime)
 {

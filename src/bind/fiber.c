@@ -31,10 +31,11 @@ void fiber_wake(struct fiber *fiber, int outcome)
     struct runtime *runtime = fiber->runtime;
     if (fiber->wait->is_external || fiber->deadline_ns != INT64_MAX)
         runtime->n_pending--;
-    if (outcome == ECANCELED && fiber->cancel_cause)
+    if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
-    if (outcome == ETIMEDOUT && fiber->limit)
-        limit_spend(fiber->limit);
+        if (outcome == ETIMEDOUT && fiber->limit)
+            limit_spend(fiber->limit);
+    }
     fiber->limit = NULL;
     fiber->cancel_cause = 0;
     fiber->deadline_ns = INT64_MAX;
@@ -51,10 +52,15 @@ void fiber_cancel_wait(struct fiber *fiber, int cause)
     fiber->wait->cancel(fiber);
 }
 
+bool fiber_is_interruptible(const struct fiber *fiber)
+{
+    return fiber->n_interruption_disabled == 0 && fiber->n_cleanups == 0;
+}
+
 void fiber_interrupt(struct fiber *fiber)
 {
     fiber->is_interrupted = true;
-    if (fiber->n_interruption_disabled == 0)
+    if (fiber_is_interruptible(fiber))
         fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
 }
 
@@ -63,10 +69,10 @@ void fiber_interrupt(struct fiber *fiber)
 static void init_record(struct fiber *fiber, struct runtime *runtime)
 {
     *fiber = (struct fiber){.runtime = runtime,
-                             .anchor = LUA_NOREF,
-                             .cleanup_anchor = LUA_NOREF,
-                             .traceback = LUA_NOREF,
-                             .deadline_ns = INT64_MAX};
+                            .anchor = LUA_NOREF,
+                            .cleanup_anchor = LUA_NOREF,
+                            .traceback = LUA_NOREF,
+                            .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
     list_init(&fiber->wait_link);
     list_init(&fiber->limits);
@@ -97,7 +103,8 @@ void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
     lua_pop(L, 1);
 }
 
-/* A thread's extra space is a copy of the main thread's, which is nobody's; ours hold this address. */
+/* A thread's extra space is a copy of the main thread's, which is nobody's; ours hold this address.
+ */
 static const char thread_mark;
 
 void fiber_mark_thread(lua_State *thread)
@@ -170,10 +177,10 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
 
 /* ---- deadlines ----
  *
- * A fiber's deadline timer is left running when a wait ends before it: the next wait with a deadline
- * will most likely be later, so the timer that fires too early is armed again for what is due by
- * then. A server that receives with a timeout thus arms a timer once per timeout, not once per
- * datagram. The timer outlives its fiber by at most one turn of the loop. */
+ * A fiber's deadline timer is left running when a wait ends before it: the next wait with a
+ * deadline will most likely be later, so the timer that fires too early is armed again for what is
+ * due by then. A server that receives with a timeout thus arms a timer once per timeout, not once
+ * per datagram. The timer outlives its fiber by at most one turn of the loop. */
 struct deadline {
     struct fiber *fiber; /* NULL once the fiber is gone */
     lua_State *main;     /* whose allocator it came from */

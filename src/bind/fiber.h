@@ -52,16 +52,18 @@ struct fiber {
     bool is_ready : 1;
     bool is_detached : 1;
     bool is_interrupted : 1;
-    unsigned n_at_once;                /* completions in a row that did not suspend */
+    unsigned n_at_once; /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
+    unsigned n_cleanups; /* cleanup handlers running, one inside another */
+    lua_State *cleaner;  /* the thread that runs the innermost, or NULL */
 
     /* The wait under way. */
     const struct wait_kind *wait; /* NULL while running or ready */
     call_finish *finish;
-    int outcome;      /* how the wait ended */
-    int cancel_cause; /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
-    int64_t deadline_ns;       /* INT64_MAX: none */
+    int outcome;         /* how the wait ended */
+    int cancel_cause;    /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
+    int64_t deadline_ns; /* INT64_MAX: none */
     struct deadline *deadline; /* made on first use */
     struct list limits;        /* of time.with_timeout */
     struct limit *limit;       /* the one whose deadline this wait has, or NULL */
@@ -70,13 +72,13 @@ struct fiber {
         struct socket *socket; /* anchored, like its buffer, by the caller's stack */
         size_t size;           /* of the buffer */
         int flags;
-    } transfer;                /* what a socket's call needs to finish */
-    struct list wait_link;     /* in the queue of what it waits for */
-    void *wait_object;         /* a condition_variable's mutex */
-    int wait_outcome;          /* decided before the wait ends */
-    struct fiber *joiner;      /* waits for this one's end */
-    struct fiber *joined;      /* whom this one waits for */
-    int traceback;             /* anchor of the traceback string of an uncaught error */
+    } transfer;            /* what a socket's call needs to finish */
+    struct list wait_link; /* in the queue of what it waits for */
+    void *wait_object;     /* a condition_variable's mutex */
+    int wait_outcome;      /* decided before the wait ends */
+    struct fiber *joiner;  /* waits for this one's end */
+    struct fiber *joined;  /* whom this one waits for */
+    int traceback;         /* anchor of the traceback string of an uncaught error */
 
     struct thrum_operation operation;
 };
@@ -108,6 +110,8 @@ int fiber_anchor_value(lua_State *L, struct runtime *runtime);
 void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor);
 
 void fiber_interrupt(struct fiber *fiber);
+/* Whether an interruption is delivered now: it is not disabled, and no cleanup handler runs. */
+bool fiber_is_interruptible(const struct fiber *fiber);
 
 /* ---- waits ---- */
 
