@@ -35,8 +35,6 @@ static int index_of(deliver_function *deliver)
  * scheduler resumes them. */
 static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int index)
 {
-    if (fiber_owns_thread(lua_tothread(L, index)))
-        return true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
     bool is_inside = lua_rawget(L, -2) != LUA_TNIL;

@@ -64,6 +64,14 @@ void fiber_interrupt(struct fiber *fiber)
         fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
 }
 
+int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns)
+{
+    int error = 0;
+    if (!fiber->timer)
+        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
+    return error ? error : thrum_timer_wait(fiber->timer, &fiber->operation, deadline_ns);
+}
+
 /* ---- life ---- */
 
 static void init_record(struct fiber *fiber, struct runtime *runtime)
@@ -103,18 +111,13 @@ void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
     lua_pop(L, 1);
 }
 
-/* A thread's extra space is a copy of the main thread's, which is nobody's; ours hold this address.
- */
-static const char thread_mark;
-
-void fiber_mark_thread(lua_State *thread)
+void fiber_reserve_thread(lua_State *L, const struct runtime *runtime)
 {
-    *(const char **)lua_getextraspace(thread) = &thread_mark;
-}
-
-bool fiber_owns_thread(lua_State *thread)
-{
-    return *(const char **)lua_getextraspace(thread) == &thread_mark;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
 }
 
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
@@ -124,7 +127,7 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     if (!lua_checkstack(thread, nargs + 1))
         luaL_error(L, "too many arguments to spawn");
     lua_xmove(L, thread, nargs + 1);
-    fiber_mark_thread(thread);
+    fiber_reserve_thread(L, runtime);
     int anchor = fiber_anchor_value(L, runtime);
 
     struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));

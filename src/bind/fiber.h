@@ -101,9 +101,8 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 void fiber_forget(lua_State *L, struct fiber *fiber);
 void fiber_init_outside(struct runtime *runtime);
 
-/* A thread that belongs to a fiber: only the scheduler resumes it. */
-void fiber_mark_thread(lua_State *thread);
-bool fiber_owns_thread(lua_State *thread);
+/* The thread on the top of L is a fiber's: nobody but the scheduler resumes it. */
+void fiber_reserve_thread(lua_State *L, const struct runtime *runtime);
 
 /* Keep the value on the top of L alive for a fiber; pops it. LUA_NOREF can be released, too. */
 int fiber_anchor_value(lua_State *L, struct runtime *runtime);
@@ -120,6 +119,10 @@ void fiber_wake(struct fiber *fiber, int outcome);
 
 /* End the wait with `cause` in place of ECANCELED, unless it ends by itself first. */
 void fiber_cancel_wait(struct fiber *fiber, int cause);
+
+/* Start fiber->operation as a wait for that time; the fiber gets its timer with the first. Errors:
+ * ENOMEM. */
+int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns);
 
 /* The kind for fiber->operation. */
 extern const struct wait_kind wait_operation;

@@ -89,8 +89,7 @@ static struct limit *push_limit(lua_State *L, double seconds)
     list_init(&limit->link);
     noun_push_metatable(L, &runtime->nouns[NOUN_LIMIT]);
     lua_setmetatable(L, -2);
-    lua_pushthread(
-        L); /* both die in one cycle, and finalizers run when the thread has been freed */
+    lua_pushthread(L); /* lest it be freed before limit_gc has run, when both die in one cycle */
     lua_setuservalue(L, -2);
     list_append(&fiber->limits, &limit->link);
     return limit;

@@ -37,7 +37,7 @@ struct runtime {
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
     int addresses; /* weak table: interned addresses */
-    int inner;     /* weak table: user coroutines suspended inside an operation */
+    int inner;     /* weak table: threads that only the scheduler resumes */
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */
     int reporter;

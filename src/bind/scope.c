@@ -356,7 +356,7 @@ lua_State *scope_push_root_thread(lua_State *L, struct fiber *fiber)
     }
     lua_pop(L, 1);
     lua_State *thread = lua_newthread(L);
-    fiber_mark_thread(thread);
+    fiber_reserve_thread(L, runtime);
     lua_insert(L, -2);
     lua_pushlightuserdata(L, &runtime->nouns[NOUN_THRUM]);
     lua_pushlightuserdata(L, (void *)&root_row);

@@ -107,11 +107,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error);
 
 static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
 {
-    int error = 0;
-    if (!fiber->timer)
-        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
-    if (!error)
-        error = thrum_timer_wait(fiber->timer, &fiber->operation, steady_deadline(timer));
+    int error = fiber_start_timer(fiber, steady_deadline(timer));
     if (error)
         error_raise(L, error);
     return wait_queue_suspend(L, &timer->waiters, fiber, &wait_timer, finish_wait);
