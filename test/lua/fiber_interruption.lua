@@ -167,9 +167,9 @@ t["test a fiber that ends while interruption is disabled ends as usual"] = funct
     lu.assertFalse(fiber.interruption_caught)
 end
 
--- Seen under valgrind: the mark of a fiber's thread was read from memory nobody had set, and it took
--- the place in which a host program keeps what is its own. Cure: a table knows the threads.
-t["test a fiber's thread is resumed by nobody but the scheduler, whatever its state"] = function()
+-- Seen under valgrind: the mark of a fiber's thread was read from memory nobody had set, and it
+-- took the place in which a host program keeps what is its own. Cure: a table knows the threads.
+t["test a fiber's thread is resumed by the scheduler only, whatever its state"] = function()
     local thread, cleaner
     local fiber = h.start(function()
         thread = coroutine.running()
