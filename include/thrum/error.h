@@ -42,7 +42,9 @@ enum {
     ROW(THRUM_ECANNOT_SUSPEND, THRUM_ERROR_FIBER, 4, "cannot_suspend",                             \
         "A fiber cannot be suspended here")                                                        \
     ROW(THRUM_EDEADLOCK, THRUM_ERROR_FIBER, 5, "deadlock",                                         \
-        "Every fiber waits and nothing is pending")
+        "Every fiber waits and nothing is pending")                                               \
+    ROW(THRUM_ECLEANUP_FAILED, THRUM_ERROR_FIBER, 6, "cleanup_failed",                             \
+        "A cleanup handler raised an error")
 
 enum thrum_own_error {
 #define THRUM_ERROR_CONSTANT(constant, base, code, name, text) constant = (base) + (code),

@@ -17,10 +17,14 @@ THRUM_BEGIN_DECLS
  * shared module; an embedding program gives them to luaL_requiref. */
 THRUM_API int luaopen_thrum(lua_State *L);
 THRUM_API int luaopen_thrum_byte_span(lua_State *L);
+THRUM_API int luaopen_thrum_channel(lua_State *L);
+THRUM_API int luaopen_thrum_condition_variable(lua_State *L);
 THRUM_API int luaopen_thrum_coroutine(lua_State *L);
 THRUM_API int luaopen_thrum_file_descriptor(lua_State *L);
 THRUM_API int luaopen_thrum_generic_error(lua_State *L);
 THRUM_API int luaopen_thrum_ip(lua_State *L);
+THRUM_API int luaopen_thrum_mutex(lua_State *L);
+THRUM_API int luaopen_thrum_semaphore(lua_State *L);
 THRUM_API int luaopen_thrum_this_fiber(lua_State *L);
 THRUM_API int luaopen_thrum_time(lua_State *L);
 

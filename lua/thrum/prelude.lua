@@ -4,7 +4,8 @@
 local thrum = require "thrum"
 
 local short_names = {
-    "byte_span", "file_descriptor", "generic_error", "ip", "this_fiber", "time",
+    "byte_span", "channel", "condition_variable", "file_descriptor", "generic_error", "ip", "mutex",
+    "semaphore", "this_fiber", "time",
 }
 
 local is_lazy = {}
@@ -42,7 +43,11 @@ end
 
 setmetatable(_G, metatable)
 
-spawn = thrum.spawn -- luacheck: globals spawn
+for _, name in ipairs {
+    "spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall",
+} do
+    _G[name] = thrum[name]
+end
 coroutine = thrum.coroutine -- luacheck: globals coroutine
 package.loaded.coroutine = thrum.coroutine
 

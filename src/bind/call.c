@@ -7,6 +7,7 @@
 #include <thrum/error.h>
 
 #include "bind/error.h"
+#include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 
@@ -30,7 +31,7 @@ noreturn static void raise_cannot_suspend(lua_State *L, const struct runtime *ru
 
 static void raise_if_interrupted(lua_State *L, const struct fiber *fiber)
 {
-    if (fiber->is_interrupted && fiber->n_interruption_disabled == 0)
+    if (fiber->is_interrupted && fiber_is_interruptible(fiber))
         error_raise(L, THRUM_EINTERRUPTED);
 }
 
@@ -47,11 +48,19 @@ struct fiber *call_begin(lua_State *L, struct runtime *runtime)
     if (fiber) {
         if (L != runtime->running || runtime->n_boundaries > 0 || !lua_isyieldable(L))
             raise_cannot_suspend(L, runtime);
+        if (fiber->n_suspend_forbidden > 0)
+            error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
         raise_if_interrupted(L, fiber);
+        if (!list_is_empty(&fiber->limits))
+            limit_check(L, fiber);
         return fiber;
     }
     if (!scheduler_can_drive(runtime))
         raise_cannot_suspend(L, runtime);
+    if (runtime->outside.n_suspend_forbidden > 0)
+        error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
+    if (!list_is_empty(&runtime->outside.limits))
+        limit_check(L, &runtime->outside);
     return &runtime->outside;
 }
 
@@ -76,10 +85,15 @@ static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *fi
     return lua_yieldk(L, 0, (lua_KContext)fiber, call_continue);
 }
 
-/* The caller outside cannot go on waiting: make its wait end, without running any Lua. */
+/* The caller outside cannot go on waiting: make its wait end, without running any Lua. One that
+ * would have to get a mutex first, which nobody is going to unlock, ends without it. */
 static void abandon_wait(struct fiber *fiber, int cause)
 {
     fiber_cancel_wait(fiber, cause);
+    if (fiber->wait && !fiber->wait->is_external) {
+        list_remove(&fiber->wait_link);
+        fiber_wake(fiber, ECANCELED);
+    }
     while (!fiber->is_ready)
         thrum_context_run_one(fiber->runtime->context);
 }
@@ -95,9 +109,21 @@ static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *fin
     return finish(L, fiber, fiber->outcome);
 }
 
+/* The deadline of a wait inside time.with_timeout. */
+static int64_t apply_limit(struct fiber *fiber, int64_t deadline_ns)
+{
+    struct limit *limit = limit_nearest(fiber);
+    if (!limit || limit_deadline(limit) >= deadline_ns)
+        return deadline_ns;
+    fiber->limit = limit;
+    return limit_deadline(limit);
+}
+
 int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
                  int64_t deadline_ns, call_finish *finish)
 {
+    if (!list_is_empty(&fiber->limits))
+        deadline_ns = apply_limit(fiber, deadline_ns);
     bool has_deadline = deadline_ns != NO_DEADLINE;
     fiber->wait = wait;
     fiber->is_ready = false;

@@ -2,9 +2,9 @@
 /* The fiber-aware coroutine library.
  *
  * When code in a user coroutine starts an operation, the whole fiber is suspended: the coroutine
- * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On the
- * way back each resume continues its coroutine with nothing, and the suspended call finishes there.
- * A yield of the user's own finds `is_suspending` false and means what it always meant. */
+ * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On
+ * the way back each resume continues its coroutine with nothing, and the suspended call finishes
+ * there. A yield of the user's own finds `is_suspending` false and means what it always meant. */
 #include "bind/modules.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "bind/error.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
+#include "bind/scope.h"
 
 /* How the coroutine's results, and its errors, reach the caller. `co` is L for an error that stands
  * on the top of L already. */
@@ -67,13 +68,42 @@ static void mark_inside_operation(lua_State *L, const struct runtime *runtime, i
 
 static int resume_again(lua_State *L, int status, lua_KContext context);
 
+/* The coroutine has ended, and its root scope may have handlers: run them, then deliver. */
+static int end_coroutine(lua_State *L, deliver_function *deliver);
+
+static int go_on_ending(lua_State *L, int status, lua_KContext context)
+{
+    scope_handler_ended(L, noun_runtime(L), status);
+    return end_coroutine(L, (deliver_function *)context);
+}
+
+static int end_coroutine(lua_State *L, deliver_function *deliver)
+{
+    struct runtime *runtime = noun_runtime(L);
+    lua_State *co = lua_tothread(L, index_of(deliver));
+    while (scope_take_handler(L, runtime, index_of(deliver))) {
+        mark_inside_operation(L, runtime, index_of(deliver), true); /* nobody else resumes it */
+        int status = scope_call_handler(L, runtime, (lua_KContext)deliver, go_on_ending);
+        scope_handler_ended(L, runtime, status);
+    }
+    mark_inside_operation(L, runtime, index_of(deliver), false);
+    return deliver(L, co, lua_status(co));
+}
+
+static int deliver_end(lua_State *L, lua_State *co, int status, deliver_function *deliver)
+{
+    if (status == LUA_YIELD || noun_runtime(L)->n_handlers == 0)
+        return deliver(L, co, status);
+    return end_coroutine(L, deliver);
+}
+
 /* Resume `co` with `nargs` arguments on its stack. */
 static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
 {
     struct runtime *runtime = noun_runtime(L);
     struct fiber *fiber = runtime->current;
     if (!fiber || L != runtime->running)
-        return deliver(L, co, lua_resume(co, L, nargs));
+        return deliver_end(L, co, lua_resume(co, L, nargs), deliver);
 
     int n_boundaries = runtime->n_boundaries;
     if (!lua_isyieldable(L))
@@ -83,7 +113,7 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
     runtime->running = L;
     runtime->n_boundaries = n_boundaries;
     if (status != LUA_YIELD || !runtime->is_suspending)
-        return deliver(L, co, status);
+        return deliver_end(L, co, status, deliver);
     mark_inside_operation(L, runtime, index_of(deliver), true);
     return lua_yieldk(L, 0, (lua_KContext)deliver, resume_again);
 }
@@ -223,8 +253,12 @@ static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
 
 static int coroutine_yield(lua_State *L)
 {
-    if (is_fiber_itself(L, noun_runtime(L)))
+    const struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    if (is_fiber_itself(L, runtime))
         error_raise(L, THRUM_ECOROUTINE_RESERVED);
+    if (fiber->cleaner == L) /* the coroutine might never be resumed, or by another fiber */
+        error_raise_detail(L, EPERM, "a cleanup handler cannot yield");
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -263,14 +297,11 @@ static int coroutine_status(lua_State *L)
     return 1;
 }
 
-static const struct function_row functions[] = {{"create", coroutine_create},
-                                                {"isyieldable", coroutine_isyieldable},
-                                                {"resume", coroutine_resume},
-                                                {"running", coroutine_running},
-                                                {"status", coroutine_status},
-                                                {"wrap", coroutine_wrap},
-                                                {"yield", coroutine_yield},
-                                                {0}};
+static const struct function_row functions[] = {
+    {"create", coroutine_create}, {"isyieldable", coroutine_isyieldable},
+    {"resume", coroutine_resume}, {"running", coroutine_running},
+    {"status", coroutine_status}, {"wrap", coroutine_wrap},
+    {"yield", coroutine_yield},   {0}};
 
 int coroutine_open(lua_State *L, struct runtime *runtime)
 {

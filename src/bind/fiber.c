@@ -8,6 +8,7 @@
 
 #include <thrum/error.h>
 
+#include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 
@@ -30,8 +31,12 @@ void fiber_wake(struct fiber *fiber, int outcome)
     struct runtime *runtime = fiber->runtime;
     if (fiber->wait->is_external || fiber->deadline_ns != INT64_MAX)
         runtime->n_pending--;
-    if (outcome == ECANCELED && fiber->cancel_cause)
+    if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
+        if (outcome == ETIMEDOUT && fiber->limit)
+            limit_spend(fiber->limit);
+    }
+    fiber->limit = NULL;
     fiber->cancel_cause = 0;
     fiber->deadline_ns = INT64_MAX;
     fiber->wait = NULL;
@@ -47,20 +52,38 @@ void fiber_cancel_wait(struct fiber *fiber, int cause)
     fiber->wait->cancel(fiber);
 }
 
+bool fiber_is_interruptible(const struct fiber *fiber)
+{
+    return fiber->n_interruption_disabled == 0 && fiber->n_cleanups == 0;
+}
+
 void fiber_interrupt(struct fiber *fiber)
 {
     fiber->is_interrupted = true;
-    if (fiber->n_interruption_disabled == 0)
+    if (fiber_is_interruptible(fiber))
         fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
+}
+
+int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns)
+{
+    int error = 0;
+    if (!fiber->timer)
+        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
+    return error ? error : thrum_timer_wait(fiber->timer, &fiber->operation, deadline_ns);
 }
 
 /* ---- life ---- */
 
 static void init_record(struct fiber *fiber, struct runtime *runtime)
 {
-    *fiber = (struct fiber){
-        .runtime = runtime, .anchor = LUA_NOREF, .traceback = LUA_NOREF, .deadline_ns = INT64_MAX};
+    *fiber = (struct fiber){.runtime = runtime,
+                            .anchor = LUA_NOREF,
+                            .cleanup_anchor = LUA_NOREF,
+                            .traceback = LUA_NOREF,
+                            .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
+    list_init(&fiber->wait_link);
+    list_init(&fiber->limits);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
 
@@ -70,8 +93,7 @@ void fiber_init_outside(struct runtime *runtime)
     runtime->outside.state = FIBER_ALIVE;
 }
 
-/* Keep the value on the top of L alive; pops it. */
-static int anchor_value(lua_State *L, struct runtime *runtime)
+int fiber_anchor_value(lua_State *L, struct runtime *runtime)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
     lua_insert(L, -2);
@@ -80,7 +102,7 @@ static int anchor_value(lua_State *L, struct runtime *runtime)
     return anchor;
 }
 
-static void release_anchor(lua_State *L, struct runtime *runtime, int anchor)
+void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
 {
     if (anchor == LUA_NOREF)
         return;
@@ -89,8 +111,7 @@ static void release_anchor(lua_State *L, struct runtime *runtime, int anchor)
     lua_pop(L, 1);
 }
 
-/* Only the scheduler resumes the thread on the top of L, as if it were always inside an operation. */
-static void mark_thread(lua_State *L, const struct runtime *runtime)
+void fiber_reserve_thread(lua_State *L, const struct runtime *runtime)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, -2);
@@ -106,12 +127,12 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     if (!lua_checkstack(thread, nargs + 1))
         luaL_error(L, "too many arguments to spawn");
     lua_xmove(L, thread, nargs + 1);
-    mark_thread(L, runtime);
-    int anchor = anchor_value(L, runtime);
+    fiber_reserve_thread(L, runtime);
+    int anchor = fiber_anchor_value(L, runtime);
 
     struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));
     if (!fiber) {
-        release_anchor(L, runtime, anchor);
+        fiber_release_anchor(L, runtime, anchor);
         luaL_error(L, "not enough memory");
     }
     init_record(fiber, runtime);
@@ -128,13 +149,16 @@ void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
+    list_remove(&fiber->wait_link);
+    limit_forget(fiber);
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     deadline_free(fiber);
     thrum_timer_free(fiber->timer);
     thrum_operation_deinit(&fiber->operation);
-    release_anchor(L, runtime, fiber->anchor);
-    release_anchor(L, runtime, fiber->traceback);
+    fiber_release_anchor(L, runtime, fiber->anchor);
+    fiber_release_anchor(L, runtime, fiber->cleanup_anchor);
+    fiber_release_anchor(L, runtime, fiber->traceback);
     runtime_free(L, fiber, sizeof(*fiber));
 }
 
@@ -156,10 +180,10 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
 
 /* ---- deadlines ----
  *
- * A fiber's deadline timer is left running when a wait ends before it: the next wait with a deadline
- * will most likely be later, so the timer that fires too early is armed again for what is due by
- * then. A server that receives with a timeout thus arms a timer once per timeout, not once per
- * datagram. The timer outlives its fiber by at most one turn of the loop. */
+ * A fiber's deadline timer is left running when a wait ends before it: the next wait with a
+ * deadline will most likely be later, so the timer that fires too early is armed again for what is
+ * due by then. A server that receives with a timeout thus arms a timer once per timeout, not once
+ * per datagram. The timer outlives its fiber by at most one turn of the loop. */
 struct deadline {
     struct fiber *fiber; /* NULL once the fiber is gone */
     struct list link;    /* in the runtime's orphans then */

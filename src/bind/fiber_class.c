@@ -258,7 +258,49 @@ static int get_local(lua_State *L)
     return 1;
 }
 
-static const struct function_row this_fiber_functions[] = {{"yield", this_fiber_yield}, {0}};
+static struct fiber *current_fiber(lua_State *L)
+{
+    struct runtime *runtime = noun_runtime(L);
+    return runtime->current ? runtime->current : &runtime->outside;
+}
+
+static int disable_interruption(lua_State *L)
+{
+    current_fiber(L)->n_interruption_disabled++;
+    return 0;
+}
+
+static int forbid_suspend(lua_State *L)
+{
+    current_fiber(L)->n_suspend_forbidden++;
+    return 0;
+}
+
+static int count_down(lua_State *L, unsigned *count, const char *opening)
+{
+    if (*count == 0)
+        error_raise_detail(L, EPERM, "there is no this_fiber.%s to undo", opening);
+    --*count;
+    return 0;
+}
+
+static int restore_interruption(lua_State *L)
+{
+    return count_down(L, &current_fiber(L)->n_interruption_disabled, "disable_interruption");
+}
+
+static int allow_suspend(lua_State *L)
+{
+    return count_down(L, &current_fiber(L)->n_suspend_forbidden, "forbid_suspend");
+}
+
+static const struct function_row this_fiber_functions[] = {
+    {"yield", this_fiber_yield},
+    {"disable_interruption", disable_interruption},
+    {"restore_interruption", restore_interruption},
+    {"forbid_suspend", forbid_suspend},
+    {"allow_suspend", allow_suspend},
+    {0}};
 static const struct property_row this_fiber_properties[] = {
     {"id", get_id, NULL}, {"is_main", get_is_main, NULL}, {"local_", get_local, NULL}, {0}};
 

@@ -6,13 +6,20 @@
 
 #include <lua.h>
 
+#include "bind/noun.h"
+
 struct runtime;
 struct fiber;
 
 void fiber_open(lua_State *L, struct runtime *runtime);
 int this_fiber_open(lua_State *L, struct runtime *runtime);
 int coroutine_open(lua_State *L, struct runtime *runtime);
+int mutex_open(lua_State *L, struct runtime *runtime);
+int condition_variable_open(lua_State *L, struct runtime *runtime);
+int semaphore_open(lua_State *L, struct runtime *runtime);
+int channel_open(lua_State *L, struct runtime *runtime);
 int time_open(lua_State *L, struct runtime *runtime);
+int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int byte_span_open(lua_State *L, struct runtime *runtime);
 int file_descriptor_open(lua_State *L, struct runtime *runtime);
 int ip_open(lua_State *L, struct runtime *runtime);

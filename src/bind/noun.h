@@ -25,9 +25,17 @@ struct socket_class;
     ROW(NOUN_FIBER, "fiber")                                                                       \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                                             \
     ROW(NOUN_COROUTINE, "coroutine")                                                               \
+    ROW(NOUN_MUTEX, "mutex")                                                                       \
+    ROW(NOUN_CONDITION_VARIABLE, "condition_variable")                                             \
+    ROW(NOUN_SEMAPHORE, "semaphore")                                                               \
+    ROW(NOUN_CHANNEL, "channel")                                                                   \
     ROW(NOUN_TIME, "time")                                                                         \
     ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                                                    \
     ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                                                    \
+    ROW(NOUN_STEADY_TIMER, "time.steady_timer")                                                    \
+    ROW(NOUN_SYSTEM_TIMER, "time.system_timer")                                                    \
+    ROW(NOUN_TIMER, "timer") /* the kind of both classes' objects */                               \
+    ROW(NOUN_LIMIT, "time.with_timeout")                                                           \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                                               \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                                                   \
     ROW(NOUN_IP, "ip")                                                                             \

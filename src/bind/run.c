@@ -13,6 +13,7 @@
 #include "bind/modules.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
+#include "bind/scope.h"
 
 /* ---- the main fiber ---- */
 
@@ -176,6 +177,7 @@ static const struct function_row functions[] = {{"run", thrum_run_function},
 int run_open(lua_State *L, struct runtime *runtime)
 {
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    scope_open(L, runtime);
     return 0;
 }
 

@@ -9,6 +9,8 @@
 
 #include <thrum/error.h>
 
+#include "bind/limit.h"
+
 
 /* Its address is the runtime's key in every registry. */
 static const char runtime_key;
@@ -47,6 +49,7 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->n_live = 0;
     free_fibers(L, &runtime->unreported);
     free_fibers(L, &runtime->fibers);
+    limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
     deadline_free_orphans(runtime);
     thrum_timer_free(runtime->outside.timer);
@@ -98,7 +101,9 @@ static void init_registry(lua_State *L, struct runtime *runtime)
     runtime->addresses = new_weak_table(L, "v");
     runtime->inner = new_weak_table(L, "k");
     runtime->locals = new_weak_table(L, "k");
+    runtime->scopes = new_weak_table(L, "k");
     runtime->reporter = LUA_NOREF;
+    runtime->fatal = LUA_NOREF;
 }
 
 struct runtime *runtime_find(lua_State *L)

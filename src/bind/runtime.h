@@ -32,14 +32,17 @@ struct runtime {
     struct list unreported; /* ended with an error that nobody can join any more */
     size_t n_pending;       /* waits that something outside Lua will end */
     size_t n_live;          /* fibers that have not ended */
+    size_t n_handlers;      /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
 
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
     int addresses; /* weak table: interned addresses */
-    int inner;     /* weak table: fibers' threads, user coroutines suspended inside an operation */
+    int inner;     /* weak table: threads that only the scheduler resumes */
     int locals;    /* weak table: this_fiber.local_ by thread */
+    int scopes;    /* weak table: lists of cleanup handlers by thread */
     int reporter;
+    int fatal;     /* the error that ended the run, LUA_NOREF for none */
 };
 
 /* The state's runtime, made if need be. Raises when memory or descriptors run out. */

@@ -12,6 +12,7 @@
 
 #include "bind/error.h"
 #include "bind/runtime.h"
+#include "bind/scope.h"
 
 void scheduler_make_ready(struct fiber *fiber)
 {
@@ -41,9 +42,7 @@ static int make_traceback(lua_State *L)
 {
     struct fiber *fiber = lua_touserdata(L, 1);
     luaL_traceback(L, fiber->thread, NULL, 0);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
-    lua_insert(L, -2);
-    fiber->traceback = luaL_ref(L, -2);
+    fiber->traceback = fiber_anchor_value(L, fiber->runtime);
     return 0;
 }
 
@@ -78,20 +77,11 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 
 /* ---- running one fiber ---- */
 
-static void run_fiber(lua_State *L, struct fiber *fiber)
+/* Resume the fiber's thread. LUA_YIELD: it has been suspended. */
+static int resume_fiber(lua_State *L, struct fiber *fiber, int nargs)
 {
     struct runtime *runtime = fiber->runtime;
     lua_State *thread = fiber->thread;
-    int nargs = 0;
-    if (fiber->state == FIBER_NEW) {
-        fiber->state = FIBER_ALIVE;
-        nargs = lua_gettop(thread) - 1;
-        if (fiber->is_interrupted) { /* it never runs */
-            error_push_from(thread, runtime, THRUM_EINTERRUPTED, "spawn");
-            end_fiber(L, fiber, LUA_ERRRUN);
-            return;
-        }
-    }
     runtime->current = fiber;
     runtime->running = thread;
     runtime->n_boundaries = 0;
@@ -99,16 +89,57 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     int status = lua_resume(thread, L, nargs);
     runtime->current = NULL;
     runtime->running = NULL;
-    if (status == LUA_YIELD) {
-        if (runtime->is_suspending) {
-            runtime->is_suspending = false;
-            return;
-        }
+    if (status == LUA_YIELD && !runtime->is_suspending) {
         /* The stock coroutine.yield in the fiber itself: there is nobody it could yield to. */
         error_push_from(thread, runtime, THRUM_ECOROUTINE_RESERVED, "coroutine.yield");
         status = LUA_ERRRUN;
     }
-    end_fiber(L, fiber, status);
+    runtime->is_suspending = false;
+    return status;
+}
+
+/* The fiber's function has ended with `status`. True if its root scope has handlers to be run. */
+static bool begin_cleanup(lua_State *L, struct fiber *fiber, int status)
+{
+    if (fiber->runtime->n_handlers == 0)
+        return false;
+    lua_State *thread = scope_push_root_thread(L, fiber);
+    if (!thread)
+        return false;
+    fiber->cleanup_anchor = fiber_anchor_value(L, fiber->runtime);
+    fiber->body = fiber->thread;
+    fiber->body_status = status;
+    fiber->thread = thread;
+    return true;
+}
+
+static int end_cleanup(lua_State *L, struct fiber *fiber)
+{
+    fiber->thread = fiber->body;
+    fiber->body = NULL;
+    fiber_release_anchor(L, fiber->runtime, fiber->cleanup_anchor);
+    fiber->cleanup_anchor = LUA_NOREF;
+    return fiber->body_status;
+}
+
+static void run_fiber(lua_State *L, struct fiber *fiber)
+{
+    int nargs = 0;
+    if (fiber->state == FIBER_NEW) {
+        fiber->state = FIBER_ALIVE;
+        nargs = lua_gettop(fiber->thread) - 1;
+        if (fiber->is_interrupted) { /* it never runs */
+            error_push_from(fiber->thread, fiber->runtime, THRUM_EINTERRUPTED, "spawn");
+            end_fiber(L, fiber, LUA_ERRRUN);
+            return;
+        }
+    }
+    int status = resume_fiber(L, fiber, nargs);
+    if (status != LUA_YIELD && !fiber->body && begin_cleanup(L, fiber, status))
+        status = resume_fiber(L, fiber, 0);
+    if (status == LUA_YIELD)
+        return;
+    end_fiber(L, fiber, fiber->body ? end_cleanup(L, fiber) : status);
 }
 
 /* ---- reports ---- */
@@ -165,7 +196,7 @@ void scheduler_raise_unreported(lua_State *L, struct runtime *runtime)
 static void run_round(lua_State *L, struct runtime *runtime)
 {
     struct fiber **end = runtime->ready_end;
-    while (runtime->ready) {
+    while (runtime->ready && runtime->fatal == LUA_NOREF) {
         bool is_last = end == &runtime->ready->next_ready;
         run_fiber(L, take_ready(runtime));
         if (is_last)
@@ -199,7 +230,17 @@ static bool turn_loop(struct runtime *runtime)
     return true;
 }
 
-/* In protected mode: a Lua error here is memory running out in the scheduler's own bookkeeping. */
+/* A cleanup handler that raised has ended the run, now and for every later try. */
+static void raise_fatal(lua_State *L, const struct runtime *runtime)
+{
+    if (runtime->fatal == LUA_NOREF)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->fatal);
+    lua_error(L);
+}
+
+/* In protected mode: a Lua error here is that, or memory running out in the scheduler's own
+ * bookkeeping. */
 static int drive_protected(lua_State *L)
 {
     struct drive *drive = lua_touserdata(L, 1);
@@ -207,10 +248,12 @@ static int drive_protected(lua_State *L)
     if (drive->is_once) {
         thrum_context_poll(runtime->context);
         run_round(L, runtime);
+        raise_fatal(L, runtime);
         return 0;
     }
     while (!is_reached(drive)) {
         run_round(L, runtime);
+        raise_fatal(L, runtime);
         if (!is_reached(drive) && !turn_loop(runtime))
             break;
     }

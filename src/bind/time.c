@@ -8,17 +8,14 @@
 #include "bind/args.h"
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/limit.h"
 #include "bind/runtime.h"
 
 static int time_sleep(lua_State *L)
 {
     double seconds = args_seconds(L, 1);
     struct fiber *fiber = call_begin(L, noun_runtime(L));
-    int error = 0;
-    if (!fiber->timer)
-        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
-    if (!error)
-        error = thrum_timer_wait(fiber->timer, &fiber->operation, call_deadline_after(seconds));
+    int error = fiber_start_timer(fiber, call_deadline_after(seconds));
     if (error)
         error_raise(L, error);
     return call_suspend(L, fiber, &wait_operation, NO_DEADLINE, call_finish_plain);
@@ -36,7 +33,8 @@ static int system_clock_now(lua_State *L)
     return 1;
 }
 
-static const struct function_row functions[] = {{"sleep", time_sleep}, {0}};
+static const struct function_row functions[] = {
+    {"sleep", time_sleep}, {"with_timeout", limit_with_timeout}, {0}};
 static const struct function_row steady_clock_functions[] = {{"now", steady_clock_now}, {0}};
 static const struct function_row system_clock_functions[] = {{"now", system_clock_now}, {0}};
 
@@ -55,5 +53,10 @@ int time_open(lua_State *L, struct runtime *runtime)
     noun_set_functions(L, &nouns[NOUN_TIME], functions);
     set_clock(L, &nouns[NOUN_STEADY_CLOCK], "steady_clock", steady_clock_functions);
     set_clock(L, &nouns[NOUN_SYSTEM_CLOCK], "system_clock", system_clock_functions);
+    limit_open(L, runtime);
+    timer_open(L, runtime, NOUN_STEADY_TIMER);
+    lua_setfield(L, -2, "steady_timer");
+    timer_open(L, runtime, NOUN_SYSTEM_TIMER);
+    lua_setfield(L, -2, "system_timer");
     return 1;
 }

@@ -21,6 +21,15 @@ local parts = {
     ["release_assign.lua"] = {"udp v4", "still there"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},
+    ["scope.lua"] = {"true\tfalse", "the task failed", "the worker has cleaned up\ntrue",
+        "first part\ntaken apart", "something is wrong"},
+    ["mutex.lua"] = {"20\tmutex (free)", "a value", "false\ttrue\tmutex (held by fiber", "\n2\n"},
+    ["channel.lua"] = {"1\n2\n3\n", "1 4 9 16 25 36 49 64"},
+    ["with_timeout.lua"] = {"false\ttrue\ttrue", "attempt 3 took too long\ntrue\tgave up",
+        "ann runs\tbob runs", "1\ntrue"},
+    ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
+        "Connection timed out: channel.receive"},
+    ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 

@@ -228,7 +228,7 @@ t["test an interrupted fiber stays interrupted at every later suspending call"] 
     local fiber = h.start(function()
         local answers = {}
         for i, f in ipairs {time.sleep, this_fiber.yield, time.sleep} do
-            local ok, err = pcall(f, 3600)
+            local ok, err = h.pcall_inside(f, 3600)
             answers[i] = not ok and h.is_interruption(err)
         end
         return table.unpack(answers)
@@ -290,7 +290,7 @@ t["test a result that is there wins over an interruption (E07)"] = function()
     local fiber = h.start(function()
         local buf = byte_span.new(16)
         local n = a:receive(buf)
-        local ok, err = pcall(this_fiber.yield)
+        local ok, err = h.pcall_inside(this_fiber.yield)
         return n, ok, err
     end)
     b:send("result")

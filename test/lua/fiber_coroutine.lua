@@ -146,8 +146,8 @@ t["test resume and wrap calls are interruption points, checked before the callee
         local co = coroutine.create(function() ran = true end)
         local wrapped = coroutine.wrap(function() ran = true end)
         self:interrupt()
-        local ok, err = pcall(coroutine.resume, co)
-        local ok_wrap, err_wrap = pcall(wrapped)
+        local ok, err = h.pcall_inside(coroutine.resume, co)
+        local ok_wrap, err_wrap = h.pcall_inside(wrapped)
         return ok, err, ok_wrap, err_wrap
     end)
     local ok, err, ok_wrap, err_wrap = self:join()

@@ -290,6 +290,15 @@ function h.raises_arg(arg, f, ...)
     return err
 end
 
+-- pcall is an interruption point itself: this gives what comes of f in an interrupted fiber.
+function h.pcall_inside(f, ...)
+    this_fiber.disable_interruption()
+    return pcall(function(...)
+        this_fiber.restore_interruption()
+        return f(...)
+    end, ...)
+end
+
 function h.is_interruption(err)
     return h.is_error(err) and tostring(err.category) == "fiber" and
         tostring(err):find("^Fiber interrupted") ~= nil

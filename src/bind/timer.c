@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* time.steady_timer and time.system_timer: an expiry that any number of fibers wait for. */
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include <thrum/timer.h>
+
+#include "bind/args.h"
+#include "bind/call.h"
+#include "bind/error.h"
+#include "bind/modules.h"
+#include "bind/runtime.h"
+#include "bind/wait_queue.h"
+
+/* The system's clock may be set meanwhile: look again at least that often. */
+#define SYSTEM_CLOCK_PATIENCE_NS INT64_C(60000000000)
+
+struct timer {
+    struct object object;
+    int64_t (*now_ns)(void) THRUM_NOEXCEPT;
+    int64_t expiry_ns; /* of that clock */
+    struct list waiters;
+};
+
+static void cancel_timer(struct fiber *fiber)
+{
+    thrum_operation_cancel(&fiber->operation);
+}
+
+static const struct wait_kind wait_timer = {"timer.wait", true, cancel_timer};
+
+static struct timer *self(lua_State *L)
+{
+    return noun_check_self(L, NOUN_TIMER);
+}
+
+/* The row's noun tells the clock: the two classes share all else. */
+static int timer_new(lua_State *L)
+{
+    struct runtime *runtime = noun_runtime(L);
+    bool is_system = noun_self(L) == &runtime->nouns[NOUN_SYSTEM_TIMER];
+    struct timer *timer = lua_newuserdata(L, sizeof(*timer));
+    *timer = (struct timer){{&noun_kinds[NOUN_TIMER]},
+                            is_system ? thrum_system_clock_now_ns : thrum_steady_clock_now_ns,
+                            .expiry_ns = INT64_MIN};
+    list_init(&timer->waiters);
+    noun_push_metatable(L, noun_self(L));
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static lua_Integer cancel_waiters(struct timer *timer)
+{
+    lua_Integer count = 0;
+    struct fiber *fiber;
+    while ((fiber = wait_queue_take(&timer->waiters))) {
+        count += fiber->wait != NULL; /* else its wait is over, and it has not run since */
+        fiber_cancel_wait(fiber, ECANCELED);
+    }
+    return count;
+}
+
+/* As Asio has it: who waits for the old expiry is told that it will not come. */
+static int set_expiry(lua_State *L, struct timer *timer, double nanoseconds)
+{
+    cancel_waiters(timer);
+    if (nanoseconds >= 9e18)
+        timer->expiry_ns = INT64_MAX;
+    else
+        timer->expiry_ns = nanoseconds <= -9e18 ? INT64_MIN : (int64_t)nanoseconds;
+    (void)L;
+    return 0;
+}
+
+static int expires_after(lua_State *L)
+{
+    struct timer *timer = self(L);
+    double seconds = args_seconds(L, 2);
+    return set_expiry(L, timer, (double)timer->now_ns() + seconds * 1e9);
+}
+
+static int expires_at(lua_State *L)
+{
+    struct timer *timer = self(L);
+    double seconds = lua_tonumber(L, 2);
+    if (lua_type(L, 2) != LUA_TNUMBER || seconds != seconds)
+        error_raise_arg(L, EINVAL, 2, "t", "number of seconds");
+    return set_expiry(L, timer, seconds * 1e9);
+}
+
+/* ---- wait ---- */
+
+static int64_t steady_deadline(const struct timer *timer)
+{
+    int64_t steady = thrum_steady_clock_now_ns();
+    if (timer->now_ns == thrum_steady_clock_now_ns)
+        return timer->expiry_ns;
+    int64_t now = timer->now_ns();
+    if (timer->expiry_ns <= now)
+        return steady;
+    int64_t left = timer->expiry_ns - now;
+    return steady + (left < SYSTEM_CLOCK_PATIENCE_NS ? left : SYSTEM_CLOCK_PATIENCE_NS);
+}
+
+static int finish_wait(lua_State *L, struct fiber *fiber, int error);
+
+static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
+{
+    int error = fiber_start_timer(fiber, steady_deadline(timer));
+    if (error)
+        error_raise(L, error);
+    return wait_queue_suspend(L, &timer->waiters, fiber, &wait_timer, finish_wait);
+}
+
+static int finish_wait(lua_State *L, struct fiber *fiber, int error)
+{
+    struct timer *timer = lua_touserdata(L, 1);
+    bool has_new_expiry = list_is_empty(&fiber->wait_link);
+    list_remove(&fiber->wait_link);
+    if (error)
+        error_raise(L, error);
+    if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
+        return suspend(L, timer, fiber); /* the system's clock was looked at too early */
+    return 0;
+}
+
+static int timer_wait(lua_State *L)
+{
+    struct timer *timer = self(L);
+    return suspend(L, timer, call_begin(L, noun_runtime(L)));
+}
+
+static int timer_cancel(lua_State *L)
+{
+    lua_pushinteger(L, cancel_waiters(self(L)));
+    return 1;
+}
+
+static int get_expiry(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)self(L)->expiry_ns / 1e9);
+    return 1;
+}
+
+static const struct function_row methods[] = {{"expires_after", expires_after},
+                                              {"expires_at", expires_at},
+                                              {"wait", timer_wait},
+                                              {"cancel", timer_cancel},
+                                              {0}};
+static const struct property_row properties[] = {{"expiry", get_expiry, NULL}, {0}};
+static const struct function_row functions[] = {{"new", timer_new}, {0}};
+
+int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id)
+{
+    struct noun *noun = &runtime->nouns[id];
+    noun_open_class(L, noun, &(struct class_rows){.methods = methods, .properties = properties});
+    lua_newtable(L);
+    noun_set_functions(L, noun, functions);
+    return 1;
+}
