@@ -71,18 +71,27 @@ void call_prepare_deadline(lua_State *L, struct fiber *fiber)
         error_raise(L, error);
 }
 
-static int call_continue(lua_State *L, int status, lua_KContext context)
+/* Whoever has resumed this thread may not be the scheduler: a coroutine.resume that knows no fibers
+ * can get hold of it, and the fiber may be gone by then. Only the ticket of the suspension that is
+ * over goes through; anybody else finds the thread suspended as before. */
+static int call_continue(lua_State *L, int status, lua_KContext ticket)
 {
-    struct fiber *fiber = (struct fiber *)context;
+    const struct runtime *runtime = noun_runtime(L);
+    struct fiber *fiber = runtime->current;
     (void)status;
+    if (!fiber || runtime->running != L || fiber->ticket != ticket)
+        return lua_yieldk(L, 0, ticket, call_continue);
+    fiber->ticket = 0;
     return fiber->finish(L, fiber, fiber->outcome);
 }
 
 static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
+    struct runtime *runtime = fiber->runtime;
     fiber->finish = finish;
-    fiber->runtime->is_suspending = true;
-    return lua_yieldk(L, 0, (lua_KContext)fiber, call_continue);
+    fiber->ticket = ++runtime->last_ticket;
+    runtime->is_suspending = true;
+    return lua_yieldk(L, 0, fiber->ticket, call_continue);
 }
 
 /* The caller outside cannot go on waiting: make its wait end, without running any Lua. One that

@@ -112,9 +112,13 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
     int status = lua_resume(co, L, nargs);
     runtime->running = L;
     runtime->n_boundaries = n_boundaries;
-    if (status != LUA_YIELD || !runtime->is_suspending)
+    bool is_suspended = status == LUA_YIELD && runtime->is_suspending;
+    /* A stack of C calls too deep refuses to go on with it: it stays inside its operation. */
+    bool is_stuck = status > LUA_YIELD && lua_status(co) == LUA_YIELD;
+    if (!is_stuck)
+        mark_inside_operation(L, runtime, index_of(deliver), is_suspended);
+    if (!is_suspended)
         return deliver_end(L, co, status, deliver);
-    mark_inside_operation(L, runtime, index_of(deliver), true);
     return lua_yieldk(L, 0, (lua_KContext)deliver, resume_again);
 }
 
@@ -122,8 +126,10 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
 static int resume_again(lua_State *L, int status, lua_KContext context)
 {
     deliver_function *deliver = (deliver_function *)context;
+    const struct runtime *runtime = noun_runtime(L);
     (void)status;
-    mark_inside_operation(L, noun_runtime(L), index_of(deliver), false);
+    if (!runtime->current || runtime->running != L) /* or somebody who knows no fibers */
+        return lua_yieldk(L, 0, context, resume_again);
     return resume_step(L, lua_tothread(L, index_of(deliver)), 0, deliver);
 }
 

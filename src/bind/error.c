@@ -268,8 +268,9 @@ static void push_endpoint_text(lua_State *L)
     lua_pushstring(L, "port");
     lua_rawget(L, 1);
     const struct thrum_address *address = address_test(L, -2);
-    if (address && lua_isinteger(L, -1))
-        thrum_address_format_port(address, (uint16_t)lua_tointeger(L, -1), text);
+    lua_Integer port = lua_tointeger(L, -1);
+    if (address && lua_isinteger(L, -1) && port >= 0 && port <= UINT16_MAX)
+        thrum_address_format_port(address, (uint16_t)port, text);
     lua_pop(L, 2);
     lua_pushfstring(L, "%s%s", text[0] ? " " : "", text);
 }

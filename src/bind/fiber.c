@@ -151,6 +151,10 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     list_remove(&fiber->link);
     list_remove(&fiber->wait_link);
     limit_forget(fiber);
+    if (fiber->joiner)
+        fiber->joiner->joined = NULL;
+    if (fiber->joined)
+        fiber->joined->joiner = NULL;
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     deadline_free(fiber);

@@ -61,6 +61,7 @@ struct fiber {
     /* The wait under way. */
     const struct wait_kind *wait; /* NULL while running or ready */
     call_finish *finish;
+    lua_KContext ticket; /* of the suspension under way */
     int outcome;         /* how the wait ended */
     int cancel_cause;    /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
     int64_t deadline_ns; /* INT64_MAX: none */

@@ -43,6 +43,9 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     /* Abandons every operation: from here on nothing will wake anybody. */
     thrum_context_free(runtime->context);
     runtime->context = NULL;
+    runtime->current = NULL; /* os.exit closes the state from inside a fiber */
+    runtime->running = NULL;
+    runtime->is_suspending = false;
     runtime->ready = NULL;
     runtime->ready_end = &runtime->ready;
     runtime->n_pending = 0;
@@ -114,13 +117,37 @@ struct runtime *runtime_find(lua_State *L)
     return memory ? align_runtime(memory) : NULL;
 }
 
+int runtime_open_quietly(lua_State *L, lua_CFunction open)
+{
+    int was_running = lua_gc(L, LUA_GCISRUNNING, 0);
+    lua_gc(L, LUA_GCSTOP, 0);
+    lua_pushcfunction(L, open);
+    int status = lua_pcall(L, 0, 1, 0);
+    if (was_running)
+        lua_gc(L, LUA_GCRESTART, 0);
+    if (status)
+        lua_error(L);
+    return 1;
+}
+
+static int runtime_new(lua_State *L);
+
 struct runtime *runtime_get(lua_State *L)
 {
     struct runtime *runtime = runtime_find(L);
     if (runtime)
         return runtime;
+    luaL_checkstack(L, 4, "thrum");
+    runtime_open_quietly(L, runtime_new);
+    runtime = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return runtime;
+}
 
-    runtime = align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
+/* Pushes its address. */
+static int runtime_new(lua_State *L)
+{
+    struct runtime *runtime = align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
     *runtime = (struct runtime){.ready_end = &runtime->ready};
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);
@@ -143,5 +170,6 @@ struct runtime *runtime_get(lua_State *L)
     }
     fiber_init_outside(runtime);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
-    return runtime;
+    lua_pushlightuserdata(L, runtime);
+    return 1;
 }

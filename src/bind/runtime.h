@@ -34,6 +34,7 @@ struct runtime {
     size_t n_live;          /* fibers that have not ended */
     size_t n_handlers;      /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
+    lua_KContext last_ticket; /* of a suspension */
 
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
@@ -50,6 +51,10 @@ struct runtime *runtime_get(lua_State *L);
 
 /* The same, or NULL when there is none. */
 struct runtime *runtime_find(lua_State *L);
+
+/* Call a function that makes things once per state, and push its result. The collector rests
+ * meanwhile, so that no finaliser comes in between and makes them, too. */
+int runtime_open_quietly(lua_State *L, lua_CFunction open);
 
 /* Abandon what is pending and forget the fibers. Quiet when done twice. */
 void runtime_end(struct runtime *runtime, lua_State *L);

@@ -66,9 +66,11 @@ local function set_arg(script_index)
     return arg
 end
 
+-- What cannot be loaded has no traceback worth showing.
 local function check(chunk, message)
     if not chunk then
-        error(message, 0)
+        io.stderr:write("thrum: ", message, "\n")
+        os.exit(1, true)
     end
     return chunk
 end
