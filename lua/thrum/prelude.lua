@@ -55,7 +55,7 @@ package.loaded.coroutine = thrum.coroutine
 thrum.set_reporter(function(err, traceback, id)
     local _, message = pcall(tostring, err)
     io.stderr:write("thrum: uncaught error in fiber ", id, ": ", tostring(message), "\n",
-        traceback, "\n")
+        traceback or "", "\n")
 end)
 
 return thrum

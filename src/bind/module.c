@@ -44,15 +44,20 @@ static void open_all(lua_State *L, struct runtime *runtime)
 /* Key of the table in the registry: its address. A state has one or none. */
 static const char table_key;
 
+static int open_table(lua_State *L)
+{
+    open_all(L, runtime_get(L));
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+    return 1;
+}
+
 int luaopen_thrum(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return 1;
     lua_pop(L, 1);
-    open_all(L, runtime_get(L));
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
-    return 1;
+    return runtime_open_quietly(L, open_table);
 }
 
 static int open_one(lua_State *L, const char *name)

@@ -20,13 +20,24 @@ static void print_error(const char *where, const char *message, const char *trac
         fprintf(stderr, "%s\n", traceback);
 }
 
-/* The error value at `index` as text, whatever it is. Pushes it. */
+static int make_message(lua_State *L)
+{
+    if (lua_isstring(L, 1) || luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL)
+        luaL_tolstring(L, 1, NULL);
+    else
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+    return 1;
+}
+
+/* The error value at `index` as text, whatever it is and whatever its __tostring does. Pushes it. */
 static const char *push_message(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
-    if (lua_isstring(L, index) || luaL_getmetafield(L, index, "__tostring") != LUA_TNIL)
-        return luaL_tolstring(L, index, NULL);
-    return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+    lua_pushcfunction(L, make_message);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0))
+        return "(an error object that cannot be made a string)";
+    return lua_tostring(L, -1);
 }
 
 static int load_prelude(lua_State *L)
@@ -42,11 +53,16 @@ static void preload(lua_State *L)
 {
     static const luaL_Reg loaders[] = {{"thrum", luaopen_thrum},
                                        {"thrum.byte_span", luaopen_thrum_byte_span},
+                                       {"thrum.channel", luaopen_thrum_channel},
+                                       {"thrum.condition_variable",
+                                        luaopen_thrum_condition_variable},
                                        {"thrum.coroutine", luaopen_thrum_coroutine},
                                        {"thrum.file_descriptor", luaopen_thrum_file_descriptor},
                                        {"thrum.generic_error", luaopen_thrum_generic_error},
                                        {"thrum.ip", luaopen_thrum_ip},
+                                       {"thrum.mutex", luaopen_thrum_mutex},
                                        {"thrum.prelude", load_prelude},
+                                       {"thrum.semaphore", luaopen_thrum_semaphore},
                                        {"thrum.system", luaopen_thrum_system},
                                        {"thrum.this_fiber", luaopen_thrum_this_fiber},
                                        {"thrum.time", luaopen_thrum_time},

@@ -44,9 +44,9 @@ local function parse()
         elseif word == "-v" then
             shows_version = true
         elseif word:find("^%-[el]") then
-            local kind, value = word:sub(2, 2)
+            local value
             value, index = option_value(word, index)
-            actions[#actions + 1] = {kind = kind, value = value}
+            actions[#actions + 1] = {kind = word:sub(2, 2), value = value}
         else
             refuse(word, "is not an option")
         end
@@ -67,9 +67,11 @@ local function set_arg(script_index)
     return arg
 end
 
+-- What cannot be loaded has no traceback worth showing.
 local function check(chunk, message)
     if not chunk then
-        error(message, 0)
+        io.stderr:write("thrum: ", message, "\n")
+        os.exit(1, true)
     end
     return chunk
 end
