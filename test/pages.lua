@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: BSL-1.0
--- luacheck: globals spawn
 -- The gate between code and pages: nothing undocumented, nothing documented that is not there.
 --
 --     thrum pages.lua [--self-test] doc/man lua/meta include/thrum src/net/option.c
@@ -171,7 +170,7 @@ local function live_classes()
     local classes = {}
     for key, metatable in pairs(debug.getregistry()) do
         local is_class = type(key) == "userdata" and type(metatable) == "table"
-        if is_class and rawget(metatable, "__name") then
+        if is_class and rawget(metatable, "__name") and next(fields_behind(metatable.__index)) then
             local class = { members = {}, operators = {} }
             for name, value in next, fields_behind(metatable.__index) do
                 class.members[name] = type(value) == "function" and "function" or "property"
@@ -190,6 +189,7 @@ local function live_classes()
     for name, kind in pairs(live_error_fields()) do
         classes.error.members[name] = kind
     end
+    classes.error.members.cause = "property" -- of the error that ends a run, so none is at hand
     return classes
 end
 
@@ -323,11 +323,19 @@ local function read_posix_names(page)
     return names
 end
 
+-- The prelude's globals are documented under their short names.
+local globals_of = {
+    ["fiber.3thrum"] = { "spawn" },
+    ["scope.3thrum"] = {
+        "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall",
+    },
+}
+
 local function check_lua_page(page, modules, classes, seen)
     local there = {}
     for i, noun in ipairs(page.nouns) do
         seen[noun] = true
-        if not modules[noun] and not classes[noun] then
+        if not modules[noun] and not classes[noun] and not globals_of[page.name] then
             complain("%s: nothing live is called '%s'", page.name, noun)
         end
         if noun == "generic_error" then
@@ -339,8 +347,8 @@ local function check_lua_page(page, modules, classes, seen)
             add_class_keys(there, page.selves[i] or "?", classes[noun])
         end
     end
-    if page.nouns[1] == "fiber" and type(spawn) == "function" then
-        there["spawn("] = true
+    for _, name in ipairs(globals_of[page.name] or {}) do
+        there[name .. "("] = type(rawget(_G, name)) == "function" or nil
     end
     compare(page.name, there, "the code", page.keys, "the page")
 end
@@ -418,8 +426,12 @@ local function check_meta(world, pages, modules, classes)
             compare("lua/meta, " .. name, members, "the code", found.members, "lua/meta")
         end
     end
-    if not globals.spawn then
-        complain("lua/meta: the global 'spawn' is not there")
+    for _, names in pairs(globals_of) do
+        for _, name in ipairs(names) do
+            if not globals[name] then
+                complain("lua/meta: the global '%s' is not there", name)
+            end
+        end
     end
     for path in pairs(modules) do
         if path ~= "thrum" and not path:find("%.") and not world.meta["thrum/" .. path] then

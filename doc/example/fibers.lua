@@ -65,4 +65,26 @@ local ann, bob = spawn(remember, "ann"), spawn(remember, "bob")
 print(ann:join(), bob:join()) --> ann	bob
 -- end::local[]
 
+-- tag::disable[]
+local log = {}
+local careful = spawn(function()
+    this_fiber.disable_interruption()
+    time.sleep(0.002)
+    log[1] = "both halves are done"
+    this_fiber.restore_interruption()
+    time.sleep(3600) -- an interruption point: here it is told
+end)
+this_fiber.yield()
+careful:interrupt()
+careful:join()
+print(careful.interruption_caught, log[1]) --> true	both halves are done
+-- end::disable[]
+
+-- tag::forbid[]
+this_fiber.forbid_suspend()
+print(pcall(time.sleep, 0))
+--> false	Operation not permitted within a forbid-suspend block: time.sleep
+this_fiber.allow_suspend()
+-- end::forbid[]
+
 print(this_fiber.is_main) --> true

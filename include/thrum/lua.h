@@ -25,6 +25,7 @@ THRUM_API int luaopen_thrum_generic_error(lua_State *L);
 THRUM_API int luaopen_thrum_ip(lua_State *L);
 THRUM_API int luaopen_thrum_mutex(lua_State *L);
 THRUM_API int luaopen_thrum_semaphore(lua_State *L);
+THRUM_API int luaopen_thrum_system(lua_State *L);
 THRUM_API int luaopen_thrum_this_fiber(lua_State *L);
 THRUM_API int luaopen_thrum_time(lua_State *L);
 
@@ -50,7 +51,8 @@ THRUM_API int thrum_is_busy(lua_State *L);
 THRUM_API void thrum_set_reporter(lua_State *L);
 
 /* End the runtime: abandon what is pending, close every socket, forget the fibers. Nothing runs.
- * Objects that live on answer EBADF. lua_close does the same. Call it outside any fiber. */
+ * Objects that live on answer EBADF. lua_close does the same. While the loop is being driven, from
+ * inside a fiber for example, it does nothing. */
 THRUM_API void thrum_close(lua_State *L);
 
 THRUM_END_DECLS

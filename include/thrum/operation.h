@@ -38,7 +38,8 @@ struct thrum_operation {
 
     /* The result, valid in `done` and until the next start. */
     int error;                      /* 0, ECANCELED after a cancel, or what went wrong */
-    size_t size;                    /* bytes sent, or the whole length of the datagram received */
+    size_t size;                    /* bytes sent, the whole length of the datagram received, or a
+                                       signal's number */
     struct thrum_endpoint endpoint; /* the sender, after receive_from; else of no meaning */
 
     union {

@@ -17,7 +17,7 @@ function fiber:join() end
 ---Let it run on by itself. Raises EINVAL (not joinable).
 function fiber:detach() end
 
----Ask it to end at its next interruption point. Never suspends. Raises EINVAL (not joinable).
+---Ask it to end at its next interruption point. Never suspends. Raises EINVAL (joined, detached).
 function fiber:interrupt() end
 
 ---Make a fiber; it begins when the caller suspends. In the thrum program and with the prelude;

@@ -13,4 +13,16 @@ this_fiber = {}
 ---@async
 function this_fiber.yield() end
 
+---No interruption is delivered until `restore_interruption`. Counted.
+function this_fiber.disable_interruption() end
+
+---Take one `disable_interruption` back; no interruption point itself. Raises EPERM (unbalanced).
+function this_fiber.restore_interruption() end
+
+---Each call that may suspend raises suspend_forbidden until `allow_suspend`. Counted.
+function this_fiber.forbid_suspend() end
+
+---Take one `forbid_suspend` back. Raises EPERM (unbalanced).
+function this_fiber.allow_suspend() end
+
 return this_fiber

@@ -5,10 +5,15 @@
 ---The package: thrum(3thrum). Changes no global.
 ---@class thrum.module
 ---@field byte_span thrum.module.byte_span
+---@field channel thrum.module.channel
+---@field condition_variable thrum.module.condition_variable
 ---@field coroutine thrum.module.coroutine
 ---@field file_descriptor thrum.module.file_descriptor
 ---@field generic_error thrum.module.generic_error
 ---@field ip thrum.module.ip
+---@field mutex thrum.module.mutex
+---@field semaphore thrum.module.semaphore
+---@field system thrum.module.system
 ---@field this_fiber thrum.module.this_fiber
 ---@field time thrum.module.time
 ---@field version string
@@ -19,6 +24,34 @@ local thrum = {}
 ---@param ... any # Extension. For `f`
 ---@return fiber
 function thrum.spawn(f, ...) end
+
+---Call `f` in a scope of its own: scope(3thrum).
+---@param f async fun(): ...
+---@return any ...
+function thrum.scope(f) end
+
+---Have a handler run at the end of the current scope.
+---@param handler async fun()
+function thrum.scope_cleanup_push(handler) end
+
+---Take the newest handler off, and run it. Raises EINVAL (there is none).
+---@param execute? boolean # false: do not run it
+function thrum.scope_cleanup_pop(execute) end
+
+---The fiber-aware pcall: a scope, and an interruption point.
+---@param f async fun(...): ...
+---@param ... any
+---@return boolean ok
+---@return any ...
+function thrum.pcall(f, ...) end
+
+---The fiber-aware xpcall.
+---@param f async fun(...): ...
+---@param handler fun(err: any): any
+---@param ... any
+---@return boolean ok
+---@return any ...
+function thrum.xpcall(f, handler, ...) end
 
 ---Extension. Run `f` as the main fiber, and all others, until nothing is left to do. Raises what `f`
 ---raises; EDEADLK inside a fiber; deadlock.

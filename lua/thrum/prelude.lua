@@ -5,7 +5,7 @@ local thrum = require "thrum"
 
 local short_names = {
     "byte_span", "channel", "condition_variable", "file_descriptor", "generic_error", "ip", "mutex",
-    "semaphore", "this_fiber", "time",
+    "semaphore", "system", "this_fiber", "time",
 }
 
 local is_lazy = {}
@@ -55,7 +55,7 @@ package.loaded.coroutine = thrum.coroutine
 thrum.set_reporter(function(err, traceback, id)
     local _, message = pcall(tostring, err)
     io.stderr:write("thrum: uncaught error in fiber ", id, ": ", tostring(message), "\n",
-        traceback, "\n")
+        traceback or "", "\n")
 end)
 
 return thrum

@@ -209,7 +209,20 @@ thrum::direction &thrum_socket::direction_of(purpose does) noexcept
     error_code code;
     *size = io->send_to(buffer(static_cast<const void *>(what.data), what.size),
                         thrum::any_protocol::endpoint(receiver), what.flags, code);
-    return code.failed() ? error_from(code) : 0;
+    if (!code.failed())
+        return 0;
+    int error = error_from(code);
+    return error == EAGAIN && is_unbound() ? EADDRNOTAVAIL : error;
+}
+
+// A datagram that finds no local port to go out from is told EAGAIN, too, and nothing will wake it:
+// sendto(2).
+bool thrum_socket::is_unbound() const noexcept
+{
+    struct thrum_endpoint local;
+    if (kind != THRUM_DATAGRAM || (family != AF_INET && family != AF_INET6))
+        return false;
+    return thrum::ask_name(::getsockname, descriptor, &local) == 0 && local.sa.v4.sin_port == 0;
 }
 
 int thrum_socket::receive_now(const transfer &what, std::size_t *size) noexcept
@@ -229,7 +242,7 @@ int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
 bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
 {
     return state_of(operation).does == purpose::send && operation->endpoint.size != 0 &&
-           family == AF_UNIX && kind == THRUM_DATAGRAM;
+           ((family == AF_UNIX && kind == THRUM_DATAGRAM) || is_unbound());
 }
 
 int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) noexcept
@@ -261,7 +274,8 @@ void thrum_socket::launch_receive(struct thrum_operation *operation)
     completion handler{operation};
     if (!is_stream()) {
         operation->endpoint.size = nothing_yet;
-        io->async_receive_from(bytes, state.sender, state.what.flags, handler);
+        // To a datagram MSG_OOB means nothing, but Asio would wait for urgent data.
+        io->async_receive_from(bytes, state.sender, state.what.flags & ~MSG_OOB, handler);
         state.is_found_at_once = operation->endpoint.size != nothing_yet;
     } else {
         io->async_receive(bytes, state.what.flags, handler);

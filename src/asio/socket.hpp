@@ -80,6 +80,7 @@ struct thrum_socket final : thrum::object {
     void opened(int family, int fd) noexcept;
     void end_life() noexcept;
     thrum::direction &direction_of(thrum::purpose does) noexcept;
+    bool is_unbound() const noexcept;
     bool is_untold(struct thrum_operation *operation) noexcept;
     bool has_turn(struct thrum_operation *operation) noexcept;
     int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;

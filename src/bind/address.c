@@ -39,21 +39,40 @@ static void push_key(lua_State *L, const struct thrum_address *address)
     lua_pushlstring(L, key, sizeof(key));
 }
 
+/* The table and the key are on the top: push what stands there. */
+static bool find(lua_State *L)
+{
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) != LUA_TNIL)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+/* The same, made now. Making it may run a finaliser that makes one, too: the first one stays. */
+static void make(lua_State *L, const struct runtime *runtime, const struct thrum_address *address)
+{
+    struct address *object = noun_new_object(L, runtime, NOUN_ADDRESS, sizeof(*object));
+    object->value = *address;
+    lua_insert(L, -3);
+    if (find(L)) {
+        lua_replace(L, -4);
+        lua_rotate(L, -3, -1);
+        return;
+    }
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pushnil(L); /* in place of the key */
+    lua_rotate(L, -3, -1);
+}
+
 void address_push(lua_State *L, struct runtime *runtime, const struct thrum_address *address)
 {
-    luaL_checkstack(L, 4, "address");
+    luaL_checkstack(L, 6, "address");
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->addresses);
     push_key(L, address);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) == LUA_TNIL) {
-        lua_pop(L, 1);
-        struct address *object =
-            noun_new_object(L, runtime, NOUN_ADDRESS, sizeof(*object));
-        object->value = *address;
-        lua_pushvalue(L, -2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, -5);
-    }
+    if (!find(L))
+        make(L, runtime, address);
     lua_replace(L, -3);
     lua_pop(L, 1);
 }
@@ -280,9 +299,21 @@ static int address_le(lua_State *L)
     return 1;
 }
 
-/* No __eq: an address is interned, so the same address is the same object. */
-static const struct function_row metamethods[] = {
-    {"__tostring", address_tostring}, {"__lt", address_lt}, {"__le", address_le}, {0}};
+/* An address is interned, so the same address is the same object, and Lua does not even ask. But an
+ * object that a finaliser has brought back to life is no longer in the table. */
+static int address_eq(lua_State *L)
+{
+    const struct thrum_address *a = address_test(L, 1);
+    const struct thrum_address *b = address_test(L, 2);
+    lua_pushboolean(L, a && b && thrum_address_compare(a, b) == 0);
+    return 1;
+}
+
+static const struct function_row metamethods[] = {{"__tostring", address_tostring},
+                                                  {"__eq", address_eq},
+                                                  {"__lt", address_lt},
+                                                  {"__le", address_le},
+                                                  {0}};
 
 static const struct function_row functions[] = {{"new", address_new},
                                                 {"any_v4", any_v4},

@@ -294,7 +294,10 @@ static bool check_big_endian(lua_State *L, int arg)
 
 static unsigned char *check_field(lua_State *L, const struct byte_span *span, size_t width)
 {
-    size_t last = span->size >= width ? span->size - width + 1 : 0;
+    if (span->size < width)
+        error_raise_detail(L, ERANGE, "a span of %zu bytes or more expected, this has %zu", width,
+                           span->size);
+    size_t last = span->size - width + 1;
     return span->data + check_position(L, 2, "index", 1, last) - 1;
 }
 

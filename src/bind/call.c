@@ -31,7 +31,7 @@ noreturn static void raise_cannot_suspend(lua_State *L, const struct runtime *ru
 
 static void raise_if_interrupted(lua_State *L, const struct fiber *fiber)
 {
-    if (fiber->is_interrupted && fiber->n_interruption_disabled == 0)
+    if (fiber->is_interrupted && fiber_is_interruptible(fiber))
         error_raise(L, THRUM_EINTERRUPTED);
 }
 
@@ -57,6 +57,8 @@ struct fiber *call_begin(lua_State *L, struct runtime *runtime)
     }
     if (!scheduler_can_drive(runtime))
         raise_cannot_suspend(L, runtime);
+    if (runtime->outside.n_suspend_forbidden > 0)
+        error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
     if (!list_is_empty(&runtime->outside.limits))
         limit_check(L, &runtime->outside);
     return &runtime->outside;
@@ -69,24 +71,38 @@ void call_prepare_deadline(lua_State *L, struct fiber *fiber)
         error_raise(L, error);
 }
 
-static int call_continue(lua_State *L, int status, lua_KContext context)
+/* Whoever has resumed this thread may not be the scheduler: a coroutine.resume that knows no fibers
+ * can get hold of it, and the fiber may be gone by then. Only the ticket of the suspension that is
+ * over goes through; anybody else finds the thread suspended as before. */
+static int call_continue(lua_State *L, int status, lua_KContext ticket)
 {
-    struct fiber *fiber = (struct fiber *)context;
+    const struct runtime *runtime = noun_runtime(L);
+    struct fiber *fiber = runtime->current;
     (void)status;
+    if (!fiber || runtime->running != L || fiber->ticket != ticket)
+        return lua_yieldk(L, 0, ticket, call_continue);
+    fiber->ticket = 0;
     return fiber->finish(L, fiber, fiber->outcome);
 }
 
 static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
+    struct runtime *runtime = fiber->runtime;
     fiber->finish = finish;
-    fiber->runtime->is_suspending = true;
-    return lua_yieldk(L, 0, (lua_KContext)fiber, call_continue);
+    fiber->ticket = ++runtime->last_ticket;
+    runtime->is_suspending = true;
+    return lua_yieldk(L, 0, fiber->ticket, call_continue);
 }
 
-/* The caller outside cannot go on waiting: make its wait end, without running any Lua. */
+/* The caller outside cannot go on waiting: make its wait end, without running any Lua. One that
+ * would have to get a mutex first, which nobody is going to unlock, ends without it. */
 static void abandon_wait(struct fiber *fiber, int cause)
 {
     fiber_cancel_wait(fiber, cause);
+    if (fiber->wait && !fiber->wait->is_external) {
+        list_remove(&fiber->wait_link);
+        fiber_wake(fiber, ECANCELED);
+    }
     while (!fiber->is_ready)
         thrum_context_run_one(fiber->runtime->context);
 }

@@ -2,9 +2,9 @@
 /* The fiber-aware coroutine library.
  *
  * When code in a user coroutine starts an operation, the whole fiber is suspended: the coroutine
- * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On the
- * way back each resume continues its coroutine with nothing, and the suspended call finishes there.
- * A yield of the user's own finds `is_suspending` false and means what it always meant. */
+ * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On
+ * the way back each resume continues its coroutine with nothing, and the suspended call finishes
+ * there. A yield of the user's own finds `is_suspending` false and means what it always meant. */
 #include "bind/modules.h"
 
 #include <errno.h>
@@ -35,13 +35,25 @@ static int index_of(deliver_function *deliver)
  * scheduler resumes them. */
 static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int index)
 {
-    if (fiber_owns_thread(lua_tothread(L, index)))
-        return true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
-    bool is_inside = lua_rawget(L, -2) != LUA_TNIL;
+    lua_rawget(L, -2);
+    bool is_inside = lua_toboolean(L, -1);
     lua_pop(L, 2);
     return is_inside;
+}
+
+/* Make room for the mark before the coroutine runs: no memory is asked for once it is suspended. */
+static void reserve_mark(lua_State *L, const struct runtime *runtime, int index)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, index);
+    if (lua_rawget(L, -2) == LUA_TNIL) {
+        lua_pushvalue(L, index);
+        lua_pushboolean(L, 0);
+        lua_rawset(L, -4);
+    }
+    lua_pop(L, 2);
 }
 
 static void mark_inside_operation(lua_State *L, const struct runtime *runtime, int index,
@@ -49,10 +61,7 @@ static void mark_inside_operation(lua_State *L, const struct runtime *runtime, i
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
-    if (is_inside)
-        lua_pushboolean(L, 1);
-    else
-        lua_pushnil(L);
+    lua_pushboolean(L, is_inside);
     lua_rawset(L, -3);
     lua_pop(L, 1);
 }
@@ -73,9 +82,11 @@ static int end_coroutine(lua_State *L, deliver_function *deliver)
     struct runtime *runtime = noun_runtime(L);
     lua_State *co = lua_tothread(L, index_of(deliver));
     while (scope_take_handler(L, runtime, index_of(deliver))) {
+        mark_inside_operation(L, runtime, index_of(deliver), true); /* nobody else resumes it */
         int status = scope_call_handler(L, runtime, (lua_KContext)deliver, go_on_ending);
         scope_handler_ended(L, runtime, status);
     }
+    mark_inside_operation(L, runtime, index_of(deliver), false);
     return deliver(L, co, lua_status(co));
 }
 
@@ -101,9 +112,13 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
     int status = lua_resume(co, L, nargs);
     runtime->running = L;
     runtime->n_boundaries = n_boundaries;
-    if (status != LUA_YIELD || !runtime->is_suspending)
+    bool is_suspended = status == LUA_YIELD && runtime->is_suspending;
+    /* A stack of C calls too deep refuses to go on with it: it stays inside its operation. */
+    bool is_stuck = status > LUA_YIELD && lua_status(co) == LUA_YIELD;
+    if (!is_stuck)
+        mark_inside_operation(L, runtime, index_of(deliver), is_suspended);
+    if (!is_suspended)
         return deliver_end(L, co, status, deliver);
-    mark_inside_operation(L, runtime, index_of(deliver), true);
     return lua_yieldk(L, 0, (lua_KContext)deliver, resume_again);
 }
 
@@ -111,8 +126,10 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
 static int resume_again(lua_State *L, int status, lua_KContext context)
 {
     deliver_function *deliver = (deliver_function *)context;
+    const struct runtime *runtime = noun_runtime(L);
     (void)status;
-    mark_inside_operation(L, noun_runtime(L), index_of(deliver), false);
+    if (!runtime->current || runtime->running != L) /* or somebody who knows no fibers */
+        return lua_yieldk(L, 0, context, resume_again);
     return resume_step(L, lua_tothread(L, index_of(deliver)), 0, deliver);
 }
 
@@ -143,6 +160,7 @@ static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function
         lua_pushstring(L, refusal);
         return deliver(L, L, LUA_ERRRUN);
     }
+    reserve_mark(L, noun_runtime(L), index_of(deliver));
     lua_xmove(L, co, nargs);
     return resume_step(L, co, nargs, deliver);
 }
@@ -241,8 +259,12 @@ static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
 
 static int coroutine_yield(lua_State *L)
 {
-    if (is_fiber_itself(L, noun_runtime(L)))
+    const struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    if (is_fiber_itself(L, runtime))
         error_raise(L, THRUM_ECOROUTINE_RESERVED);
+    if (fiber->cleaner == L) /* the coroutine might never be resumed, or by another fiber */
+        error_raise_detail(L, EPERM, "a cleanup handler cannot yield");
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -281,14 +303,11 @@ static int coroutine_status(lua_State *L)
     return 1;
 }
 
-static const struct function_row functions[] = {{"create", coroutine_create},
-                                                {"isyieldable", coroutine_isyieldable},
-                                                {"resume", coroutine_resume},
-                                                {"running", coroutine_running},
-                                                {"status", coroutine_status},
-                                                {"wrap", coroutine_wrap},
-                                                {"yield", coroutine_yield},
-                                                {0}};
+static const struct function_row functions[] = {
+    {"create", coroutine_create}, {"isyieldable", coroutine_isyieldable},
+    {"resume", coroutine_resume}, {"running", coroutine_running},
+    {"status", coroutine_status}, {"wrap", coroutine_wrap},
+    {"yield", coroutine_yield},   {0}};
 
 int coroutine_open(lua_State *L, struct runtime *runtime)
 {

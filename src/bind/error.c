@@ -207,7 +207,10 @@ static void describe_value(lua_State *L, int index, char *text, size_t size)
     default:
         break;
     }
-    if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) {
+    const struct thrum_address *address = address_test(L, index);
+    if (address) {
+        thrum_address_format(address, text);
+    } else if (luaL_getmetafield(L, index, "__name") == LUA_TSTRING) {
         snprintf(text, size, "%.60s", lua_tostring(L, -1));
         lua_pop(L, 1);
     } else {
@@ -265,8 +268,9 @@ static void push_endpoint_text(lua_State *L)
     lua_pushstring(L, "port");
     lua_rawget(L, 1);
     const struct thrum_address *address = address_test(L, -2);
-    if (address && lua_isinteger(L, -1))
-        thrum_address_format_port(address, (uint16_t)lua_tointeger(L, -1), text);
+    lua_Integer port = lua_tointeger(L, -1);
+    if (address && lua_isinteger(L, -1) && port >= 0 && port <= UINT16_MAX)
+        thrum_address_format_port(address, (uint16_t)port, text);
     lua_pop(L, 2);
     lua_pushfstring(L, "%s%s", text[0] ? " " : "", text);
 }

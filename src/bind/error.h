@@ -31,7 +31,7 @@ noreturn void error_raise_detail(lua_State *L, int error, const char *format, ..
 /* Raise `error` about argument `arg`: "argument 3 (port): ... expected, got ...". */
 noreturn void error_raise_arg(lua_State *L, int error, int arg, const char *name,
                               const char *expected);
-/* If `error` is set, raise it about an endpoint. */
+/* Raise `error` about an endpoint. */
 noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint);
 
 /* Whether the value at `index` is the interruption error. */

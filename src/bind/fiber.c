@@ -31,10 +31,11 @@ void fiber_wake(struct fiber *fiber, int outcome)
     struct runtime *runtime = fiber->runtime;
     if (fiber->wait->is_external || fiber->deadline_ns != INT64_MAX)
         runtime->n_pending--;
-    if (outcome == ECANCELED && fiber->cancel_cause)
+    if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
-    if (outcome == ETIMEDOUT && fiber->limit)
-        limit_spend(fiber->limit);
+        if (outcome == ETIMEDOUT && fiber->limit)
+            limit_spend(fiber->limit);
+    }
     fiber->limit = NULL;
     fiber->cancel_cause = 0;
     fiber->deadline_ns = INT64_MAX;
@@ -51,11 +52,24 @@ void fiber_cancel_wait(struct fiber *fiber, int cause)
     fiber->wait->cancel(fiber);
 }
 
+bool fiber_is_interruptible(const struct fiber *fiber)
+{
+    return fiber->n_interruption_disabled == 0 && fiber->n_cleanups == 0;
+}
+
 void fiber_interrupt(struct fiber *fiber)
 {
     fiber->is_interrupted = true;
-    if (fiber->n_interruption_disabled == 0)
+    if (fiber_is_interruptible(fiber))
         fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
+}
+
+int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns)
+{
+    int error = 0;
+    if (!fiber->timer)
+        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
+    return error ? error : thrum_timer_wait(fiber->timer, &fiber->operation, deadline_ns);
 }
 
 /* ---- life ---- */
@@ -63,10 +77,10 @@ void fiber_interrupt(struct fiber *fiber)
 static void init_record(struct fiber *fiber, struct runtime *runtime)
 {
     *fiber = (struct fiber){.runtime = runtime,
-                             .anchor = LUA_NOREF,
-                             .cleanup_anchor = LUA_NOREF,
-                             .traceback = LUA_NOREF,
-                             .deadline_ns = INT64_MAX};
+                            .anchor = LUA_NOREF,
+                            .cleanup_anchor = LUA_NOREF,
+                            .traceback = LUA_NOREF,
+                            .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
     list_init(&fiber->wait_link);
     list_init(&fiber->limits);
@@ -97,17 +111,13 @@ void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
     lua_pop(L, 1);
 }
 
-/* A thread's extra space is a copy of the main thread's, which is nobody's; ours hold this address. */
-static const char thread_mark;
-
-void fiber_mark_thread(lua_State *thread)
+void fiber_reserve_thread(lua_State *L, const struct runtime *runtime)
 {
-    *(const char **)lua_getextraspace(thread) = &thread_mark;
-}
-
-bool fiber_owns_thread(lua_State *thread)
-{
-    return *(const char **)lua_getextraspace(thread) == &thread_mark;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
 }
 
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
@@ -117,7 +127,7 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     if (!lua_checkstack(thread, nargs + 1))
         luaL_error(L, "too many arguments to spawn");
     lua_xmove(L, thread, nargs + 1);
-    fiber_mark_thread(thread);
+    fiber_reserve_thread(L, runtime);
     int anchor = fiber_anchor_value(L, runtime);
 
     struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));
@@ -141,6 +151,10 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     list_remove(&fiber->link);
     list_remove(&fiber->wait_link);
     limit_forget(fiber);
+    if (fiber->joiner)
+        fiber->joiner->joined = NULL;
+    if (fiber->joined)
+        fiber->joined->joiner = NULL;
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     deadline_free(fiber);
@@ -170,12 +184,13 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
 
 /* ---- deadlines ----
  *
- * A fiber's deadline timer is left running when a wait ends before it: the next wait with a deadline
- * will most likely be later, so the timer that fires too early is armed again for what is due by
- * then. A server that receives with a timeout thus arms a timer once per timeout, not once per
- * datagram. The timer outlives its fiber by at most one turn of the loop. */
+ * A fiber's deadline timer is left running when a wait ends before it: the next wait with a
+ * deadline will most likely be later, so the timer that fires too early is armed again for what is
+ * due by then. A server that receives with a timeout thus arms a timer once per timeout, not once
+ * per datagram. The timer outlives its fiber by at most one turn of the loop. */
 struct deadline {
     struct fiber *fiber; /* NULL once the fiber is gone */
+    struct list link;    /* in the runtime's orphans then */
     lua_State *main;     /* whose allocator it came from */
     thrum_timer *timer;
     int64_t armed_ns; /* INT64_MAX: not armed */
@@ -184,6 +199,7 @@ struct deadline {
 
 static void deadline_destroy(struct deadline *deadline)
 {
+    list_remove(&deadline->link);
     thrum_timer_free(deadline->timer);
     thrum_operation_deinit(&deadline->operation);
     runtime_free(deadline->main, deadline, sizeof(*deadline));
@@ -221,6 +237,7 @@ static struct deadline *deadline_new(struct fiber *fiber)
     if (!deadline)
         return NULL;
     *deadline = (struct deadline){.fiber = fiber, .main = L, .armed_ns = INT64_MAX};
+    list_init(&deadline->link);
     if (thrum_timer_new(fiber->runtime->context, &deadline->timer)) {
         runtime_free(L, deadline, sizeof(*deadline));
         return NULL;
@@ -253,8 +270,16 @@ void deadline_free(struct fiber *fiber)
         return;
     fiber->deadline = NULL;
     deadline->fiber = NULL;
-    if (thrum_operation_is_pending(&deadline->operation))
+    if (thrum_operation_is_pending(&deadline->operation)) {
+        list_append(&fiber->runtime->orphans, &deadline->link);
         thrum_operation_cancel(&deadline->operation);
-    else
+    } else {
         deadline_destroy(deadline);
+    }
+}
+
+void deadline_free_orphans(struct runtime *runtime)
+{
+    while (!list_is_empty(&runtime->orphans))
+        deadline_destroy(LIST_ITEM(runtime->orphans.next, struct deadline, link));
 }

@@ -52,16 +52,19 @@ struct fiber {
     bool is_ready : 1;
     bool is_detached : 1;
     bool is_interrupted : 1;
-    unsigned n_at_once;                /* completions in a row that did not suspend */
+    unsigned n_at_once; /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
+    unsigned n_cleanups; /* cleanup handlers running, one inside another */
+    lua_State *cleaner;  /* the thread that runs the innermost, or NULL */
 
     /* The wait under way. */
     const struct wait_kind *wait; /* NULL while running or ready */
     call_finish *finish;
-    int outcome;      /* how the wait ended */
-    int cancel_cause; /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
-    int64_t deadline_ns;       /* INT64_MAX: none */
+    lua_KContext ticket; /* of the suspension under way */
+    int outcome;         /* how the wait ended */
+    int cancel_cause;    /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
+    int64_t deadline_ns; /* INT64_MAX: none */
     struct deadline *deadline; /* made on first use */
     struct list limits;        /* of time.with_timeout */
     struct limit *limit;       /* the one whose deadline this wait has, or NULL */
@@ -70,13 +73,13 @@ struct fiber {
         struct socket *socket; /* anchored, like its buffer, by the caller's stack */
         size_t size;           /* of the buffer */
         int flags;
-    } transfer;                /* what a socket's call needs to finish */
-    struct list wait_link;     /* in the queue of what it waits for */
-    void *wait_object;         /* a condition_variable's mutex */
-    int wait_outcome;          /* decided before the wait ends */
-    struct fiber *joiner;      /* waits for this one's end */
-    struct fiber *joined;      /* whom this one waits for */
-    int traceback;             /* anchor of the traceback string of an uncaught error */
+    } transfer;            /* what a socket's call needs to finish */
+    struct list wait_link; /* in the queue of what it waits for */
+    void *wait_object;     /* a condition_variable's mutex */
+    int wait_outcome;      /* decided before the wait ends */
+    struct fiber *joiner;  /* waits for this one's end */
+    struct fiber *joined;  /* whom this one waits for */
+    int traceback;         /* anchor of the traceback string of an uncaught error */
 
     struct thrum_operation operation;
 };
@@ -99,15 +102,16 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 void fiber_forget(lua_State *L, struct fiber *fiber);
 void fiber_init_outside(struct runtime *runtime);
 
-/* A thread that belongs to a fiber: only the scheduler resumes it. */
-void fiber_mark_thread(lua_State *thread);
-bool fiber_owns_thread(lua_State *thread);
+/* The thread on the top of L is a fiber's: nobody but the scheduler resumes it. */
+void fiber_reserve_thread(lua_State *L, const struct runtime *runtime);
 
 /* Keep the value on the top of L alive for a fiber; pops it. LUA_NOREF can be released, too. */
 int fiber_anchor_value(lua_State *L, struct runtime *runtime);
 void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor);
 
 void fiber_interrupt(struct fiber *fiber);
+/* Whether an interruption is delivered now: it is not disabled, and no cleanup handler runs. */
+bool fiber_is_interruptible(const struct fiber *fiber);
 
 /* ---- waits ---- */
 
@@ -116,6 +120,10 @@ void fiber_wake(struct fiber *fiber, int outcome);
 
 /* End the wait with `cause` in place of ECANCELED, unless it ends by itself first. */
 void fiber_cancel_wait(struct fiber *fiber, int cause);
+
+/* Start fiber->operation as a wait for that time; the fiber gets its timer with the first. Errors:
+ * ENOMEM. */
+int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns);
 
 /* The kind for fiber->operation. */
 extern const struct wait_kind wait_operation;
@@ -127,5 +135,7 @@ int deadline_prepare(struct fiber *fiber);
 /* End the wait that is about to begin with ETIMEDOUT at that time, if it has not ended before. */
 void deadline_set(struct fiber *fiber, int64_t deadline_ns);
 void deadline_free(struct fiber *fiber);
+/* The context is gone: free what its loop would have freed. */
+void deadline_free_orphans(struct runtime *runtime);
 
 #endif

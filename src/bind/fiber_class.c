@@ -16,8 +16,13 @@
 /* ---- spawn ---- */
 
 /* The handle exists, closed, before the fiber: nothing is lost if memory runs out in between. */
-static struct fiber *spawn(lua_State *L, struct runtime *runtime, int nargs)
+struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
 {
+    if (!runtime->context) {
+        error_push_from(L, runtime, ECANCELED, "spawn");
+        error_set_detail(L, "thrum has been closed in this state");
+        lua_error(L);
+    }
     struct fiber_handle *handle =
         noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
     lua_insert(L, -nargs - 2);
@@ -27,34 +32,20 @@ static struct fiber *spawn(lua_State *L, struct runtime *runtime, int nargs)
     return fiber;
 }
 
-static void check_runtime(lua_State *L, const struct runtime *runtime)
+int fiber_spawn_function(lua_State *L)
 {
-    if (!runtime->context)
-        error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
-}
-
-int fiber_spawn(lua_State *L)
-{
-    struct runtime *runtime = noun_runtime(L);
     if (!lua_isfunction(L, 1))
         error_raise_arg(L, EINVAL, 1, "f", "function");
-    check_runtime(L, runtime);
-    spawn(L, runtime, lua_gettop(L) - 1);
+    fiber_spawn(L, noun_runtime(L), lua_gettop(L) - 1);
     return 1;
-}
-
-struct fiber *fiber_spawn_main(lua_State *L, struct runtime *runtime, int nargs)
-{
-    struct fiber *fiber = spawn(L, runtime, nargs);
-    fiber->is_main = true;
-    return fiber;
 }
 
 /* ---- join ---- */
 
 static void cancel_join(struct fiber *fiber)
 {
-    fiber->joined->joiner = NULL;
+    if (fiber->joined)
+        fiber->joined->joiner = NULL;
     fiber->joined = NULL;
     fiber_wake(fiber, ECANCELED);
 }
@@ -68,7 +59,10 @@ static int take_results(lua_State *L, struct fiber *fiber)
     enum fiber_ending ending = fiber->ending;
     lua_State *thread = fiber->thread;
     int count = ending == ENDED_WELL ? lua_gettop(thread) : ending == ENDED_WITH_ERROR ? 1 : 0;
-    luaL_checkstack(L, count, "too many results of a fiber");
+    if (!lua_checkstack(L, count)) {
+        fiber->joiner = NULL;
+        luaL_error(L, "stack overflow (too many results of a fiber)");
+    }
     lua_xmove(thread, L, count);
     handle->is_joined = true;
     handle->interruption_caught = ending == ENDED_INTERRUPTED;
@@ -80,10 +74,16 @@ static int take_results(lua_State *L, struct fiber *fiber)
 
 static int finish_join(lua_State *L, struct fiber *fiber, int error)
 {
+    const struct fiber_handle *handle = lua_touserdata(L, 1);
+    struct fiber *joined = fiber->joined;
     fiber->joined = NULL;
+    if (!error && !handle->fiber) { /* the state is closing, and a finaliser drives the loop */
+        if (joined)
+            joined->joiner = NULL;
+        error = ECANCELED;
+    }
     if (error)
         error_raise(L, error);
-    struct fiber_handle *handle = lua_touserdata(L, 1);
     return take_results(L, handle->fiber);
 }
 
@@ -97,17 +97,19 @@ noreturn static void raise_not_joinable(lua_State *L)
     error_raise_detail(L, EINVAL, "the fiber is not joinable: it was joined or detached");
 }
 
+noreturn static void raise_being_joined(lua_State *L)
+{
+    error_raise_detail(L, EINVAL, "the fiber is not joinable: another waits to join it");
+}
+
 static struct fiber *check_joinable(lua_State *L)
 {
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (!is_joinable(handle))
+    if (!handle->fiber)
         raise_not_joinable(L);
+    if (handle->fiber->joiner)
+        raise_being_joined(L);
     return handle->fiber;
-}
-
-int fiber_take_results(lua_State *L, struct fiber *fiber)
-{
-    return take_results(L, fiber);
 }
 
 static int fiber_join(lua_State *L)
@@ -159,8 +161,8 @@ static int get_interruption_caught(lua_State *L)
 
 static int fiber_gc(lua_State *L)
 {
-    struct fiber_handle *handle = lua_touserdata(L, 1);
-    if (handle->fiber)
+    const struct fiber_handle *handle = noun_test(L, 1, NOUN_FIBER);
+    if (handle && handle->fiber)
         fiber_forget(L, handle->fiber);
     return 0;
 }

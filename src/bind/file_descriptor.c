@@ -93,7 +93,9 @@ static int descriptor_tostring(lua_State *L)
 
 static int descriptor_gc(lua_State *L)
 {
-    struct file_descriptor *object = lua_touserdata(L, 1);
+    struct file_descriptor *object = noun_test(L, 1, NOUN_FILE_DESCRIPTOR);
+    if (!object)
+        return 0;
     if (object->fd >= 0)
         descriptor_close(object->fd);
     object->fd = DESCRIPTOR_CLOSED;

@@ -19,13 +19,16 @@ struct limit {
     struct list link; /* in its fiber's limits */
     lua_State *thread;
     int64_t deadline_ns;
+    unsigned n_cleanups; /* of the fiber when it began */
     bool is_spent;
 };
 
-/* A coroutine that has yielded to its user is not running: its limits are for its own calls. */
-static bool counts(const struct limit *limit)
+/* A coroutine that has yielded to its user is not running: its limits are for its own calls. And a
+ * cleanup handler has none but its own: a timeout in there would be the end of the run. */
+static bool counts(const struct limit *limit, const struct fiber *fiber)
 {
-    return !limit->is_spent && lua_status(limit->thread) == LUA_OK;
+    return !limit->is_spent && limit->n_cleanups == fiber->n_cleanups &&
+           lua_status(limit->thread) == LUA_OK;
 }
 
 struct limit *limit_nearest(struct fiber *fiber)
@@ -33,7 +36,7 @@ struct limit *limit_nearest(struct fiber *fiber)
     struct limit *nearest = NULL;
     for (struct list *node = fiber->limits.next; node != &fiber->limits; node = node->next) {
         struct limit *limit = LIST_ITEM(node, struct limit, link);
-        if (counts(limit) && (!nearest || limit->deadline_ns < nearest->deadline_ns))
+        if (counts(limit, fiber) && (!nearest || limit->deadline_ns < nearest->deadline_ns))
             nearest = limit;
     }
     return nearest;
@@ -81,10 +84,13 @@ static struct limit *push_limit(lua_State *L, double seconds)
     struct limit *limit = lua_newuserdata(L, sizeof(*limit));
     *limit = (struct limit){{&noun_kinds[NOUN_LIMIT]},
                             .thread = L,
-                            .deadline_ns = call_deadline_after(seconds)};
+                            .deadline_ns = call_deadline_after(seconds),
+                            .n_cleanups = fiber->n_cleanups};
     list_init(&limit->link);
     noun_push_metatable(L, &runtime->nouns[NOUN_LIMIT]);
     lua_setmetatable(L, -2);
+    lua_pushthread(L); /* lest it be freed before limit_gc has run, when both die in one cycle */
+    lua_setuservalue(L, -2);
     list_append(&fiber->limits, &limit->link);
     return limit;
 }

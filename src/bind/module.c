@@ -22,6 +22,7 @@ static const struct {
                {"ip", ip_open},
                {"mutex", mutex_open},
                {"semaphore", semaphore_open},
+               {"system", system_open},
                {"this_fiber", this_fiber_open},
                {"time", time_open}};
 
@@ -43,15 +44,20 @@ static void open_all(lua_State *L, struct runtime *runtime)
 /* Key of the table in the registry: its address. A state has one or none. */
 static const char table_key;
 
+static int open_table(lua_State *L)
+{
+    open_all(L, runtime_get(L));
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
+    return 1;
+}
+
 int luaopen_thrum(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return 1;
     lua_pop(L, 1);
-    open_all(L, runtime_get(L));
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
-    return 1;
+    return runtime_open_quietly(L, open_table);
 }
 
 static int open_one(lua_State *L, const char *name)
@@ -75,6 +81,7 @@ LOADER(generic_error)
 LOADER(ip)
 LOADER(mutex)
 LOADER(semaphore)
+LOADER(system)
 LOADER(this_fiber)
 LOADER(time)
 #undef LOADER

@@ -20,19 +20,19 @@ int semaphore_open(lua_State *L, struct runtime *runtime);
 int channel_open(lua_State *L, struct runtime *runtime);
 int time_open(lua_State *L, struct runtime *runtime);
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
+int system_open(lua_State *L, struct runtime *runtime);
+int signal_open(lua_State *L, struct runtime *runtime);
 int byte_span_open(lua_State *L, struct runtime *runtime);
 int file_descriptor_open(lua_State *L, struct runtime *runtime);
 int ip_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: its constructor. */
 int udp_socket_open(lua_State *L, struct runtime *runtime);
 
+/* Make a fiber of the function and `nargs` arguments on the top; leaves its handle there. Raises
+ * ECANCELED in a closed state. */
+struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs);
+
 /* spawn(f, ...): the Lua function. */
-int fiber_spawn(lua_State *L);
-
-/* Make the main fiber of the function and arguments on the top; leaves its handle there. */
-struct fiber *fiber_spawn_main(lua_State *L, struct runtime *runtime, int nargs);
-
-/* The ended fiber's results on the top of L, or its error raised; the fiber is joined. */
-int fiber_take_results(lua_State *L, struct fiber *fiber);
+int fiber_spawn_function(lua_State *L);
 
 #endif

@@ -57,14 +57,14 @@ void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id 
 
 noreturn static void raise_field(lua_State *L, int key, const char *problem)
 {
-    error_raise_detail(L, EINVAL, "%s %s '%s'", noun_self(L)->name, problem,
-                       lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key)
-                                                       : luaL_typename(L, key));
+    if (lua_type(L, key) == LUA_TSTRING) /* the error's op names it */
+        error_raise_detail(L, EINVAL, "%s", problem);
+    error_raise_detail(L, EINVAL, "%s: the key is a %s", problem, luaL_typename(L, key));
 }
 
 static int raise_no_field(lua_State *L)
 {
-    raise_field(L, 2, "has no field");
+    raise_field(L, 2, "there is no such field");
 }
 
 static int get_property(lua_State *L)
@@ -96,7 +96,7 @@ static int newindex_field(lua_State *L)
     lua_gettable(L, lua_upvalueindex(2));
     const struct property_row *property = lua_touserdata(L, -1); /* NULL for a method */
     if (!property || !property->set)
-        raise_field(L, 2, "does not let itself be assigned its field");
+        raise_field(L, 2, "this field cannot be assigned");
     return property->set(L);
 }
 

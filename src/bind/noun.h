@@ -36,6 +36,10 @@ struct socket_class;
     ROW(NOUN_SYSTEM_TIMER, "time.system_timer")                                                    \
     ROW(NOUN_TIMER, "timer") /* the kind of both classes' objects */                               \
     ROW(NOUN_LIMIT, "time.with_timeout")                                                           \
+    ROW(NOUN_SYSTEM, "system")                                                                     \
+    ROW(NOUN_ENVIRONMENT, "system.environment")                                                    \
+    ROW(NOUN_SIGNAL, "system.signal")                                                              \
+    ROW(NOUN_SIGNAL_SET, "system.signal.set")                                                      \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                                               \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                                                   \
     ROW(NOUN_IP, "ip")                                                                             \

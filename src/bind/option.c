@@ -48,7 +48,7 @@ static struct option_call begin(lua_State *L, enum option_access access)
     const struct option_row *row = check_row(L, socket, access);
     struct option_call call = {.socket = socket, .row = row};
     if (!thrum_socket_is_open(socket->core))
-        error_raise(L, EBADF);
+        socket_raise(L, EBADF);
     call.family = thrum_socket_family(socket->core);
     bool is_v6 = call.family == AF_INET6;
     call.level = is_v6 ? row->level_v6 : row->level_v4;
@@ -254,7 +254,7 @@ static int socket_io_control(lua_State *L)
     size_t size;
     int error = thrum_socket_available(socket->core, &size);
     if (error)
-        error_raise(L, error);
+        socket_raise(L, error);
     lua_pushinteger(L, (lua_Integer)size);
     return 1;
 }

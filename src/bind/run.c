@@ -80,7 +80,8 @@ int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end)
 
 int run_main(lua_State *L, struct runtime *runtime, int nargs)
 {
-    struct fiber *fiber = fiber_spawn_main(L, runtime, nargs);
+    struct fiber *fiber = fiber_spawn(L, runtime, nargs);
+    fiber->is_main = true;
     enum drive_end end = scheduler_drive(L, runtime, fiber);
     if (end == DRIVE_REACHED && fiber->ending == ENDED_WELL)
         end = scheduler_drive(L, runtime, NULL);
@@ -93,10 +94,24 @@ void run_report_rest(lua_State *L, struct runtime *runtime)
     for (struct list *link = runtime->fibers.next; link != &runtime->fibers; link = next) {
         struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
         next = link->next;
-        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR)
+        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner)
             fiber_forget(L, fiber);
     }
     scheduler_report(L, runtime);
+}
+
+/* A fiber that has failed and whose handle was dropped can be joined by nobody, but only the
+ * collector knows: ask it, so that the error is not lost to chance. */
+static void collect_dropped(lua_State *L, const struct runtime *runtime)
+{
+    const struct list *link = runtime->fibers.next;
+    for (; link != &runtime->fibers; link = link->next) {
+        const struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
+        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner) {
+            lua_gc(L, LUA_GCCOLLECT, 0);
+            return;
+        }
+    }
 }
 
 /* ---- Lua's face ---- */
@@ -131,6 +146,8 @@ static int thrum_run_function(lua_State *L)
         lua_pop(L, 1);
         return lua_error(L);
     }
+    collect_dropped(L, runtime);
+    scheduler_report(L, runtime);
     scheduler_raise_unreported(L, runtime);
     return lua_gettop(L);
 }
@@ -176,7 +193,7 @@ static const struct function_row functions[] = {{"run", thrum_run_function},
                                                 {"poll", thrum_poll_function},
                                                 {"set_reporter", thrum_set_reporter_function},
                                                 {"stats", thrum_stats},
-                                                {"spawn", fiber_spawn},
+                                                {"spawn", fiber_spawn_function},
                                                 {0}};
 
 int run_open(lua_State *L, struct runtime *runtime)
@@ -194,22 +211,31 @@ void thrum_spawn(lua_State *L, int nargs)
     luaopen_thrum(L);
     lua_pop(L, 1);
     luaL_argcheck(L, lua_isfunction(L, -nargs - 1), 1, "function expected");
-    fiber_spawn_main(L, runtime, nargs)->is_main = false;
+    fiber_spawn(L, runtime, nargs);
 }
 
-/* Drive, then hand over the first error that nobody took. */
-static int drive(lua_State *L, enum drive_end (*turn)(lua_State *, struct runtime *))
+typedef enum drive_end drive_turn(lua_State *L, struct runtime *runtime);
+
+/* Drive, then raise the first error that nobody took. In protected mode. */
+static int drive_protected(lua_State *L)
 {
+    drive_turn *turn = *(drive_turn **)lua_touserdata(L, 1);
     luaopen_thrum(L);
-    lua_pop(L, 1);
     struct runtime *runtime = runtime_get(L);
-    if (!scheduler_can_drive(runtime)) {
-        lua_pushliteral(L, "thrum: the loop is being driven already, or has been closed");
-        return LUA_ERRRUN;
-    }
+    if (!scheduler_can_drive(runtime))
+        return luaL_error(L, "thrum: the loop is being driven already, or has been closed");
     if (turn(L, runtime) == DRIVE_FAILED)
-        return LUA_ERRMEM;
-    return scheduler_take_unreported(L, runtime) ? LUA_ERRRUN : LUA_OK;
+        return lua_error(L);
+    collect_dropped(L, runtime);
+    scheduler_raise_unreported(L, runtime);
+    return 0;
+}
+
+static int drive(lua_State *L, drive_turn *turn)
+{
+    lua_pushcfunction(L, drive_protected);
+    lua_pushlightuserdata(L, &turn);
+    return lua_pcall(L, 1, 0, 0);
 }
 
 static enum drive_end turn_until_idle(lua_State *L, struct runtime *runtime)
@@ -247,6 +273,6 @@ void thrum_set_reporter(lua_State *L)
 void thrum_close(lua_State *L)
 {
     struct runtime *runtime = runtime_find(L);
-    if (runtime)
+    if (runtime && !runtime->is_driving && !runtime->current)
         runtime_end(runtime, L);
 }

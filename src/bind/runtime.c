@@ -43,12 +43,18 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     /* Abandons every operation: from here on nothing will wake anybody. */
     thrum_context_free(runtime->context);
     runtime->context = NULL;
+    runtime->current = NULL; /* os.exit closes the state from inside a fiber */
+    runtime->running = NULL;
+    runtime->is_suspending = false;
     runtime->ready = NULL;
     runtime->ready_end = &runtime->ready;
+    runtime->n_pending = 0;
+    runtime->n_live = 0;
     free_fibers(L, &runtime->unreported);
     free_fibers(L, &runtime->fibers);
     limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
+    deadline_free_orphans(runtime);
     thrum_timer_free(runtime->outside.timer);
     runtime->outside.timer = NULL;
     thrum_operation_deinit(&runtime->outside.operation);
@@ -92,6 +98,8 @@ static int new_weak_table(lua_State *L, const char *mode)
 static void init_registry(lua_State *L, struct runtime *runtime)
 {
     lua_newtable(L);
+    lua_pushinteger(L, 0);
+    lua_rawseti(L, -2, 0); /* the free list of luaL_unref, which so never asks for memory */
     runtime->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
     runtime->addresses = new_weak_table(L, "v");
     runtime->inner = new_weak_table(L, "k");
@@ -109,16 +117,41 @@ struct runtime *runtime_find(lua_State *L)
     return memory ? align_runtime(memory) : NULL;
 }
 
+int runtime_open_quietly(lua_State *L, lua_CFunction open)
+{
+    int was_running = lua_gc(L, LUA_GCISRUNNING, 0);
+    lua_gc(L, LUA_GCSTOP, 0);
+    lua_pushcfunction(L, open);
+    int status = lua_pcall(L, 0, 1, 0);
+    if (was_running)
+        lua_gc(L, LUA_GCRESTART, 0);
+    if (status)
+        lua_error(L);
+    return 1;
+}
+
+static int runtime_new(lua_State *L);
+
 struct runtime *runtime_get(lua_State *L)
 {
     struct runtime *runtime = runtime_find(L);
     if (runtime)
         return runtime;
+    luaL_checkstack(L, 4, "thrum");
+    runtime_open_quietly(L, runtime_new);
+    runtime = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return runtime;
+}
 
-    runtime = align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
+/* Pushes its address. */
+static int runtime_new(lua_State *L)
+{
+    struct runtime *runtime = align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
     *runtime = (struct runtime){.ready_end = &runtime->ready};
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);
+    list_init(&runtime->orphans);
     init_nouns(runtime);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     runtime->main = lua_tothread(L, -1);
@@ -137,5 +170,6 @@ struct runtime *runtime_get(lua_State *L)
     }
     fiber_init_outside(runtime);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
-    return runtime;
+    lua_pushlightuserdata(L, runtime);
+    return 1;
 }

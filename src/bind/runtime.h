@@ -28,16 +28,18 @@ struct runtime {
     struct fiber *ready;    /* a queue, linked by next_ready */
     struct fiber **ready_end;
     struct list fibers;     /* every fiber that has a record */
+    struct list orphans;    /* deadlines that outlive their fibers, for a turn of the loop */
     struct list unreported; /* ended with an error that nobody can join any more */
     size_t n_pending;       /* waits that something outside Lua will end */
     size_t n_live;          /* fibers that have not ended */
     size_t n_handlers;      /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
+    lua_KContext last_ticket; /* of a suspension */
 
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
     int addresses; /* weak table: interned addresses */
-    int inner;     /* weak table: user coroutines suspended inside an operation */
+    int inner;     /* weak table: threads that only the scheduler resumes */
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */
     int reporter;
@@ -49,6 +51,10 @@ struct runtime *runtime_get(lua_State *L);
 
 /* The same, or NULL when there is none. */
 struct runtime *runtime_find(lua_State *L);
+
+/* Call a function that makes things once per state, and push its result. The collector rests
+ * meanwhile, so that no finaliser comes in between and makes them, too. */
+int runtime_open_quietly(lua_State *L, lua_CFunction open);
 
 /* Abandon what is pending and forget the fibers. Quiet when done twice. */
 void runtime_end(struct runtime *runtime, lua_State *L);

@@ -38,10 +38,65 @@ static struct fiber *take_ready(struct runtime *runtime)
 /* ---- ends ---- */
 
 /* The message handler's part: the traceback while the dead fiber's stack still stands. */
-static void keep_traceback(lua_State *L, struct fiber *fiber)
+static int make_traceback(lua_State *L)
 {
+    struct fiber *fiber = lua_touserdata(L, 1);
     luaL_traceback(L, fiber->thread, NULL, 0);
     fiber->traceback = fiber_anchor_value(L, fiber->runtime);
+    return 0;
+}
+
+/* Whoever joins the fiber is woken whether or not there is memory for it. */
+static void keep_traceback(lua_State *L, struct fiber *fiber)
+{
+    lua_pushcfunction(L, make_traceback);
+    lua_pushlightuserdata(L, fiber);
+    if (lua_pcall(L, 1, 0, 0))
+        lua_pop(L, 1);
+}
+
+/* Lua's errors on a fiber's thread have nobody to catch them while it does not run, and any
+ * allocation may run a finaliser that raises: such work is done on L, in protected mode. */
+struct failure {
+    struct runtime *runtime;
+    int error;
+    const char *op;
+};
+
+static int make_failure(lua_State *L)
+{
+    const struct failure *failure = lua_touserdata(L, 1);
+    error_push_from(L, failure->runtime, failure->error, failure->op);
+    return 1;
+}
+
+/* Put an error object, or the error that prevented it, on the top of the fiber's thread. */
+static void fail_fiber(lua_State *L, struct fiber *fiber, int error, const char *op)
+{
+    struct failure failure = {fiber->runtime, error, op};
+    lua_pushcfunction(L, make_failure);
+    lua_pushlightuserdata(L, &failure);
+    lua_pcall(L, 1, 1, 0);
+    lua_xmove(L, fiber->thread, 1);
+}
+
+static int classify(lua_State *L)
+{
+    const struct fiber *fiber = lua_touserdata(L, 1);
+    lua_pushboolean(L, error_is_interruption(L, 2, fiber->runtime));
+    return 1;
+}
+
+/* Whether the fiber's error, on the top of its thread, is the interruption. */
+static bool is_interruption(lua_State *L, struct fiber *fiber)
+{
+    lua_pushcfunction(L, classify);
+    lua_pushlightuserdata(L, fiber);
+    lua_pushvalue(fiber->thread, -1);
+    lua_xmove(fiber->thread, L, 1);
+    bool is_it = !lua_pcall(L, 2, 1, 0) && lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return is_it;
 }
 
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)
@@ -51,7 +106,7 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
     runtime->n_live--;
     if (status == LUA_OK)
         fiber->ending = ENDED_WELL;
-    else if (fiber->is_interrupted && error_is_interruption(fiber->thread, -1, runtime))
+    else if (fiber->is_interrupted && is_interruption(L, fiber))
         fiber->ending = ENDED_INTERRUPTED;
     else
         fiber->ending = ENDED_WITH_ERROR;
@@ -78,9 +133,15 @@ static int resume_fiber(lua_State *L, struct fiber *fiber, int nargs)
     int status = lua_resume(thread, L, nargs);
     runtime->current = NULL;
     runtime->running = NULL;
+    if (status > LUA_YIELD && lua_status(thread) == LUA_YIELD) {
+        /* It was not run at all: whoever drives is too deep in C calls. Another may drive it. */
+        lua_xmove(thread, L, 1);
+        scheduler_make_ready(fiber);
+        lua_error(L);
+    }
     if (status == LUA_YIELD && !runtime->is_suspending) {
         /* The stock coroutine.yield in the fiber itself: there is nobody it could yield to. */
-        error_push_from(thread, runtime, THRUM_ECOROUTINE_RESERVED, "coroutine.yield");
+        fail_fiber(L, fiber, THRUM_ECOROUTINE_RESERVED, "coroutine.yield");
         status = LUA_ERRRUN;
     }
     runtime->is_suspending = false;
@@ -118,7 +179,7 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
         fiber->state = FIBER_ALIVE;
         nargs = lua_gettop(fiber->thread) - 1;
         if (fiber->is_interrupted) { /* it never runs */
-            error_push_from(fiber->thread, fiber->runtime, THRUM_EINTERRUPTED, "spawn");
+            fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
             end_fiber(L, fiber, LUA_ERRRUN);
             return;
         }
@@ -145,6 +206,8 @@ static bool push_reporter(lua_State *L, struct runtime *runtime)
 static void take_unreported(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
+    list_remove(&fiber->link); /* a finaliser that drives the loop meanwhile shall not find it */
+    list_append(&runtime->fibers, &fiber->link);
     luaL_checkstack(L, 5, "uncaught error");
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
@@ -228,8 +291,8 @@ static void raise_fatal(lua_State *L, const struct runtime *runtime)
     lua_error(L);
 }
 
-/* In protected mode: a Lua error here is that, or memory running out in the scheduler's own
- * bookkeeping. */
+/* In protected mode: a Lua error here is that, a stack of C calls too deep, or memory running out in
+ * the scheduler's own bookkeeping. */
 static int drive_protected(lua_State *L)
 {
     struct drive *drive = lua_touserdata(L, 1);

@@ -113,19 +113,40 @@ static void never_cancelled(struct fiber *fiber)
 static const struct wait_kind wait_for_the_end = {"a cleanup handler that raised", false,
                                                   never_cancelled};
 
+static int describe(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+/* In place of the error value on the top: the error that says a handler has raised it. */
+static void wrap_error(lua_State *L, struct runtime *runtime)
+{
+    luaL_checkstack(L, 3, "cleanup handler");
+    lua_pushcfunction(L, describe);
+    lua_pushvalue(L, -2);
+    bool has_text = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1);
+    error_push_from(L, runtime, THRUM_ECLEANUP_FAILED, "scope_cleanup");
+    if (has_text)
+        error_set_detail(L, "%s", lua_tostring(L, -2));
+    lua_remove(L, -2);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "cause");
+}
+
 /* The error value is on the top: the run is over. In a fiber this does not return: the fiber waits
- * for an end that nobody gives it, and the scheduler hands the error to whoever drives it. */
+ * for an end that nobody gives it, and the scheduler hands the error to whoever drives it. Where C
+ * is in between the error is raised, and the fiber may go on until it suspends. */
 static void raise_fatal(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = runtime->current;
-    error_push_from(L, runtime, THRUM_ECLEANUP_FAILED, "scope_cleanup");
-    if (lua_isstring(L, -2))
-        error_set_detail(L, "%s", lua_tostring(L, -2));
-    lua_insert(L, -2);
-    lua_setfield(L, -2, "cause");
+    wrap_error(L, runtime);
+    if (fiber && runtime->fatal == LUA_NOREF) {
+        lua_pushvalue(L, -1);
+        runtime->fatal = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
     if (!fiber || !lua_isyieldable(L) || runtime->n_boundaries > 0)
         lua_error(L);
-    runtime->fatal = luaL_ref(L, LUA_REGISTRYINDEX);
     call_suspend(L, fiber, &wait_for_the_end, NO_DEADLINE, call_finish_plain);
 }
 
@@ -134,24 +155,34 @@ static struct fiber *current_fiber(struct runtime *runtime)
     return runtime->current ? runtime->current : &runtime->outside;
 }
 
-int scope_call_handler(lua_State *L, struct runtime *runtime, lua_KContext context,
-                       lua_KFunction k)
+/* Below the handler stays which thread ran the one around it. */
+int scope_call_handler(lua_State *L, struct runtime *runtime, lua_KContext context, lua_KFunction k)
 {
-    current_fiber(runtime)->n_interruption_disabled++;
+    struct fiber *fiber = current_fiber(runtime);
+    lua_pushlightuserdata(L, fiber->cleaner);
+    lua_insert(L, -2);
+    fiber->n_cleanups++;
+    fiber->cleaner = L;
     return lua_pcallk(L, 0, 0, 0, context, k);
 }
 
 void scope_handler_ended(lua_State *L, struct runtime *runtime, int status)
 {
-    current_fiber(runtime)->n_interruption_disabled--;
-    if (status != LUA_OK && status != LUA_YIELD)
+    struct fiber *fiber = current_fiber(runtime);
+    bool has_failed = status != LUA_OK && status != LUA_YIELD;
+    if (has_failed && runtime->current)
+        raise_fatal(L, runtime); /* still inside the handler: no limit ends this wait */
+    fiber->cleaner = lua_touserdata(L, has_failed ? -2 : -1);
+    fiber->n_cleanups--;
+    if (has_failed)
         raise_fatal(L, runtime);
+    lua_pop(L, 1);
 }
 
 /* ---- scope, pcall, xpcall ----
  *
- * All three call a function in protected mode, run the handlers of the scope, and answer what is then
- * on the stack: true and results, or false and an error value. */
+ * All three call a function in protected mode, run the handlers of the scope, and answer what is
+ * then on the stack: true and results, or false and an error value. */
 
 static int end_scope(lua_State *L, lua_KContext old_base);
 static int scope_scope(lua_State *L);
@@ -325,7 +356,7 @@ lua_State *scope_push_root_thread(lua_State *L, struct fiber *fiber)
     }
     lua_pop(L, 1);
     lua_State *thread = lua_newthread(L);
-    fiber_mark_thread(thread);
+    fiber_reserve_thread(L, runtime);
     lua_insert(L, -2);
     lua_pushlightuserdata(L, &runtime->nouns[NOUN_THRUM]);
     lua_pushlightuserdata(L, (void *)&root_row);

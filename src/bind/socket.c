@@ -16,10 +16,17 @@
 #include "bind/runtime.h"
 #include "net/option.h"
 
+noreturn void socket_raise(lua_State *L, int error)
+{
+    if (error == EBADF)
+        error_raise_detail(L, EBADF, "the socket is not open");
+    error_raise(L, error);
+}
+
 static void raise_if(lua_State *L, int error)
 {
     if (error)
-        error_raise(L, error);
+        socket_raise(L, error);
 }
 
 /* ---- life ---- */
@@ -41,9 +48,12 @@ static int socket_new(lua_State *L)
 
 static int socket_gc(lua_State *L)
 {
-    struct socket *socket = lua_touserdata(L, 1);
+    struct socket *socket = noun_test(L, 1, NOUN_SOCKET);
+    if (!socket)
+        return 0;
     thrum_socket_free(socket->core);
     socket->core = NULL;
+    socket->object.kind = NULL; /* a finalizer that still holds it meets no socket */
     return 0;
 }
 
@@ -105,6 +115,8 @@ static int socket_bind(lua_State *L)
     struct thrum_endpoint endpoint;
     socket->class->codec->check(L, 2, thrum_socket_family(socket->core), true, &endpoint);
     int error = thrum_socket_bind(socket->core, &endpoint);
+    if (error == EBADF)
+        socket_raise(L, error);
     if (error)
         error_raise_endpoint(L, error, &endpoint);
     return 0;

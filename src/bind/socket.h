@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdnoreturn.h>
 
 #include <lua.h>
 
@@ -60,6 +61,9 @@ static inline struct socket *socket_self(lua_State *L, unsigned traits)
         noun_raise_self(L);
     return socket;
 }
+
+/* Raise `error`; EBADF says that the socket is not open. */
+noreturn void socket_raise(lua_State *L, int error);
 
 /* Rows of the files that share the class: a row serves the classes that have all its traits. */
 struct socket_method_row {

@@ -52,8 +52,7 @@ static struct fiber *current_fiber(lua_State *L)
 
 static int mutex_new(lua_State *L)
 {
-    struct mutex *mutex =
-        noun_new_object(L, noun_runtime(L), NOUN_MUTEX, sizeof(*mutex));
+    struct mutex *mutex = noun_new_object(L, noun_runtime(L), NOUN_MUTEX, sizeof(*mutex));
     list_init(&mutex->waiters);
     return 1;
 }
@@ -152,6 +151,10 @@ static void reacquire(struct fiber *fiber, int outcome)
     }
     fiber->wait_outcome = outcome;
     fiber->wait = &wait_mutex_again;
+    if (fiber->deadline_ns != NO_DEADLINE) { /* it has come, or comes too late to matter */
+        fiber->deadline_ns = NO_DEADLINE;
+        fiber->runtime->n_pending--;
+    }
     list_append(&mutex->waiters, &fiber->wait_link);
 }
 
@@ -160,13 +163,12 @@ static void cancel_condition(struct fiber *fiber)
     reacquire(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_condition = {"condition_variable.wait", false,
-                                                cancel_condition};
+static const struct wait_kind wait_condition = {"condition_variable.wait", false, cancel_condition};
 
 static int condition_new(lua_State *L)
 {
-    struct condition_variable *condition = noun_new_object(
-        L, noun_runtime(L), NOUN_CONDITION_VARIABLE, sizeof(*condition));
+    struct condition_variable *condition =
+        noun_new_object(L, noun_runtime(L), NOUN_CONDITION_VARIABLE, sizeof(*condition));
     list_init(&condition->waiters);
     return 1;
 }
@@ -272,10 +274,8 @@ static int get_count(lua_State *L)
 
 /* ---- opening ---- */
 
-static const struct function_row mutex_methods[] = {{"lock", mutex_lock},
-                                                    {"try_lock", mutex_try_lock},
-                                                    {"unlock", mutex_unlock},
-                                                    {0}};
+static const struct function_row mutex_methods[] = {
+    {"lock", mutex_lock}, {"try_lock", mutex_try_lock}, {"unlock", mutex_unlock}, {0}};
 static const struct function_row mutex_metamethods[] = {{"__tostring", mutex_tostring}, {0}};
 static const struct function_row mutex_functions[] = {{"new", mutex_new}, {0}};
 

@@ -15,11 +15,7 @@ static int time_sleep(lua_State *L)
 {
     double seconds = args_seconds(L, 1);
     struct fiber *fiber = call_begin(L, noun_runtime(L));
-    int error = 0;
-    if (!fiber->timer)
-        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
-    if (!error)
-        error = thrum_timer_wait(fiber->timer, &fiber->operation, call_deadline_after(seconds));
+    int error = fiber_start_timer(fiber, call_deadline_after(seconds));
     if (error)
         error_raise(L, error);
     return call_suspend(L, fiber, &wait_operation, NO_DEADLINE, call_finish_plain);

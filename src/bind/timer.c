@@ -55,8 +55,8 @@ static lua_Integer cancel_waiters(struct timer *timer)
     lua_Integer count = 0;
     struct fiber *fiber;
     while ((fiber = wait_queue_take(&timer->waiters))) {
+        count += fiber->wait != NULL; /* else its wait is over, and it has not run since */
         fiber_cancel_wait(fiber, ECANCELED);
-        count++;
     }
     return count;
 }
@@ -107,11 +107,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error);
 
 static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
 {
-    int error = 0;
-    if (!fiber->timer)
-        error = thrum_timer_new(fiber->runtime->context, &fiber->timer);
-    if (!error)
-        error = thrum_timer_wait(fiber->timer, &fiber->operation, steady_deadline(timer));
+    int error = fiber_start_timer(fiber, steady_deadline(timer));
     if (error)
         error_raise(L, error);
     return wait_queue_suspend(L, &timer->waiters, fiber, &wait_timer, finish_wait);
@@ -120,10 +116,11 @@ static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
     struct timer *timer = lua_touserdata(L, 1);
+    bool has_new_expiry = list_is_empty(&fiber->wait_link);
     list_remove(&fiber->wait_link);
     if (error)
         error_raise(L, error);
-    if (timer->now_ns() < timer->expiry_ns)
+    if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
         return suspend(L, timer, fiber); /* the system's clock was looked at too early */
     return 0;
 }
@@ -157,8 +154,7 @@ static const struct function_row functions[] = {{"new", timer_new}, {0}};
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id)
 {
     struct noun *noun = &runtime->nouns[id];
-    noun_open_class(L, noun,
-                    &(struct class_rows){.methods = methods, .properties = properties});
+    noun_open_class(L, noun, &(struct class_rows){.methods = methods, .properties = properties});
     lua_newtable(L);
     noun_set_functions(L, noun, functions);
     return 1;

@@ -66,13 +66,16 @@ enum { ARG_BUFFER = 2, ARG_RECEIVE_FLAGS = 3 };
 /* The datagram was longer than the buffer: its start is there, the rest is gone. */
 noreturn static void raise_truncated(lua_State *L, const struct fiber *fiber, bool with_sender)
 {
+    /* Outside any fiber a finaliser may use the same operation while the error is made. */
+    size_t length = fiber->operation.size;
+    size_t size = fiber->transfer.size;
+    struct thrum_endpoint sender = fiber->operation.endpoint;
     error_push(L, EMSGSIZE);
-    lua_pushinteger(L, (lua_Integer)fiber->operation.size);
+    lua_pushinteger(L, (lua_Integer)length);
     lua_setfield(L, -2, "length");
     if (with_sender)
-        error_set_endpoint(L, &fiber->operation.endpoint);
-    error_set_detail(L, "a datagram of %zu bytes came, the buffer has %zu", fiber->operation.size,
-                     fiber->transfer.size);
+        error_set_endpoint(L, &sender);
+    error_set_detail(L, "a datagram of %zu bytes came, the buffer has %zu", length, size);
     lua_error(L);
     __builtin_unreachable();
 }
@@ -81,7 +84,7 @@ static void push_received(lua_State *L, const struct fiber *fiber, int error, bo
 {
     size_t size = fiber->operation.size;
     if (error)
-        error_raise(L, error);
+        socket_raise(L, error);
     if (size > fiber->transfer.size) {
         if ((fiber->transfer.flags & (MSG_TRUNC | MSG_PEEK)) == 0)
             raise_truncated(L, fiber, with_sender);
@@ -111,6 +114,8 @@ static struct fiber *begin_receive(lua_State *L, struct socket *socket,
     if (!*buffer)
         error_raise_arg(L, EINVAL, ARG_BUFFER, "buffer", "byte_span");
     int flags = check_flags(L, ARG_RECEIVE_FLAGS, RECEIVE_FLAGS);
+    if (flags & MSG_OOB && socket->class->kind == THRUM_DATAGRAM) /* it would wait for ever */
+        error_raise_detail(L, EOPNOTSUPP, "datagrams have no out-of-band data");
     struct fiber *fiber = call_begin(L, socket->runtime);
     fiber->transfer.socket = socket;
     fiber->transfer.size = (*buffer)->size;
@@ -168,7 +173,7 @@ enum { ARG_PAYLOAD = 2, ARG_RECEIVER = 3 };
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error)
-        error_raise(L, error);
+        socket_raise(L, error);
     lua_pushinteger(L, (lua_Integer)fiber->operation.size);
     return 1;
 }
@@ -179,8 +184,8 @@ static int finish_to(lua_State *L, struct fiber *fiber, int error, int arg)
     if (error) {
         const struct socket *socket = lua_touserdata(L, 1);
         struct thrum_endpoint receiver;
-        if (error == ECANCELED || error >= THRUM_ERROR_RANGE)
-            error_raise(L, error);
+        if (error == EBADF || error == ECANCELED || error >= THRUM_ERROR_RANGE)
+            socket_raise(L, error);
         socket->class->codec->check(L, arg, AF_UNSPEC, false, &receiver);
         error_raise_endpoint(L, error, &receiver);
     }

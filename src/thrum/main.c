@@ -30,11 +30,17 @@ static void preload(lua_State *L)
 {
     static const luaL_Reg loaders[] = {{"thrum", luaopen_thrum},
                                        {"thrum.byte_span", luaopen_thrum_byte_span},
+                                       {"thrum.channel", luaopen_thrum_channel},
+                                       {"thrum.condition_variable",
+                                        luaopen_thrum_condition_variable},
                                        {"thrum.coroutine", luaopen_thrum_coroutine},
                                        {"thrum.file_descriptor", luaopen_thrum_file_descriptor},
                                        {"thrum.generic_error", luaopen_thrum_generic_error},
                                        {"thrum.ip", luaopen_thrum_ip},
+                                       {"thrum.mutex", luaopen_thrum_mutex},
                                        {"thrum.prelude", load_prelude},
+                                       {"thrum.semaphore", luaopen_thrum_semaphore},
+                                       {"thrum.system", luaopen_thrum_system},
                                        {"thrum.this_fiber", luaopen_thrum_this_fiber},
                                        {"thrum.time", luaopen_thrum_time},
                                        {NULL, NULL}};
@@ -75,7 +81,8 @@ static bool push_main_function(lua_State *L, const struct command_line *line)
 /* Before a session the other fibers are not waited for: they go on behind the prompt. */
 static int run_before_session(lua_State *L, struct runtime *runtime)
 {
-    struct fiber *fiber = fiber_spawn_main(L, runtime, 0);
+    struct fiber *fiber = fiber_spawn(L, runtime, 0);
+    fiber->is_main = true;
     return run_take_end(L, fiber, scheduler_drive(L, runtime, fiber));
 }
 

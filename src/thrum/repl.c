@@ -116,7 +116,8 @@ static int remember(lua_State *L)
 static int run(lua_State *L)
 {
     struct runtime *runtime = noun_runtime(L);
-    struct fiber *fiber = fiber_spawn_main(L, runtime, lua_gettop(L) - 1);
+    struct fiber *fiber = fiber_spawn(L, runtime, lua_gettop(L) - 1);
+    fiber->is_main = true;
     session.n_runs++;
     interrupt_aim(fiber);
     enum drive_end end = scheduler_drive(L, runtime, fiber);

@@ -65,12 +65,15 @@ local function set_arg(script_index)
         arg[index - shift] = word
     end
     _G.arg = arg
+    local _ = require("thrum").system.arguments -- made of it now, before a script can change it
     return arg
 end
 
+-- What cannot be loaded has no traceback worth showing.
 local function check(chunk, message)
     if not chunk then
-        error(message, 0)
+        io.stderr:write("thrum: ", message, "\n")
+        os.exit(1, true)
     end
     return chunk
 end

@@ -134,10 +134,17 @@ class Server:
         except (OSError, StopIteration):
             return None
 
-    def stop(self):
-        """Ends the program. It must have run until now, and have complained about nothing."""
+    def stop(self, number=signal.SIGTERM, status=None):
+        """Ends the program by a signal: by dying of it, or with `status`.
+
+        It must have run until now, and have complained about nothing.
+        """
         early = self.process.poll()
-        self.process.terminate()
+        self.process.send_signal(number)
+        self.end(early, -number if status is None else status)
+
+    def end(self, early, status):
+        """Waits for the end of the program, which has been told."""
         try:
             self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
@@ -148,7 +155,7 @@ class Server:
         errors = self._errors()
         self.stderr.close()
         assert early is None, f"the program ended by itself with status {early}: {errors}"
-        assert self.process.returncode == -signal.SIGTERM, self.process.returncode
+        assert self.process.returncode == status, self.process.returncode
         assert errors == "", f"the program wrote to stderr: {errors}"
 
 

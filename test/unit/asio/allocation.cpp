@@ -2,8 +2,11 @@
 // The hot path allocates nothing: operator new counts here.
 #include "world.hpp"
 
+#include <csignal>
 #include <cstdlib>
 #include <new>
+
+#include <thrum/signal.h>
 
 namespace
 {
@@ -132,4 +135,23 @@ TEST_CASE("accept does not allocate in its steady state")
           }) == 0);
     CHECK(accepting.error == 0);
     thrum_acceptor_free(acceptor);
+}
+
+TEST_CASE("waiting for a signal does not allocate in its steady state")
+{
+    world w;
+    thrum_signal_set *set = nullptr;
+    waiter one, two;
+    REQUIRE(thrum_signal_set_new(w.context, &set) == 0);
+    REQUIRE(thrum_signal_set_add(set, SIGUSR1) == 0);
+    CHECK(count([&] {
+              thrum_signal_set_wait(set, &one.operation);
+              thrum_signal_set_wait(set, &two.operation);
+              two.cancel();
+              std::raise(SIGUSR1);
+              w.run();
+          }) == 0);
+    CHECK(one.error == 0);
+    CHECK(two.error == ECANCELED);
+    thrum_signal_set_free(set);
 }

@@ -1,0 +1,63 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- luacheck: globals spawn
+-- Values from fiber to fiber, and a pool of workers.
+--
+--     thrum channel.lua
+
+local channel = require "channel"
+local time = require "time"
+
+-- tag::values[]
+local numbers = channel.new()
+
+local producer = spawn(function()
+    for i = 1, 3 do
+        numbers:send(i) -- waits until somebody receives it
+    end
+    numbers:close()
+end)
+
+for n in numbers:values() do
+    print(n)
+end
+producer:join()
+--> 1
+--> 2
+--> 3
+-- end::values[]
+
+-- tag::pool[]
+local function work(jobs, results)
+    for job in jobs:values() do -- until the channel is closed and empty
+        time.sleep(0.001) -- a request, a look-up
+        results:send { number = job, square = job * job }
+    end
+end
+
+local function run_pool(n_workers, n_jobs)
+    local jobs, results = channel.new(n_workers), channel.new(n_workers)
+    local workers = {}
+    for i = 1, n_workers do
+        workers[i] = spawn(work, jobs, results)
+    end
+    local feeder = spawn(function()
+        for job = 1, n_jobs do
+            jobs:send(job) -- waits while all are busy
+        end
+        jobs:close()
+    end)
+
+    local squares = {}
+    for _ = 1, n_jobs do
+        local result = results:receive()
+        squares[result.number] = result.square
+    end
+    feeder:join()
+    for _, worker in ipairs(workers) do
+        worker:join()
+    end
+    return squares
+end
+
+print(table.concat(run_pool(3, 8), " ")) --> 1 4 9 16 25 36 49 64
+-- end::pool[]

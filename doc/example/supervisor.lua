@@ -1,0 +1,86 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- luacheck: globals spawn scope scope_cleanup_push
+-- A fiber that looks after others: starts them again when they fail, and leaves none behind.
+--
+--     thrum supervisor.lua
+
+local channel = require "channel"
+local time = require "time"
+
+-- tag::children[]
+-- Run each function in a fiber of its own. As soon as one fails, or the caller is interrupted, or
+-- its time is over, the others are interrupted; no child outlives the call.
+local function run_all(functions)
+    scope(function()
+        local children, ends = {}, channel.new(#functions)
+        scope_cleanup_push(function()
+            for _, child in ipairs(children) do
+                child:interrupt()
+            end
+            for _, child in ipairs(children) do
+                child:join() -- its own cleanup handlers have run then
+            end
+        end)
+        for i, f in ipairs(functions) do
+            children[i] = spawn(function()
+                local ok, err = pcall(f)
+                ends:send { ok = ok, err = err }
+            end)
+        end
+        for _ = 1, #functions do
+            local ended = ends:receive()
+            if not ended.ok then
+                error(ended.err, 0)
+            end
+        end
+    end)
+end
+
+local is_stopped = false
+print(pcall(run_all, {
+    function()
+        scope_cleanup_push(function() is_stopped = true end)
+        time.sleep(3600)
+    end,
+    function()
+        time.sleep(0.002)
+        error("the second child failed", 0)
+    end,
+})) --> false	the second child failed
+print(is_stopped) --> true
+-- end::children[]
+
+-- tag::restart[]
+-- Run `f` again when it fails, at most `limit` times, and later each time.
+local function supervise(name, f, limit)
+    local pause = 0.001
+    for attempt = 1, limit do
+        local child = spawn(f, attempt)
+        local ok, result = pcall(child.join, child)
+        if ok then
+            return result
+        end
+        print(("%s failed (attempt %d): %s"):format(name, attempt, tostring(result)))
+        time.sleep(pause) -- interrupted here or in join, the supervisor ends
+        pause = 2 * pause
+    end
+    error(name .. " keeps failing", 0)
+end
+
+print(supervise("the service", function(attempt)
+    if attempt < 3 then
+        error("not yet", 0)
+    end
+    return "up"
+end, 5))
+--> the service failed (attempt 1): not yet
+--> the service failed (attempt 2): not yet
+--> up
+-- end::restart[]
+
+-- tag::deadline[]
+print(pcall(time.with_timeout, 0.01, run_all, {
+    function() time.sleep(3600) end,
+    function() time.sleep(0.001) end,
+})) --> false	Connection timed out: channel.receive
+-- end::deadline[]

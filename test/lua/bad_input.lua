@@ -1,0 +1,418 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- Every public function, method and property setter with bad values in every argument position: a
+-- clean error or a success, never a crash, and afterwards the object still works. The functions
+-- are found by walking the modules and the metatables, so that a new one is tried as well.
+local h, t = ...
+local lu, thrum = h.lu, h.thrum
+local ip, byte_span, time, spawn = thrum.ip, thrum.byte_span, thrum.time, thrum.spawn
+local generic_error = thrum.generic_error
+
+-- The bad values. Made anew for each round: a call may close or consume what it is given.
+local function new_values()
+    local closed_socket = h.bound()
+    closed_socket:close()
+    local closed_fd = h.bound():release()
+    closed_fd:close()
+    local joined = spawn(function() end)
+    joined:join()
+    local function f() return closed_socket end
+    return {
+        n = 34,
+        nil, true, false, -1, 0, 1, 1.5, 2 ^ 40, 1 << 40, 2 ^ 63, math.maxinteger,
+        math.mininteger, 0 / 0, math.huge, -math.huge, "", "x", "v4", "127.0.0.1", "a\0b",
+        ("huge"):rep(1 << 18), {}, setmetatable({}, {__index = function() error("trap") end,
+            __len = function() error("trap") end}), os.clock, f,
+        byte_span.new(8), ip.address.loopback_v4(), ip.network.new("10.0.0.0/8"), closed_socket,
+        closed_fd, joined, generic_error.EPERM, coroutine.create(os.clock), io.stdout,
+        debug.upvalueid(f, 1), -- a light userdata
+    }
+end
+local n_values = 35
+
+local function name_of(value)
+    if type(value) == "string" and #value > 20 then
+        return "string of " .. #value
+    end
+    return ("%s %s"):format(type(value), type(value) == "number" and value or "")
+end
+
+local function assert_clean(ok, err, where)
+    if ok or h.is_error(err) then
+        return
+    end
+    if type(err) == "string" then -- Lua's own: memory, or what the caller's values raise
+        if err:find("not enough memory", 1, true) or err:find("trap", 1, true) then
+            return
+        end
+    end
+    lu.fail(("%s: not a clean error: %s"):format(where, tostring(err)))
+end
+
+-- Every call that waits is ended soon, for the sockets have a timeout, and the rest is interrupted.
+local function call(where, f, ...)
+    local arguments = table.pack(...)
+    local ok, err
+    local fiber = spawn(function()
+        ok, err = pcall(f, table.unpack(arguments, 1, arguments.n))
+    end)
+    thrum.this_fiber.yield()
+    thrum.this_fiber.yield()
+    if fiber.joinable then
+        fiber:interrupt()
+    end
+    fiber:join()
+    assert_clean(ok or fiber.interruption_caught, err, where)
+end
+
+-- Bad values in each position, with good ones in the others; then too few and too many.
+local function try_all(where, f, good)
+    for position = 1, #good + 1 do
+        for i = 1, n_values do
+            local arguments = good()
+            arguments.n = math.max(arguments.n, position)
+            arguments[position] = new_values()[i]
+            call(("%s, argument %d: %s"):format(where, position, name_of(arguments[position])), f,
+                table.unpack(arguments, 1, arguments.n))
+        end
+    end
+end
+
+-- A table that makes its arguments when it is called, and knows their number.
+local function arguments(n, make)
+    return setmetatable({}, {
+        __call = function() return table.pack(make()) end,
+        __len = function() return n end,
+    })
+end
+
+-- Functions of modules: the good arguments of those that have any.
+local loopback = ip.address.loopback_v4()
+local module_arguments = {
+    ["thrum.spawn"] = arguments(2, function() return function() end, 1 end),
+    ["thrum.set_reporter"] = false, -- the harness has one: tried below
+    ["thrum.system.exit"] = false, -- these two would do it: system.lua tries them
+    ["thrum.system.kill"] = false,
+    ["thrum.coroutine.create"] = arguments(1, function() return print end),
+    ["thrum.coroutine.wrap"] = arguments(1, function() return print end),
+    ["thrum.coroutine.resume"] = arguments(2, function()
+        return coroutine.create(function() end), 1
+    end),
+    ["thrum.coroutine.status"] = arguments(1, function() return coroutine.create(print) end),
+    ["thrum.time.sleep"] = arguments(1, function() return 0 end),
+    ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
+    ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),
+    ["thrum.ip.tostring"] = arguments(2, function() return loopback, 80 end),
+    ["thrum.ip.toendpoint"] = arguments(1, function() return "127.0.0.1:80" end),
+    ["thrum.ip.address.new"] = arguments(1, function() return "::1" end),
+    ["thrum.ip.address.from_bytes"] = arguments(1, function() return "\1\2\3\4" end),
+    ["thrum.ip.network.new"] = arguments(1, function() return "10.0.0.0/8" end),
+}
+
+local no_arguments = arguments(0, function() end)
+
+local function walk(module, path, visit)
+    for name, value in pairs(module) do
+        if type(value) == "table" and getmetatable(value) ~= getmetatable(generic_error.EPERM) or
+            type(value) == "table" and (name == "this_fiber" or name == "message_flag") then
+            if name ~= "generic_error" then
+                walk(value, path .. "." .. name, visit)
+            end
+        elseif type(value) == "function" then
+            visit(path .. "." .. name, value)
+        end
+    end
+end
+
+t["test functions of the modules survive every bad value in every position"] = function()
+    local count = 0
+    walk(thrum, "thrum", function(path, f)
+        local good = module_arguments[path]
+        if good ~= false then
+            count = count + 1
+            try_all(path, f, good or no_arguments)
+        end
+    end)
+    lu.assertTrue(count >= 25, tostring(count))
+end
+
+t["test set_reporter survives every bad value"] = function()
+    local reporter_values = new_values()
+    for i = 1, n_values do
+        local ok, err = pcall(thrum.set_reporter, reporter_values[i])
+        assert_clean(ok, err, "set_reporter")
+    end
+    h.watch_reports()
+end
+
+-- Classes: how to make an object, the good arguments of its methods, and whether it still works.
+
+local function new_socket()
+    local sock = h.bound()
+    sock.timeout = 0.0005
+    return sock
+end
+
+local function socket_works(sock)
+    sock:close()
+    sock:open("v4")
+    sock:bind(loopback, 0)
+    sock.timeout = 5
+    lu.assertEquals(h.send_to(sock, sock, "works"), 5)
+    lu.assertEquals(h.receive(sock), "works")
+    sock:close()
+end
+
+local classes = {
+    ["ip.udp.socket"] = {
+        new = new_socket,
+        works = socket_works,
+        done = function(sock) sock:close() end,
+        methods = {
+            open = arguments(1, function() return "v4" end),
+            assign = arguments(2, function() return "v4", h.bound():release() end),
+            bind = arguments(2, function() return loopback, 0 end),
+            connect = arguments(2, function() return loopback, 9 end),
+            shutdown = arguments(1, function() return "both" end),
+            receive = arguments(2, function() return byte_span.new(8), 0 end),
+            receive_from = arguments(2, function() return byte_span.new(8), 0 end),
+            send = arguments(2, function() return "x", 0 end),
+            send_to = arguments(4, function() return "x", loopback, 9, 0 end),
+            set_option = arguments(3, function() return "broadcast", true end),
+            get_option = arguments(1, function() return "broadcast" end),
+            io_control = arguments(1, function() return "bytes_readable" end),
+        },
+    },
+    byte_span = {
+        new = function() return byte_span.new(8, 16) end,
+        works = function(span)
+            span:fill(1)
+            lu.assertEquals(span:hex(), ("01"):rep(8))
+        end,
+        methods = {
+            slice = arguments(2, function() return 1, 2 end),
+            copy = arguments(1, function() return "x" end),
+            append = arguments(2, function() return "x", "y" end),
+            starts_with = arguments(1, function() return "x" end),
+            ends_with = arguments(1, function() return "x" end),
+            find = arguments(2, function() return "x", 1 end),
+            rfind = arguments(2, function() return "x", 1 end),
+            find_first_of = arguments(2, function() return "x", 1 end),
+            find_last_of = arguments(2, function() return "x", 1 end),
+            find_first_not_of = arguments(2, function() return "x", 1 end),
+            find_last_not_of = arguments(2, function() return "x", 1 end),
+            trimmed = arguments(1, function() return "x" end),
+            get_u8 = arguments(2, function() return 1, "be" end),
+            get_u16 = arguments(2, function() return 1, "be" end),
+            get_u32 = arguments(2, function() return 1, "be" end),
+            get_u64 = arguments(2, function() return 1, "be" end),
+            set_u8 = arguments(3, function() return 1, 1, "be" end),
+            set_u16 = arguments(3, function() return 1, 1, "be" end),
+            set_u32 = arguments(3, function() return 1, 1, "be" end),
+            set_u64 = arguments(3, function() return 1, 1, "be" end),
+            fill = arguments(1, function() return 1 end),
+        },
+    },
+    ["ip.address"] = {
+        new = function() return ip.address.new("fe80::1") end,
+        works = function(addr) lu.assertEquals(tostring(addr), "fe80::1") end,
+        methods = {with_scope_id = arguments(1, function() return 1 end)},
+    },
+    ["ip.network"] = {
+        new = function() return ip.network.new("10.0.0.0/8") end,
+        works = function(net) lu.assertTrue(net:contains(ip.address.new("10.1.1.1"))) end,
+        methods = {contains = arguments(1, function() return loopback end)},
+    },
+    file_descriptor = {
+        new = function() return h.bound():release() end,
+        works = function(fd)
+            if pcall(fd.kind, fd) then
+                fd:close()
+            end
+            h.raises("EBADF", fd.close, fd)
+        end,
+        methods = {},
+    },
+    fiber = {
+        new = function() return spawn(function() time.sleep(0) end) end,
+        works = function(fiber)
+            if fiber.joinable then
+                fiber:join()
+            end
+            h.raises("EINVAL", fiber.join, fiber)
+        end,
+        methods = {},
+    },
+    error_category = {
+        new = function() return generic_error.EPERM.category end,
+        works = function(category) lu.assertEquals(tostring(category), "generic") end,
+        methods = {message = arguments(1, function() return 1 end)},
+    },
+    error = {
+        new = function() return generic_error.EPERM end,
+        works = function(err) lu.assertEquals(tostring(err), "Operation not permitted") end,
+        methods = {},
+    },
+}
+
+-- The names of a class's fields: methods, and properties.
+local function fields_of(object)
+    local index = debug.getmetatable(object).__index
+    local fields = index
+    if type(index) == "function" then
+        local _, value = debug.getupvalue(index, 2)
+        if type(value) ~= "table" then -- C functions' upvalues have no names, but they are there
+            return {}, {}
+        end
+        fields = value
+    end
+    local methods, properties = {}, {}
+    for name, value in pairs(fields) do
+        local list = type(value) == "function" and methods or properties
+        list[#list + 1] = name
+    end
+    table.sort(methods)
+    table.sort(properties)
+    return methods, properties
+end
+
+for class_name, class in pairs(classes) do
+    local function finish(object)
+        class.works(object)
+        if class.done then
+            class.done(object)
+        end
+    end
+
+    t["test methods of " .. class_name .. " survive every bad value in every position"] = function()
+        local methods = fields_of(class.new())
+        lu.assertTrue(#methods > 0)
+        for name in pairs(class.methods) do
+            lu.assertEquals(type(class.new()[name]), "function", name)
+        end
+        for _, name in ipairs(methods) do
+            local good = class.methods[name] or no_arguments
+            local where = class_name .. ":" .. name
+            for position = 1, #good + 1 do
+                for i = 1, n_values do
+                    local object = class.new()
+                    local given = good()
+                    given.n = math.max(given.n, position)
+                    given[position] = new_values()[i]
+                    call(("%s, argument %d: %s"):format(where, position, name_of(given[position])),
+                        object[name], object, table.unpack(given, 1, given.n))
+                    finish(object)
+                end
+            end
+        end
+    end
+
+    t["test methods of " .. class_name .. " refuse every other self"] = function()
+        local methods = fields_of(class.new())
+        for _, name in ipairs(methods) do
+            local good = class.methods[name] or no_arguments
+            local object = class.new()
+            for i = 1, n_values do
+                local bad = new_values()[i]
+                local given = good()
+                local ok, err = pcall(object[name], bad, table.unpack(given, 1, given.n))
+                assert_clean(ok, err, class_name .. "." .. name)
+                if ok and not (class_name == "byte_span" and name == "append") then
+                    -- only an object of the class itself may succeed
+                    lu.assertTrue(rawequal(debug.getmetatable(bad), debug.getmetatable(object)),
+                        class_name .. "." .. name .. " of a " .. name_of(bad))
+                end
+            end
+            lu.assertFalse(pcall(object[name]) and name ~= "append")
+            finish(object)
+        end
+    end
+
+    t["test properties of " .. class_name .. " survive every bad key and value"] = function()
+        local object = class.new()
+        local _, properties = fields_of(object)
+        for i = 1, n_values do
+            local bad = new_values()[i]
+            for _, name in ipairs(properties) do
+                local ok, err = pcall(function() object[name] = bad end)
+                assert_clean(ok, err, class_name .. "." .. name)
+            end
+            if class_name ~= "error" then
+                local ok, err = pcall(function() return object[bad] end)
+                assert_clean(ok, err, class_name .. " key")
+                ok, err = pcall(function() object[bad] = bad end)
+                assert_clean(ok or bad == nil or bad ~= bad, err, class_name .. " key")
+            end
+            for _, operator in ipairs {
+                function(a, b) return a == b end, function(a, b) return a < b end,
+                function(a, b) return a <= b end,
+            } do
+                pcall(operator, object, bad)
+                pcall(operator, bad, object)
+            end
+        end
+        finish(object)
+    end
+end
+
+t["test closed, connected and shut down sockets survive every call"] = function()
+    local states = {
+        function() return ip.udp.socket.new() end,
+        function()
+            local sock = h.bound()
+            sock:close()
+            return sock
+        end,
+        function()
+            local sock = h.bound()
+            sock:release():close()
+            return sock
+        end,
+        function()
+            local sock = new_socket()
+            sock:shutdown("both")
+            return sock
+        end,
+        function()
+            local sock = new_socket()
+            sock:connect(loopback, 9)
+            return sock
+        end,
+    }
+    local class = classes["ip.udp.socket"]
+    for _, new_state in ipairs(states) do
+        local methods, properties = fields_of(new_state())
+        for _, name in ipairs(methods) do
+            local sock = new_state()
+            local given = (class.methods[name] or no_arguments)()
+            call("ip.udp.socket:" .. name, sock[name], sock, table.unpack(given, 1, given.n))
+            socket_works(sock)
+        end
+        for _, name in ipairs(properties) do
+            local sock = new_state()
+            local ok, err = pcall(function() return sock[name] end)
+            assert_clean(ok, err, name)
+            socket_works(sock)
+        end
+    end
+end
+
+t["test options survive every bad value"] = function()
+    local names = {"debug", "broadcast", "do_not_route", "send_buffer_size", "receive_buffer_size",
+        "reuse_address", "multicast_loop", "multicast_hops", "unicast_hops", "v6_only",
+        "join_multicast_group", "leave_multicast_group", "multicast_interface", "reuse_port",
+        "error", "type_of_service", "bind_to_device", "mark", "multicast_all", "mtu_discover"}
+    for _, family in ipairs(h.has_v6 and {"v4", "v6"} or {"v4"}) do
+        for _, name in ipairs(names) do
+            for i = 1, n_values do
+                local sock = ip.udp.socket.new()
+                sock:open(family)
+                local bad = new_values()[i]
+                local ok, err = pcall(sock.set_option, sock, name, bad)
+                assert_clean(ok, err, name)
+                ok, err = pcall(sock.set_option, sock, name, ip.address.new("239.1.2.3"), bad)
+                assert_clean(ok, err, name)
+                sock:close()
+            end
+        end
+    end
+end

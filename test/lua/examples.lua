@@ -1,0 +1,97 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- Each program in doc/example that ends by itself runs with status 0 and says what it should.
+local h, t = ...
+local lu = h.lu
+
+local directory = h.source .. "/doc/example/"
+
+-- These run until they are stopped; test/peer talks to them.
+local is_server = {
+    ["echo_server.lua"] = true,
+    ["dns_server.lua"] = true,
+    ["tftp_server.lua"] = true,
+    ["graceful_shutdown.lua"] = true,
+}
+
+-- Parts of the output of some, in their order.
+local parts = {
+    ["udp_echo.lua"] = {"server: listening on 127.0.0.1:", "server: 13 bytes from 127.0.0.1:",
+        "client: 13 bytes came back, as they were sent", "server: 0 bytes",
+        "client: 0 bytes came back", "client: 30000 bytes came back", "server: stopped"},
+    ["errors.lua"] = {"ip.udp.socket.bind", "End of file"},
+    ["release_assign.lua"] = {"udp v4", "still there"},
+    ["coroutines.lua"] = {"one", "two", "three"},
+    ["timeout.lua"] = {"answer to the question"},
+    ["scope.lua"] = {"true\tfalse", "the task failed", "the worker has cleaned up\ntrue",
+        "first part\ntaken apart", "something is wrong"},
+    ["mutex.lua"] = {"20\tmutex (free)", "a value", "false\ttrue\tmutex (held by fiber", "\n2\n"},
+    ["channel.lua"] = {"1\n2\n3\n", "1 4 9 16 25 36 49 64"},
+    ["with_timeout.lua"] = {"false\ttrue\ttrue", "attempt 3 took too long\ntrue\tgave up",
+        "ann runs\tbob runs", "1\ntrue"},
+    ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
+        "Connection timed out: channel.receive"},
+    ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
+    ["stock_interpreter.lua"] = {"hello, stock Lua"},
+}
+
+local function names()
+    local list = {}
+    local pipe = io.popen("ls " .. h.quote(directory))
+    for name in pipe:lines() do
+        if name:find("%.lua$") then
+            list[#list + 1] = name
+        end
+    end
+    pipe:close()
+    return list
+end
+
+local function check(name, command)
+    local output, status = h.shell(command .. " " .. h.quote(directory .. name))
+    lu.assertEquals(status, 0, output)
+    lu.assertNil(output:find("uncaught error", 1, true), output)
+    local position = 1
+    for _, part in ipairs(parts[name] or {}) do
+        local _, last = output:find(part, position, true)
+        if not last then
+            lu.fail(("'%s' is not in its place in: %s"):format(part, output))
+        end
+        position = last + 1
+    end
+end
+
+for _, name in ipairs(names()) do
+    if name == "stock_interpreter.lua" then
+        t["test doc/example/" .. name .. " runs to its end in a stock interpreter"] = function()
+            lu.skipIf(h.is_program, "this is not a stock interpreter")
+            check(name, "lua5.3")
+        end
+    elseif not is_server[name] then
+        t["test doc/example/" .. name .. " runs to its end"] = function()
+            h.skip_without_program()
+            check(name, h.quote(h.program))
+        end
+    end
+end
+
+t["test there are examples"] = function()
+    lu.assertTrue(#names() > 1)
+end
+
+t["test udp_echo talks over v6 as well"] = function()
+    h.skip_without_program()
+    h.skip_without_v6()
+    local output, status = h.run_program(directory .. "udp_echo.lua", "::1")
+    lu.assertEquals(status, 0)
+    h.assert_contains(output, "listening on [::1]:")
+    h.assert_contains(output, "server: stopped")
+end
+
+t["test the servers refuse a bad address cleanly"] = function()
+    h.skip_without_program()
+    for _, name in ipairs {"echo_server.lua", "dns_server.lua"} do
+        local output, status = h.run_program(directory .. name, "nonsense")
+        lu.assertEquals(status, 1)
+        h.assert_contains(output, "Invalid argument")
+    end
+end

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Memory that runs out: each scenario is run with the n-th allocation and all later ones failing,
+ * n = 1, 2, 3 ... until it passes. Each failure must be a clean Lua error, with nothing left behind
+ * once memory is there again; and in the end every byte has been given back.
+ *
+ * All later ones, because Lua collects and tries again when one allocation fails. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include <thrum/lua.h>
+
+struct pool {
+    size_t bytes;   /* given out */
+    long remaining; /* allocations until the first that fails; negative: none fails */
+    bool has_failed;
+};
+
+static void *allocate(void *opaque, void *block, size_t old_size, size_t new_size)
+{
+    struct pool *pool = opaque;
+    if (!block)
+        old_size = 0; /* Lua tells a type there */
+    if (new_size == 0) {
+        free(block);
+        pool->bytes -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && pool->remaining >= 0) {
+        if (pool->remaining == 0) {
+            pool->has_failed = true;
+            return NULL;
+        }
+        pool->remaining--;
+    }
+    void *moved = realloc(block, new_size);
+    if (moved)
+        pool->bytes += new_size - old_size;
+    return moved;
+}
+
+static int n_failures;
+
+static void fail(const char *scenario, long n, const char *what)
+{
+    fprintf(stderr, "%s, allocation %ld: %s\n", scenario, n, what);
+    n_failures++;
+}
+
+/* ---- what is run ---- */
+
+static const struct {
+    const char *name;
+    const char *chunk;
+} scenarios[] = {
+    {"byte_span.new", "return #byte_span.new(100, 200)"},
+    {"byte_span.new, large", "return #byte_span.new(1 << 21)"},
+    {"byte_span.slice", "local s = byte_span.new(8) return tostring(s:slice(2, 5):slice(1, 2))"},
+    {"byte_span.append",
+     "return #byte_span.append(byte_span.new(8), 'more', byte_span.new(100)):append('x')"},
+    {"byte_span.hex", "return byte_span.new(3000):hex()"},
+    {"ip.address", "return tostring(ip.address.new('192.0.2.' .. number % 250))"},
+    {"ip.address v6",
+     "return tostring(ip.address.new('2001:db8::' .. number):with_scope_id('lo'):to_bytes())"},
+    {"ip.network", "return tostring(ip.network.new('10.' .. number % 250 .. '.0.0/16').broadcast)"},
+    {"ip.toendpoint", "return ip.tostring(ip.toendpoint('[2001:db8::' .. number .. ']:53'))"},
+    {"socket", "return tostring(ip.udp.socket.new())"},
+    {"socket, opened",
+     "local s = ip.udp.socket.new() s:open('v4') s:bind('127.0.0.1', 0) "
+     "s:set_option('broadcast', true) return s:get_option('mtu_discover'), s.local_address"},
+    {"socket, released",
+     "local s = ip.udp.socket.new() s:open('v4') local fd = s:release():dup() s:assign('v4', fd)"},
+    {"datagrams",
+     "local s = ip.udp.socket.new() s:open('v4') s:bind('127.0.0.1', 0) s.timeout = 5 "
+     "local b = byte_span.new(16) "
+     "for i = 1, 3 do s:send_to({'a', 'b', b}, s.local_address, s.local_port) "
+     "  s:receive_from(b, ip.message_flag.truncate) end return s:receive_from(b, 0, pcall("
+     "s.send_to, s, 'x', s.local_address, s.local_port))"},
+    {"waits",
+     "return thrum.run(function() local s = ip.udp.socket.new() s:open('v4') "
+     "s:bind('127.0.0.1', 0) s.timeout = 5 local b = byte_span.new(16) "
+     "local f = thrum.spawn(function() return s:receive_from(b) end) thrum.this_fiber.yield() "
+     "s:send_to('x', s.local_address, s.local_port) thrum.time.sleep(0) return f:join() end)"},
+    {"spawn", "local f = thrum.spawn(function(...) return ... end, 1, 2, 3) return f:join()"},
+    {"spawn, many",
+     "return thrum.run(function() local fs = {} for i = 1, 20 do "
+     "fs[i] = thrum.spawn(function() thrum.this_fiber.local_.x = i thrum.this_fiber.yield() "
+     "return i end) end local sum = 0 for i = 1, 20 do sum = sum + fs[i]:join() end "
+     "return sum end)"},
+    {"spawn, failing",
+     "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
+     "return pcall(f.join, f) end)"},
+    {"spawn, detached",
+     "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"coroutines",
+     "return thrum.run(function() return thrum.coroutine.wrap(function() "
+     "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
+     "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"errors",
+     "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
+     "thrum.generic_error.EPERM"},
+};
+enum { N_SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
+
+/* ---- one state ---- */
+
+static int open_all(lua_State *L)
+{
+    luaL_requiref(L, "thrum", luaopen_thrum, 1);
+    lua_getfield(L, -1, "ip");
+    lua_setglobal(L, "ip");
+    lua_getfield(L, -1, "byte_span");
+    lua_setglobal(L, "byte_span");
+    return 0;
+}
+
+/* Memory ran out: Lua's own error, or an error object of the code ENOMEM. */
+static bool is_clean(lua_State *L, int status)
+{
+    if (status == LUA_ERRMEM)
+        return true;
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return strstr(lua_tostring(L, -1), "memory") != NULL;
+    const char *text = luaL_tolstring(L, -1, NULL);
+    bool is_memory = strstr(text, "memory") != NULL;
+    lua_pop(L, 1);
+    return is_memory;
+}
+
+/* What is alive after two collections and after everybody who can has run. Runs in protected mode. */
+static int count_left(lua_State *L)
+{
+    static const char chunk[] =
+        "for _ = 1, 3 do "
+        "collectgarbage() repeat until pcall(thrum.run) repeat until pcall(thrum.poll) "
+        "collectgarbage() end "
+        "local stats = thrum.stats() return stats.fibers, stats.operations, stats.objects";
+    if (luaL_dostring(L, chunk))
+        return lua_error(L);
+    return 3;
+}
+
+struct left {
+    lua_Integer fibers, operations, objects;
+};
+
+static struct left get_left(lua_State *L)
+{
+    struct left left = {-1, -1, -1};
+    lua_pushcfunction(L, count_left);
+    if (lua_pcall(L, 0, 3, 0) == LUA_OK) {
+        left = (struct left){lua_tointeger(L, -3), lua_tointeger(L, -2), lua_tointeger(L, -1)};
+        lua_pop(L, 3);
+    } else {
+        fprintf(stderr, "counting: %s\n", lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    return left;
+}
+
+static void compare_left(struct left before, struct left now, const char *scenario, long n)
+{
+    char what[200];
+    if (memcmp(&before, &now, sizeof(now)) == 0)
+        return;
+    snprintf(what, sizeof(what),
+             "left behind: %lld fibers, %lld operations, %lld objects; before %lld, %lld, %lld",
+             (long long)now.fibers, (long long)now.operations, (long long)now.objects,
+             (long long)before.fibers, (long long)before.operations, (long long)before.objects);
+    fail(scenario, n, what);
+}
+
+/* Run the chunk with the n-th allocation failing. True when it passed. */
+static bool attempt(lua_State *L, struct pool *pool, int index, long n)
+{
+    const char *name = scenarios[index].name;
+    lua_pushinteger(L, n);
+    lua_setglobal(L, "number");
+    if (luaL_loadstring(L, scenarios[index].chunk)) {
+        fail(name, n, lua_tostring(L, -1));
+        lua_settop(L, 0);
+        return true;
+    }
+    pool->has_failed = false;
+    pool->remaining = n - 1;
+    int status = lua_pcall(L, 0, LUA_MULTRET, 0);
+    pool->remaining = -1;
+    bool is_done = !pool->has_failed;
+    if (status && is_done && strstr(name, "detached") == NULL)
+        fail(name, n, luaL_tolstring(L, -1, NULL));
+    else if (status && !is_done && !is_clean(L, status) && strcmp(lua_tostring(L, -1), "x") != 0)
+        fail(name, n, luaL_tolstring(L, -1, NULL));
+    lua_settop(L, 0);
+    return is_done;
+}
+
+static long run_scenario(int index)
+{
+    enum { LIMIT = 5000 };
+    struct pool pool = {.remaining = -1};
+    lua_State *L = lua_newstate(allocate, &pool);
+    luaL_openlibs(L);
+    open_all(L);
+    lua_settop(L, 0);
+    attempt(L, &pool, index, LIMIT); /* what is made once and kept */
+    struct left before = get_left(L);
+    long n = 1;
+    while (n < LIMIT && !attempt(L, &pool, index, n)) {
+        compare_left(before, get_left(L), scenarios[index].name, n);
+        n++;
+    }
+    if (n == LIMIT)
+        fail(scenarios[index].name, n, "never passes");
+    lua_close(L);
+    if (pool.bytes != 0)
+        fail(scenarios[index].name, n, "memory was not given back");
+    return n;
+}
+
+/* Opening the library itself, in a new state each time. */
+static long run_opening(void)
+{
+    for (long n = 1;; n++) {
+        struct pool pool = {.remaining = -1};
+        lua_State *L = lua_newstate(allocate, &pool);
+        luaL_openlibs(L);
+        lua_pushcfunction(L, open_all);
+        pool.remaining = n - 1;
+        int status = lua_pcall(L, 0, 0, 0);
+        pool.remaining = -1;
+        if (status && !is_clean(L, status))
+            fail("opening", n, luaL_tolstring(L, -1, NULL));
+        lua_settop(L, 0);
+        if (status) { /* with memory again it can be opened, unless it was half made */
+            lua_pushcfunction(L, open_all);
+            if (lua_pcall(L, 0, 0, 0))
+                fail("opening again", n, luaL_tolstring(L, -1, NULL));
+        }
+        lua_close(L);
+        if (pool.bytes != 0)
+            fail("opening", n, "memory was not given back");
+        if (!pool.has_failed)
+            return n;
+    }
+}
+
+int main(void)
+{
+    printf("opening: %ld allocations\n", run_opening());
+    for (int i = 0; i < N_SCENARIOS; i++)
+        printf("%s: %ld allocations\n", scenarios[i].name, run_scenario(i));
+    printf("%d passed, %d failed\n", N_SCENARIOS + 1 - (n_failures > 0), n_failures);
+    return n_failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,188 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- generic_error, and error objects in general (E05).
+local h, t = ...
+local lu, thrum = h.lu, h.thrum
+local generic_error, ip, byte_span = thrum.generic_error, thrum.ip, thrum.byte_span
+
+local function caught(f, ...)
+    local ok, err = pcall(f, ...)
+    lu.assertFalse(ok)
+    return err
+end
+
+local function bad_argument()
+    return caught(ip.address.new, "bad")
+end
+
+t["test a POSIX name makes an error of the generic category"] = function()
+    local err = generic_error.EADDRINUSE
+    lu.assertEquals(math.type(err.code), "integer")
+    lu.assertEquals(tostring(err.category), "generic")
+    lu.assertEquals(tostring(err), "Address already in use")
+    lu.assertTrue(err == generic_error.EADDRINUSE)
+    lu.assertFalse(err == generic_error.EADDRNOTAVAIL)
+end
+
+t["test every POSIX name makes its error"] = function()
+    local count = 0
+    for name, err in pairs(generic_error) do
+        count = count + 1
+        lu.assertTrue(h.is_error(err), name)
+        lu.assertTrue(err == generic_error[name], name)
+        lu.assertTrue(#tostring(err) > 0)
+        lu.assertTrue(err.code > 0)
+    end
+    lu.assertTrue(count > 70)
+    for _, name in ipairs {"E2BIG", "EACCES", "EAGAIN", "EBADF", "ECANCELED", "ECONNREFUSED",
+        "EINTR", "EINVAL", "EMSGSIZE", "ENOMEM", "ENOTCONN", "EPERM", "EPIPE", "ERANGE",
+        "ETIMEDOUT", "EXDEV"} do
+        lu.assertTrue(h.is_error(generic_error[name]), name)
+    end
+end
+
+t["test an unknown name raises with the name"] = function()
+    for _, name in ipairs {"ENOSUCHERROR", "", "einval", "EINVAL\0"} do
+        h.raises("EINVAL", function() return generic_error[name] end)
+    end
+    h.assert_contains(tostring(caught(function() return generic_error.ENOSUCHERROR end)),
+        "ENOSUCHERROR")
+    h.raises("EINVAL", function() return generic_error[1] end)
+    h.raises("EINVAL", function() return generic_error[{}] end)
+end
+
+t["test each look-up gives an object of its own"] = function()
+    local err = generic_error.EPERM
+    err.note = "mine"
+    lu.assertNil(generic_error.EPERM.note)
+end
+
+t["test a bad argument tells op, arg, what was expected and what came (E05)"] = function()
+    local err = bad_argument()
+    lu.assertTrue(err == generic_error.EINVAL)
+    lu.assertEquals(err.op, "ip.address.new")
+    lu.assertEquals(err.arg, 1)
+    local text = tostring(err)
+    h.assert_starts(text, "Invalid argument")
+    h.assert_contains(text, "ip.address.new")
+    h.assert_contains(text, "expected")
+    h.assert_contains(text, "bad")
+    h.assert_contains(tostring(caught(byte_span.new, {})), "table")
+    h.assert_contains(tostring(caught(byte_span.new, nil)), "nil")
+    h.assert_contains(tostring(caught(byte_span.new)), "nothing")
+    h.assert_contains(tostring(caught(byte_span.new, ip.udp.socket.new())), "ip.udp.socket")
+end
+
+t["test a system error equals the generic one of the same meaning"] = function()
+    local sock = ip.udp.socket.new()
+    local err = caught(sock.bind, sock, ip.address.any_v4(), 0)
+    lu.assertEquals(tostring(err.category), "system")
+    lu.assertTrue(err == generic_error.EBADF)
+    lu.assertTrue(generic_error.EBADF == err)
+    lu.assertFalse(err == generic_error.EPERM)
+    lu.assertEquals(err.op, "ip.udp.socket.bind")
+end
+
+t["test == with other values is false"] = function()
+    local err = generic_error.EPERM
+    lu.assertFalse(err == 1)
+    lu.assertFalse(err == "Operation not permitted")
+    lu.assertFalse(err == {code = err.code, category = err.category})
+    lu.assertFalse(err == nil)
+end
+
+t["test errors of different categories with one code differ"] = function()
+    local sock = h.bound()
+    local already_open = caught(sock.open, sock, "v4")
+    lu.assertEquals(tostring(already_open.category), "misc")
+    for _, err in pairs(generic_error) do
+        lu.assertFalse(already_open == err)
+    end
+    sock:close()
+end
+
+t["test togeneric maps where there is a mapping"] = function()
+    local sock = ip.udp.socket.new()
+    local system = caught(sock.bind, sock, ip.address.any_v4(), 0)
+    local generic = system:togeneric()
+    lu.assertEquals(tostring(generic.category), "generic")
+    lu.assertEquals(generic.code, system.code)
+    lu.assertTrue(generic_error.EPERM:togeneric() == generic_error.EPERM)
+
+    local fiber = h.try(thrum.time.sleep, 3600)
+    fiber:interrupt()
+    local _, interruption = fiber:join()
+    lu.assertTrue(interruption:togeneric() == generic_error.ECANCELED)
+
+    sock:open("v4")
+    local already_open = caught(sock.open, sock, "v4")
+    sock:close()
+    lu.assertTrue(already_open:togeneric() == already_open) -- no mapping: itself
+end
+
+t["test a category has a name and messages"] = function()
+    local category = generic_error.EINVAL.category
+    lu.assertEquals(tostring(category), "generic")
+    lu.assertEquals(category:message(generic_error.EPERM.code), "Operation not permitted")
+    lu.assertTrue(category == generic_error.EPERM.category)
+    for _, code in ipairs {-1, 0, 99999, 1 << 40, math.mininteger, math.maxinteger} do
+        lu.assertEquals(type(category:message(code)), "string")
+    end
+    for _, bad in ipairs {1.5, "x", true, {}} do
+        h.raises_arg(2, category.message, category, bad)
+    end
+    h.raises_arg(2, category.message, category)
+    h.raises_arg(1, category.message, generic_error.EINVAL, 1)
+    h.raises("EINVAL", function() return category.nope end)
+    h.raises("EINVAL", function() category.x = 1 end)
+    lu.assertFalse(getmetatable(category))
+end
+
+t["test an error is a plain table: users may add fields, unknown ones are nil"] = function()
+    local err = bad_argument()
+    lu.assertNil(err.nope)
+    err.attempt = 3
+    lu.assertEquals(err.attempt, 3)
+    lu.assertFalse(getmetatable(err))
+    local names = {}
+    for name in pairs(err) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    lu.assertEquals(names, {"arg", "attempt", "category", "code", "detail", "op"})
+end
+
+t["test an error whose fields were spoiled is handled without a crash"] = function()
+    local spoils = {{code = "x"}, {code = 1.5}, {category = 1}, {category = {}}, {op = {}},
+        {op = 7}, {detail = {}}, {address = "x", port = 1}, {address = 1},
+        {port = {}}, {port = 1 << 40}, {arg = {}}, {code = 1 << 62}, {code = -5}}
+    for _, spoil in ipairs(spoils) do
+        local err = bad_argument()
+        for name, value in pairs(spoil) do
+            err[name] = value
+        end
+        local ok, text = pcall(tostring, err)
+        lu.assertTrue(ok and type(text) == "string" or h.is_error(text) or
+            type(text) == "string")
+        pcall(function() return err == generic_error.EINVAL end)
+        pcall(err.togeneric, err)
+    end
+    local err = bad_argument()
+    err.code, err.category = nil, nil
+    lu.assertFalse(pcall(tostring, err))
+    lu.assertFalse(err == generic_error.EINVAL)
+end
+
+t["test an error can be raised again and keeps its identity"] = function()
+    local err = bad_argument()
+    local again = caught(error, err)
+    lu.assertTrue(rawequal(err, again))
+    local joined = caught(function() thrum.spawn(error, err):join() end)
+    lu.assertTrue(rawequal(err, joined))
+end
+
+t["test togeneric refuses a self that is no error"] = function()
+    for _, bad in ipairs {{}, 1, "x", generic_error.EPERM.category} do
+        h.raises_arg(1, generic_error.EPERM.togeneric, bad)
+    end
+    h.raises_arg(1, generic_error.EPERM.togeneric)
+end

@@ -1,0 +1,279 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- The thrum program, run as a child: options, arg, exit statuses, what it says on stderr, its end.
+local h, t = ...
+local lu = h.lu
+
+-- Output (both streams) and status of the program with these words.
+local function run(...)
+    h.skip_without_program()
+    return h.run_program(...)
+end
+
+local function check(expected_output, expected_status, ...)
+    local output, status = run(...)
+    lu.assertEquals(output, expected_output)
+    lu.assertEquals(status, expected_status)
+end
+
+local function check_contains(part, expected_status, ...)
+    local output, status = run(...)
+    h.assert_contains(output, part)
+    lu.assertEquals(status, expected_status)
+    return output
+end
+
+local function with_script(script, f)
+    h.skip_without_program()
+    h.with_file(script, f)
+end
+
+-- options
+
+t["test -e runs a chunk, several in order"] = function()
+    check("one\ntwo\n", 0, "-e", "print 'one'", "-eprint 'two'")
+    check("", 0, "-e", "")
+end
+
+t["test -l requires a module into a global of its name, and -e sees it"] = function()
+    check("table\n", 0, "-l", "byte_span", "-e", "print(type(byte_span))")
+    check("table\n", 0, "-lthrum.ip", "-e", "print(type(_G['thrum.ip']))")
+    check_contains("module 'no_such_module' not found", 1, "-l", "no_such_module")
+end
+
+t["test -v tells the versions and nothing else"] = function()
+    local output = check_contains("thrum ", 0, "-v")
+    h.assert_contains(output, "Lua 5.3")
+    lu.assertEquals(select(2, output:gsub("\n", "")), 1)
+    check_contains("chunk\n", 0, "-v", "-e", "print 'chunk'")
+end
+
+t["test an unknown option and a missing argument are refused with the usage"] = function()
+    for _, words in ipairs {{"-x"}, {"--no-such"}, {"-e"}, {"-l"}, {"-e", "-v"}} do
+        local output, status = run(table.unpack(words))
+        lu.assertEquals(status, 1)
+        h.assert_contains(output, "usage: thrum")
+        h.assert_contains(output, words[1])
+    end
+end
+
+t["test a script is run with its arguments in ... and arg"] = function()
+    with_script("print(#arg, arg[0] ~= nil, arg[1], arg[2], ...)", function(name)
+        check("2\ttrue\ta\t-e\ta\t-e\n", 0, name, "a", "-e")
+        check("0\ttrue\tnil\tnil\n", 0, name)
+    end)
+    with_script("print(arg[-1], arg[-2], arg[-3], arg[0] == ...)", function(name)
+        local output = run("-e", "", name, name)
+        lu.assertEquals(output, ("\t-e\t%s\ttrue\n"):format(h.program))
+    end)
+end
+
+t["test -- ends the options"] = function()
+    with_script("print(arg[1])", function(name)
+        check("-e\n", 0, "--", name, "-e")
+    end)
+end
+
+t["test standard input is a script, asked for with - or by default"] = function()
+    h.skip_without_program()
+    for _, words in ipairs {"- a b", "- a b -"} do
+        local output, status = h.shell("echo 'print(arg[0], ...)' | " .. h.quote(h.program) ..
+            " " .. words)
+        h.assert_starts(output, "-\ta\tb")
+        lu.assertEquals(status, 0)
+    end
+    local output = h.shell("echo 'print(1 + 1)' | " .. h.quote(h.program))
+    lu.assertEquals(output, "2\n")
+    output = h.shell("echo 'print(...)' | " .. h.quote(h.program) .. " -e 'print(1)'")
+    lu.assertEquals(output, "1\n") -- with -e and no script, standard input is left alone
+end
+
+t["test a script may begin with #!"] = function()
+    with_script("#!/usr/bin/env thrum\nprint 'ran'", function(name)
+        check("ran\n", 0, name)
+    end)
+end
+
+t["test LUA_INIT is run first"] = function()
+    h.skip_without_program()
+    local output = h.shell("LUA_INIT='print(1)' " .. h.quote(h.program) .. " -e 'print(2)'")
+    lu.assertEquals(output, "1\n2\n")
+    output = h.shell("LUA_INIT='print(1)' LUA_INIT_5_3='print(3)' " .. h.quote(h.program) ..
+        " -e 'print(2)'")
+    lu.assertEquals(output, "3\n2\n")
+end
+
+-- the prelude
+
+t["test the short names are modules and globals that load on first use"] = function()
+    check("ok\n", 0, "-e", [[
+        assert(rawget(_G, "ip") == nil)
+        assert(require "ip" == ip and ip == require "thrum.ip")
+        assert(require "byte_span" == byte_span and require "time" == time)
+        assert(require "generic_error" == generic_error)
+        assert(require "file_descriptor" == file_descriptor)
+        assert(require "this_fiber" == this_fiber and this_fiber.is_main)
+        assert(spawn == require "thrum".spawn)
+        assert(coroutine == require "thrum.coroutine")
+        assert(no_such_global == nil)
+        print "ok"]])
+end
+
+t["test a script may set the names to what it likes"] = function()
+    check("5\t6\n", 0, "-e", "ip = 5 local time = 6 print(ip, time)")
+end
+
+-- ends and exit statuses
+
+t["test the main chunk is the main fiber"] = function()
+    check("true\tfalse\n", 0, "-e",
+        "print(this_fiber.is_main, spawn(function() return this_fiber.is_main end):join())")
+end
+
+t["test the process ends when no fiber can run and nothing is pending"] = function()
+    check("main ended\nfiber ended\n", 0, "-e", [[
+        spawn(function() time.sleep(0.01) print "fiber ended" end):detach()
+        print "main ended"]])
+end
+
+t["test an error in the main fiber is told with traceback, status 1"] = function()
+    local output = check_contains("thrum: ", 1, "-e",
+        "local function culprit() error 'kaboom' end culprit()")
+    h.assert_contains(output, "kaboom")
+    h.assert_contains(output, "stack traceback:")
+    h.assert_contains(output, "culprit")
+    check_contains("Invalid argument: ip.address.new", 1, "-e", "ip.address.new('x')")
+    check_contains("(error object is a table value)", 1, "-e", "error({})")
+    check_contains("(error object is a nil value)", 1, "-e", "error()")
+    check_contains("42", 1, "-e", "error(42)")
+end
+
+t["test a script that cannot be read or does not compile is status 1"] = function()
+    check_contains("/no/such/script", 1, "/no/such/script")
+    with_script("x =", function(name) check_contains("unexpected symbol", 1, name) end)
+    check_contains("unexpected symbol", 1, "-e", "x =")
+end
+
+t["test an error of the main fiber ends the process, others notwithstanding"] = function()
+    local output = check_contains("main failed", 1, "-e", [[
+        spawn(function() time.sleep(3600) end)
+        this_fiber.yield()
+        error "main failed"]])
+    lu.assertNil(output:find("sleep", 1, true))
+end
+
+t["test an uncaught error of another fiber is reported and the process goes on, status 0"] =
+function()
+    for _, chunk in ipairs {
+        "spawn(function() error 'boom' end):detach() time.sleep(0.01) print 'went on'",
+        "spawn(function() error 'boom' end) time.sleep(0) collectgarbage() collectgarbage() " ..
+            "time.sleep(0.01) print 'went on'",
+        "local kept = spawn(function() error 'boom' end) time.sleep(0.01) print 'went on' " ..
+            "_G.kept = kept",
+    } do
+        local output, status = run("-e", chunk)
+        h.assert_contains(output, "uncaught error in fiber")
+        h.assert_contains(output, "boom")
+        h.assert_contains(output, "stack traceback:")
+        h.assert_contains(output, "went on")
+        lu.assertEquals(select(2, output:gsub("boom", "")), 1)
+        lu.assertEquals(status, 0)
+    end
+end
+
+t["test reports go to standard error and prints to standard output"] = function()
+    h.skip_without_program()
+    local output = h.shell(h.quote(h.program) ..
+        [[ -e "spawn(error, 'boom'):detach() print 'out'" 2>/dev/null]])
+    lu.assertEquals(output, "out\n")
+end
+
+t["test a joined error and an interruption are not reported"] = function()
+    check("", 0, "-e", [[
+        pcall(function() spawn(error, "x"):join() end)
+        local fiber = spawn(time.sleep, 3600)
+        this_fiber.yield()
+        fiber:interrupt()
+        fiber = nil]])
+end
+
+t["test an error value of any kind is reported"] = function()
+    for _, value in ipairs {"nil", "{}", "42", "print", "true",
+        "setmetatable({}, {__tostring = function() return 'custom text' end})"} do
+        check_contains("uncaught error in fiber", 0, "-e",
+            "spawn(error, " .. value .. "):detach()")
+    end
+    check_contains("uncaught error in fiber", 0, "-e",
+        "spawn(error, setmetatable({}, {__tostring = function() error 'worse' end})):detach()")
+end
+
+-- That the main fiber waits so (status 1) cannot be shown yet: it has no handle to join in a cycle,
+-- and everything else a fiber can wait for is pending.
+t["test another fiber that waits for ever with nothing pending does not hold the process"] =
+function()
+    check("end\n", 0, "-e", [[
+        local a, b
+        a = spawn(function() b:join() end)
+        b = spawn(function() a:join() end)
+        print "end"]])
+end
+
+t["test os.exit ends the process with its status, from any fiber, closing or not"] = function()
+    check("", 7, "-e", "os.exit(7)")
+    check("", 0, "-e", "spawn(time.sleep, 3600) os.exit(true)")
+    for _, closing in ipairs {"", ", true"} do
+        check("", 8, "-e", "spawn(function() os.exit(8" .. closing .. ") end):join()")
+        check("", 9, "-e", ([[
+            local sock = ip.udp.socket.new()
+            sock:open("v4")
+            spawn(function() sock:receive(byte_span.new(1)) end)
+            spawn(time.sleep, 3600)
+            this_fiber.yield()
+            os.exit(9%s)]]):format(closing))
+    end
+end
+
+t["test the process ends cleanly with sockets, descriptors and coroutines left over"] = function()
+    check("end\n", 0, "-e", [[
+        local sock = ip.udp.socket.new()
+        sock:open("v4")
+        released = sock:release()
+        kept = ip.udp.socket.new()
+        kept:open("v4")
+        wrapped = coroutine.wrap(function() coroutine.yield() end)
+        wrapped()
+        setmetatable({}, {__gc = function()
+            assert(not pcall(time.sleep, 0))
+            assert(not pcall(kept.receive, kept, byte_span.new(1)))
+            pcall(spawn, print)
+            print "end"
+        end})]])
+end
+
+t["test SIGINT and SIGTERM keep their default meaning"] = function()
+    h.skip_without_program()
+    for signal, status in pairs {TERM = 143, INT = 130} do
+        -- `exec` under sh -c: a background child would have SIGINT ignored
+        local _, came = h.shell("timeout -s " .. signal .. " --preserve-status 0.2 " ..
+            h.quote(h.program) .. " -e 'time.sleep(3600)'; exit $?")
+        lu.assertEquals(came, status, signal)
+    end
+end
+
+t["test the library touches no signal disposition (pitfall 22)"] = function()
+    h.skip_without_program()
+    local output = h.shell(h.quote(h.program) .. [[ -e "
+        local sock = ip.udp.socket.new()
+        sock:open('v4')
+        time.sleep(0)
+        for line in io.lines('/proc/self/status') do
+            if line:find('^SigIgn') or line:find('^SigCgt') or line:find('^SigBlk') then
+                print(line:match('%x+$'))
+            end
+        end"]])
+    local plain = h.shell("exec sed -En 's/^Sig(Blk|Ign|Cgt):.//p' /proc/self/status")
+    lu.assertEquals(output:sub(1, 34), plain:sub(1, 34)) -- blocked, ignored
+    local caught = tonumber(output:sub(35), 16) -- a sanitizer catches those of a crash
+    for _, number in ipairs {1, 2, 3, 10, 12, 13, 14, 15, 17} do
+        lu.assertEquals(caught >> (number - 1) & 1, 0, number)
+    end
+end

@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- time: sleep and the clocks.
+local h, t = ...
+local lu, thrum = h.lu, h.thrum
+local time, spawn, this_fiber = thrum.time, thrum.spawn, thrum.this_fiber
+local now = time.steady_clock.now
+
+t["test sleep waits at least as long as it is told"] = function()
+    for _, seconds in ipairs {0, 0.001, 0.01, 0.02} do
+        local start = now()
+        lu.assertEquals(select("#", time.sleep(seconds)), 0)
+        lu.assertTrue(now() - start >= seconds)
+    end
+end
+
+t["test sleepers wake in the order of their times and not of their start"] = function()
+    local order, fibers = {}, {}
+    for i, seconds in ipairs {0.030, 0.010, 0.020} do
+        fibers[i] = spawn(function()
+            time.sleep(seconds)
+            order[#order + 1] = i
+        end)
+    end
+    for _, fiber in ipairs(fibers) do
+        fiber:join()
+    end
+    lu.assertEquals(order, {2, 3, 1})
+end
+
+t["test a sleeping fiber does not hold up the others (E06)"] = function()
+    local count = 0
+    local sleeper = spawn(time.sleep, 0.02)
+    local worker = spawn(function()
+        for _ = 1, 100 do
+            count = count + 1
+            this_fiber.yield()
+        end
+    end)
+    worker:join()
+    lu.assertEquals(count, 100)
+    lu.assertTrue(sleeper.joinable)
+    sleeper:join()
+end
+
+t["test sleep takes an integer, a float and a very long time"] = function()
+    time.sleep(0)
+    time.sleep(0.0)
+    for _, seconds in ipairs {1e9, 1e300, math.huge, math.maxinteger} do
+        local fiber = h.start(time.sleep, seconds)
+        lu.assertTrue(fiber.joinable)
+        fiber:interrupt()
+        fiber:join()
+        lu.assertTrue(fiber.interruption_caught)
+    end
+end
+
+t["test sleep refuses what is no number of seconds"] = function()
+    for _, bad in ipairs {-1, -0.001, 0 / 0, -math.huge, "1", true, {}, print} do
+        h.raises_arg(1, time.sleep, bad)
+    end
+    h.raises_arg(1, time.sleep)
+    h.raises_arg(1, time.sleep, nil)
+end
+
+t["test an interrupted sleep ends at once"] = function()
+    local start = now()
+    local fiber = h.start(time.sleep, 3600)
+    fiber:interrupt()
+    lu.assertEquals(select("#", fiber:join()), 0)
+    lu.assertTrue(fiber.interruption_caught)
+    lu.assertTrue(now() - start < 10)
+end
+
+t["test a fiber can sleep again after an interrupted sleep was caught"] = function()
+    local fiber = h.start(function()
+        local ok, err = pcall(time.sleep, 3600)
+        local again, err_again = h.pcall_inside(time.sleep, 0)
+        return ok, err, again, err_again
+    end)
+    fiber:interrupt()
+    local ok, err, again, err_again = fiber:join()
+    lu.assertFalse(ok)
+    lu.assertTrue(h.is_interruption(err))
+    lu.assertFalse(again) -- an interrupted fiber stays interrupted
+    lu.assertTrue(h.is_interruption(err_again))
+end
+
+t["test the steady clock is a float that never goes back"] = function()
+    lu.assertEquals(math.type(now()), "float")
+    local last = now()
+    for _ = 1, 1000 do
+        local next_one = now()
+        lu.assertTrue(next_one >= last)
+        last = next_one
+    end
+end
+
+t["test the system clock tells the time of day"] = function()
+    local clock = time.system_clock.now()
+    lu.assertEquals(math.type(clock), "float")
+    lu.assertTrue(math.abs(clock - os.time()) <= 2)
+end
+
+t["test a thousand sleepers sleep at once"] = function()
+    local count = h.is_slow and 50 or 1000
+    local start, woken, fibers = now(), 0, {}
+    for i = 1, count do
+        fibers[i] = spawn(function()
+            time.sleep(0.02 + i % 7 * 0.001)
+            woken = woken + 1
+        end)
+    end
+    for _, fiber in ipairs(fibers) do
+        fiber:join()
+    end
+    lu.assertEquals(woken, count)
+    lu.assertTrue(now() - start < 10)
+end
