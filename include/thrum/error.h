@@ -30,20 +30,20 @@ enum {
 
 /* The conditions of our own: constant, category's base, code, name, text. The codes of the misc
  * category are those of boost::asio::error::misc_errors. */
-#define THRUM_OWN_ERRORS(ROW)                                                                      \
-    ROW(THRUM_EALREADY_OPEN, THRUM_ERROR_MISC, 1, "already_open", "Already open")                  \
-    ROW(THRUM_EEOF, THRUM_ERROR_MISC, 2, "eof", "End of file")                                     \
-    ROW(THRUM_ENOT_FOUND, THRUM_ERROR_MISC, 3, "not_found", "Element not found")                   \
-    ROW(THRUM_EINTERRUPTED, THRUM_ERROR_FIBER, 1, "interrupted", "Fiber interrupted")              \
-    ROW(THRUM_ESUSPEND_FORBIDDEN, THRUM_ERROR_FIBER, 2, "suspend_forbidden",                       \
-        "Operation not permitted within a forbid-suspend block")                                   \
-    ROW(THRUM_ECOROUTINE_RESERVED, THRUM_ERROR_FIBER, 3, "coroutine_reserved",                     \
-        "The fiber coroutine is reserved to the scheduler")                                        \
-    ROW(THRUM_ECANNOT_SUSPEND, THRUM_ERROR_FIBER, 4, "cannot_suspend",                             \
-        "A fiber cannot be suspended here")                                                        \
-    ROW(THRUM_EDEADLOCK, THRUM_ERROR_FIBER, 5, "deadlock",                                         \
-        "Every fiber waits and nothing is pending")                                               \
-    ROW(THRUM_ECLEANUP_FAILED, THRUM_ERROR_FIBER, 6, "cleanup_failed",                             \
+#define THRUM_OWN_ERRORS(ROW)                                                         \
+    ROW(THRUM_EALREADY_OPEN, THRUM_ERROR_MISC, 1, "already_open", "Already open")     \
+    ROW(THRUM_EEOF, THRUM_ERROR_MISC, 2, "eof", "End of file")                        \
+    ROW(THRUM_ENOT_FOUND, THRUM_ERROR_MISC, 3, "not_found", "Element not found")      \
+    ROW(THRUM_EINTERRUPTED, THRUM_ERROR_FIBER, 1, "interrupted", "Fiber interrupted") \
+    ROW(THRUM_ESUSPEND_FORBIDDEN, THRUM_ERROR_FIBER, 2, "suspend_forbidden",          \
+        "Operation not permitted within a forbid-suspend block")                      \
+    ROW(THRUM_ECOROUTINE_RESERVED, THRUM_ERROR_FIBER, 3, "coroutine_reserved",        \
+        "The fiber coroutine is reserved to the scheduler")                           \
+    ROW(THRUM_ECANNOT_SUSPEND, THRUM_ERROR_FIBER, 4, "cannot_suspend",                \
+        "A fiber cannot be suspended here")                                           \
+    ROW(THRUM_EDEADLOCK, THRUM_ERROR_FIBER, 5, "deadlock",                            \
+        "Every fiber waits and nothing is pending")                                   \
+    ROW(THRUM_ECLEANUP_FAILED, THRUM_ERROR_FIBER, 6, "cleanup_failed",                \
         "A cleanup handler raised an error")
 
 enum thrum_own_error {

@@ -251,10 +251,10 @@ static int get_scope_id(lua_State *L)
     return 1;
 }
 
-#define GETTER(name, expression)                                                                   \
-    static int get_##name(lua_State *L)                                                            \
-    {                                                                                              \
-        return expression;                                                                         \
+#define GETTER(name, expression)        \
+    static int get_##name(lua_State *L) \
+    {                                   \
+        return expression;              \
     }
 GETTER(is_v4, push_answer(L, is_v4))
 GETTER(is_v6, push_answer(L, is_v6))
@@ -315,14 +315,11 @@ static const struct function_row metamethods[] = {{"__tostring", address_tostrin
                                                   {"__le", address_le},
                                                   {0}};
 
-static const struct function_row functions[] = {{"new", address_new},
-                                                {"any_v4", any_v4},
-                                                {"any_v6", any_v6},
-                                                {"loopback_v4", loopback_v4},
-                                                {"loopback_v6", loopback_v6},
-                                                {"broadcast_v4", broadcast_v4},
-                                                {"from_bytes", from_bytes},
-                                                {0}};
+static const struct function_row functions[] = {
+    {"new", address_new},         {"any_v4", any_v4},
+    {"any_v6", any_v6},           {"loopback_v4", loopback_v4},
+    {"loopback_v6", loopback_v6}, {"broadcast_v4", broadcast_v4},
+    {"from_bytes", from_bytes},   {0}};
 
 static const struct function_row methods[] = {{"to_v6", to_v6},
                                               {"to_v4", to_v4},
@@ -330,7 +327,10 @@ static const struct function_row methods[] = {{"to_v6", to_v6},
                                               {"with_scope_id", with_scope_id},
                                               {0}};
 
-#define PROPERTY(name) {#name, get_##name, NULL}
+#define PROPERTY(name)          \
+    {                           \
+#name, get_##name, NULL \
+    }
 static const struct property_row properties[] = {PROPERTY(is_v4),
                                                  PROPERTY(is_v6),
                                                  PROPERTY(is_loopback),

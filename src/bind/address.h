@@ -26,7 +26,8 @@ static inline const struct thrum_address *address_test(lua_State *L, int index)
     return object ? &object->value : NULL;
 }
 
-/* The address at `arg`, or a raised error; with _or_text a string in numeric form will do as well. */
+/* The address at `arg`, or a raised error; with _or_text a string in numeric form will do as well.
+ */
 const struct thrum_address *address_check(lua_State *L, int arg);
 struct thrum_address address_check_or_text(lua_State *L, int arg);
 

@@ -53,10 +53,8 @@ struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t s
 {
     check_memory(L, capacity);
     struct byte_span *span = lua_newuserdata(L, sizeof(*span) + capacity);
-    *span = (struct byte_span){{&noun_kinds[NOUN_BYTE_SPAN]},
-                               (unsigned char *)(span + 1),
-                               size,
-                               capacity};
+    *span = (struct byte_span){
+        {&noun_kinds[NOUN_BYTE_SPAN]}, (unsigned char *)(span + 1), size, capacity};
     memset(span->data, 0, capacity);
     noun_push_metatable(L, &runtime->nouns[NOUN_BYTE_SPAN]);
     lua_setmetatable(L, -2);
@@ -245,8 +243,8 @@ static void copy_rest(lua_State *L, unsigned char *to, int top)
     }
 }
 
-/* span:append(...) and byte_span.append(...): the first argument is a span, a string or nil. Growing
- * doubles the capacity, so that appending in a loop is linear. */
+/* span:append(...) and byte_span.append(...): the first argument is a span, a string or nil.
+ * Growing doubles the capacity, so that appending in a loop is linear. */
 static int span_append(lua_State *L)
 {
     struct byte_span *span = byte_span_test(L, 1);
@@ -320,14 +318,14 @@ static int set_uint(lua_State *L, size_t width)
     return 0;
 }
 
-#define UINT_ACCESSORS(bits)                                                                       \
-    static int get_u##bits(lua_State *L)                                                           \
-    {                                                                                              \
-        return get_uint(L, (bits) / 8);                                                            \
-    }                                                                                              \
-    static int set_u##bits(lua_State *L)                                                           \
-    {                                                                                              \
-        return set_uint(L, (bits) / 8);                                                            \
+#define UINT_ACCESSORS(bits)             \
+    static int get_u##bits(lua_State *L) \
+    {                                    \
+        return get_uint(L, (bits) / 8);  \
+    }                                    \
+    static int set_u##bits(lua_State *L) \
+    {                                    \
+        return set_uint(L, (bits) / 8);  \
     }
 UINT_ACCESSORS(8)
 UINT_ACCESSORS(16)

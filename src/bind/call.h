@@ -38,7 +38,8 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
 /* Return nothing, or raise. */
 int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
 
-/* Raise the interruption error in an interrupted fiber: for interruption points that do not wait. */
+/* Raise the interruption error in an interrupted fiber: for interruption points that do not wait.
+ */
 void call_check_interruption(lua_State *L);
 
 /* `seconds` from now as a deadline of the steady clock; huge values are NO_DEADLINE. */

@@ -38,8 +38,7 @@ static struct channel *self(lua_State *L)
 static int channel_new(lua_State *L)
 {
     lua_Integer capacity = args_integer_or(L, 1, "capacity", 0, INT_MAX, 0);
-    struct channel *channel =
-        noun_new_object(L, noun_runtime(L), NOUN_CHANNEL, sizeof(*channel));
+    struct channel *channel = noun_new_object(L, noun_runtime(L), NOUN_CHANNEL, sizeof(*channel));
     channel->capacity = capacity;
     list_init(&channel->senders);
     list_init(&channel->receivers);

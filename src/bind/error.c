@@ -70,9 +70,9 @@ static const struct function_row category_metamethods[] = {{"__tostring", catego
 static void open_categories(lua_State *L, struct runtime *runtime)
 {
     struct noun *noun = &runtime->nouns[NOUN_CATEGORY];
-    noun_open_class(L, noun,
-                    &(struct class_rows){.methods = category_methods,
-                                         .metamethods = category_metamethods});
+    noun_open_class(
+        L, noun,
+        &(struct class_rows){.methods = category_methods, .metamethods = category_metamethods});
     noun_push_metatable(L, noun);
     for (int i = 0; i < THRUM_N_CATEGORIES; i++) {
         struct category *category = noun_new_object(L, runtime, NOUN_CATEGORY, sizeof(*category));

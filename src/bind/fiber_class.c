@@ -23,8 +23,7 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
         error_set_detail(L, "thrum has been closed in this state");
         lua_error(L);
     }
-    struct fiber_handle *handle =
-        noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
+    struct fiber_handle *handle = noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
     lua_insert(L, -nargs - 2);
     struct fiber *fiber = fiber_new(L, runtime, nargs);
     fiber->handle = handle;
@@ -182,9 +181,7 @@ static int fiber_tostring(lua_State *L)
 static const struct function_row methods[] = {
     {"join", fiber_join}, {"detach", fiber_detach}, {"interrupt", fiber_method_interrupt}, {0}};
 static const struct property_row properties[] = {
-    {"joinable", get_joinable, NULL},
-    {"interruption_caught", get_interruption_caught, NULL},
-    {0}};
+    {"joinable", get_joinable, NULL}, {"interruption_caught", get_interruption_caught, NULL}, {0}};
 static const struct function_row metamethods[] = {
     {"__gc", fiber_gc}, {"__tostring", fiber_tostring}, {0}};
 

@@ -48,10 +48,8 @@ static int ip_toendpoint(lua_State *L)
     return 2;
 }
 
-static const struct function_row functions[] = {{"host_name", ip_host_name},
-                                                {"tostring", ip_tostring},
-                                                {"toendpoint", ip_toendpoint},
-                                                {0}};
+static const struct function_row functions[] = {
+    {"host_name", ip_host_name}, {"tostring", ip_tostring}, {"toendpoint", ip_toendpoint}, {0}};
 
 /* The system's own numbers, so that they combine with | and go to the kernel as they are. */
 static const struct {

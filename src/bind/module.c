@@ -67,10 +67,10 @@ static int open_one(lua_State *L, const char *name)
     return 1;
 }
 
-#define LOADER(name)                                                                               \
-    int luaopen_thrum_##name(lua_State *L)                                                         \
-    {                                                                                              \
-        return open_one(L, #name);                                                                 \
+#define LOADER(name)                       \
+    int luaopen_thrum_##name(lua_State *L) \
+    {                                      \
+        return open_one(L, #name);         \
     }
 LOADER(byte_span)
 LOADER(channel)

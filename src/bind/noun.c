@@ -53,7 +53,8 @@ void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id 
  *
  * Upvalue 2 of __index maps a name to a method, or to a property's row. A method look-up is on the
  * path of every call, so it is one look-up in that table and nothing else: the key itself is
- * consumed, and a name that is not there is raised by the table's own __index, which still has it. */
+ * consumed, and a name that is not there is raised by the table's own __index, which still has it.
+ */
 
 noreturn static void raise_field(lua_State *L, int key, const char *problem)
 {
@@ -162,8 +163,7 @@ void noun_finish_class(lua_State *L, struct noun *noun, const struct class_rows 
     lua_newtable(L);
     push_accessor(L, noun, fields, rows->get_item ? index_item : index_field, rows->get_item);
     lua_setfield(L, -2, "__index");
-    push_accessor(L, noun, fields, rows->set_item ? newindex_item : newindex_field,
-                  rows->set_item);
+    push_accessor(L, noun, fields, rows->set_item ? newindex_item : newindex_field, rows->set_item);
     lua_setfield(L, -2, "__newindex");
     noun_set_functions(L, noun, rows->metamethods);
     lua_pushstring(L, noun->name);

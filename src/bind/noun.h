@@ -17,36 +17,36 @@ struct runtime;
 struct socket_class;
 
 /* Identifier and the man page's name. */
-#define NOUNS(ROW)                                                                                 \
-    ROW(NOUN_THRUM, "thrum")                                                                       \
-    ROW(NOUN_ERROR, "error")                                                                       \
-    ROW(NOUN_CATEGORY, "error_category")                                                           \
-    ROW(NOUN_GENERIC_ERROR, "generic_error")                                                       \
-    ROW(NOUN_FIBER, "fiber")                                                                       \
-    ROW(NOUN_THIS_FIBER, "this_fiber")                                                             \
-    ROW(NOUN_COROUTINE, "coroutine")                                                               \
-    ROW(NOUN_MUTEX, "mutex")                                                                       \
-    ROW(NOUN_CONDITION_VARIABLE, "condition_variable")                                             \
-    ROW(NOUN_SEMAPHORE, "semaphore")                                                               \
-    ROW(NOUN_CHANNEL, "channel")                                                                   \
-    ROW(NOUN_TIME, "time")                                                                         \
-    ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                                                    \
-    ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                                                    \
-    ROW(NOUN_STEADY_TIMER, "time.steady_timer")                                                    \
-    ROW(NOUN_SYSTEM_TIMER, "time.system_timer")                                                    \
-    ROW(NOUN_TIMER, "timer") /* the kind of both classes' objects */                               \
-    ROW(NOUN_LIMIT, "time.with_timeout")                                                           \
-    ROW(NOUN_SYSTEM, "system")                                                                     \
-    ROW(NOUN_ENVIRONMENT, "system.environment")                                                    \
-    ROW(NOUN_SIGNAL, "system.signal")                                                              \
-    ROW(NOUN_SIGNAL_SET, "system.signal.set")                                                      \
-    ROW(NOUN_BYTE_SPAN, "byte_span")                                                               \
-    ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                                                   \
-    ROW(NOUN_IP, "ip")                                                                             \
-    ROW(NOUN_ADDRESS, "ip.address")                                                                \
-    ROW(NOUN_NETWORK, "ip.network")                                                                \
-    ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                                      \
-    ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */                      \
+#define NOUNS(ROW)                                                            \
+    ROW(NOUN_THRUM, "thrum")                                                  \
+    ROW(NOUN_ERROR, "error")                                                  \
+    ROW(NOUN_CATEGORY, "error_category")                                      \
+    ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
+    ROW(NOUN_FIBER, "fiber")                                                  \
+    ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
+    ROW(NOUN_COROUTINE, "coroutine")                                          \
+    ROW(NOUN_MUTEX, "mutex")                                                  \
+    ROW(NOUN_CONDITION_VARIABLE, "condition_variable")                        \
+    ROW(NOUN_SEMAPHORE, "semaphore")                                          \
+    ROW(NOUN_CHANNEL, "channel")                                              \
+    ROW(NOUN_TIME, "time")                                                    \
+    ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                               \
+    ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                               \
+    ROW(NOUN_STEADY_TIMER, "time.steady_timer")                               \
+    ROW(NOUN_SYSTEM_TIMER, "time.system_timer")                               \
+    ROW(NOUN_TIMER, "timer") /* the kind of both classes' objects */          \
+    ROW(NOUN_LIMIT, "time.with_timeout")                                      \
+    ROW(NOUN_SYSTEM, "system")                                                \
+    ROW(NOUN_ENVIRONMENT, "system.environment")                               \
+    ROW(NOUN_SIGNAL, "system.signal")                                         \
+    ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
+    ROW(NOUN_BYTE_SPAN, "byte_span")                                          \
+    ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                              \
+    ROW(NOUN_IP, "ip")                                                        \
+    ROW(NOUN_ADDRESS, "ip.address")                                           \
+    ROW(NOUN_NETWORK, "ip.network")                                           \
+    ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                 \
+    ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */ \
     ROW(NOUN_UDP_SOCKET, "ip.udp.socket")
 
 enum noun_id {
@@ -67,8 +67,8 @@ struct function_row {
     lua_CFunction function;
 };
 
-/* A getter finds self at 1 and the field's name at 2, a setter the value at 3. No setter: it can only
- * be read. */
+/* A getter finds self at 1 and the field's name at 2, a setter the value at 3. No setter: it can
+ * only be read. */
 struct property_row {
     const char *name;
     lua_CFunction get;
@@ -86,9 +86,10 @@ static inline struct runtime *noun_runtime(lua_State *L)
 }
 
 /* What every userdata of ours begins with: the address of its kind. The self check reads it instead
- * of comparing metatables: two calls of Lua's API in place of five, on a path that makes five checks
- * per datagram echoed. No other module's userdata begins with an address inside our library, and an
- * object stays what it is even when the debug library gives its metatable to something else. */
+ * of comparing metatables: two calls of Lua's API in place of five, on a path that makes five
+ * checks per datagram echoed. No other module's userdata begins with an address inside our library,
+ * and an object stays what it is even when the debug library gives its metatable to something else.
+ */
 struct object {
     const char *kind;
 };
@@ -121,8 +122,8 @@ static inline void *noun_check_self(lua_State *L, enum noun_id id)
 
 /* Make the metatable of a class and keep it in the registry: methods and properties behind one
  * __index, and the metamethods given (names with their underscores). A class whose objects have
- * elements gives the functions that see number keys. Any of these may be NULL. Rows must outlive the
- * state. */
+ * elements gives the functions that see number keys. Any of these may be NULL. Rows must outlive
+ * the state. */
 struct class_rows {
     const struct function_row *methods;
     const struct property_row *properties;

@@ -78,8 +78,8 @@ noreturn static void raise_choice(lua_State *L, const struct option_row *row)
     char expected[128] = "one of";
     size_t length = strlen(expected);
     for (const struct option_choice *choice = row->choices; choice->name; choice++)
-        length += (size_t)snprintf(expected + length, sizeof(expected) - length, " \"%s\"",
-                                   choice->name);
+        length +=
+            (size_t)snprintf(expected + length, sizeof(expected) - length, " \"%s\"", choice->name);
     error_raise_arg(L, EINVAL, ARG_VALUE, row->name, expected);
 }
 
@@ -174,8 +174,7 @@ static int socket_set_option(lua_State *L)
         set_int(L, &call, args_boolean(L, ARG_VALUE, row->name));
         break;
     case OPTION_INTEGER:
-        set_int(L, &call,
-                (int)args_integer(L, ARG_VALUE, row->name, row->minimum, row->maximum));
+        set_int(L, &call, (int)args_integer(L, ARG_VALUE, row->name, row->minimum, row->maximum));
         break;
     case OPTION_CHOICE:
         set_int(L, &call, check_choice(L, row));
@@ -201,8 +200,7 @@ static int get_string(lua_State *L, const struct option_call *call)
 {
     char text[256];
     size_t size = sizeof(text);
-    int error =
-        thrum_socket_get_option(call->socket->core, call->level, call->name, text, &size);
+    int error = thrum_socket_get_option(call->socket->core, call->level, call->name, text, &size);
     if (error)
         raise_option(L, call, error);
     lua_pushlstring(L, text, strnlen(text, size));

@@ -11,7 +11,6 @@
 
 #include "bind/limit.h"
 
-
 /* Its address is the runtime's key in every registry. */
 static const char runtime_key;
 
@@ -147,7 +146,8 @@ struct runtime *runtime_get(lua_State *L)
 /* Pushes its address. */
 static int runtime_new(lua_State *L)
 {
-    struct runtime *runtime = align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
+    struct runtime *runtime =
+        align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
     *runtime = (struct runtime){.ready_end = &runtime->ready};
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);

@@ -20,12 +20,12 @@ struct runtime {
 
     /* The scheduler. Outside any fiber `current` and `running` are NULL. */
     struct fiber *current;
-    lua_State *running;     /* the thread the scheduler, or a resume of ours, set running */
-    int n_boundaries;       /* C calls that cannot be yielded across, below `running` */
-    bool is_suspending;     /* the yield on its way up is a suspension, not the user's */
-    bool is_driving;        /* somebody outside drives the loop */
-    struct fiber outside;   /* stands for the caller outside any fiber */
-    struct fiber *ready;    /* a queue, linked by next_ready */
+    lua_State *running;   /* the thread the scheduler, or a resume of ours, set running */
+    int n_boundaries;     /* C calls that cannot be yielded across, below `running` */
+    bool is_suspending;   /* the yield on its way up is a suspension, not the user's */
+    bool is_driving;      /* somebody outside drives the loop */
+    struct fiber outside; /* stands for the caller outside any fiber */
+    struct fiber *ready;  /* a queue, linked by next_ready */
     struct fiber **ready_end;
     struct list fibers;     /* every fiber that has a record */
     struct list orphans;    /* deadlines that outlive their fibers, for a turn of the loop */
@@ -43,7 +43,7 @@ struct runtime {
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */
     int reporter;
-    int fatal;     /* the error that ended the run, LUA_NOREF for none */
+    int fatal; /* the error that ended the run, LUA_NOREF for none */
 };
 
 /* The state's runtime, made if need be. Raises when memory or descriptors run out. */

@@ -291,8 +291,8 @@ static void raise_fatal(lua_State *L, const struct runtime *runtime)
     lua_error(L);
 }
 
-/* In protected mode: a Lua error here is that, a stack of C calls too deep, or memory running out in
- * the scheduler's own bookkeeping. */
+/* In protected mode: a Lua error here is that, a stack of C calls too deep, or memory running out
+ * in the scheduler's own bookkeeping. */
 static int drive_protected(lua_State *L)
 {
     struct drive *drive = lua_touserdata(L, 1);

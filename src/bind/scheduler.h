@@ -19,8 +19,8 @@ void scheduler_make_ready(struct fiber *fiber);
 enum drive_end {
     DRIVE_REACHED,
     DRIVE_IDLE,  /* no fiber can run and nothing is pending */
-    DRIVE_FAILED /* a cleanup handler raised, or the scheduler itself ran out of memory; the error is
-                    on the top of L */
+    DRIVE_FAILED /* a cleanup handler raised, or the scheduler itself ran out of memory; the error
+                    is on the top of L */
 };
 enum drive_end scheduler_drive(lua_State *L, struct runtime *runtime, struct fiber *until);
 

@@ -230,8 +230,8 @@ static const struct function_row metamethods[] = {
 
 /* ---- classes ---- */
 
-static const struct socket_class udp_class = {
-    NOUN_UDP_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_IP, &codec_ip};
+static const struct socket_class udp_class = {NOUN_UDP_SOCKET, THRUM_DATAGRAM,
+                                              TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_IP, &codec_ip};
 
 static void add_methods(lua_State *L, struct noun *noun, const struct socket_method_row *rows)
 {

@@ -137,8 +137,8 @@ static int socket_receive(lua_State *L)
     struct fiber *fiber = begin_receive(L, socket, &buffer);
     struct thrum_operation *operation = &fiber->operation;
     int flags = kernel_flags(fiber);
-    int error = thrum_socket_try_receive(socket->core, buffer->data, buffer->size, flags,
-                                         &operation->size);
+    int error =
+        thrum_socket_try_receive(socket->core, buffer->data, buffer->size, flags, &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_receive);
     prepare_wait(L, socket, fiber);
@@ -205,8 +205,8 @@ static int socket_send(lua_State *L)
     struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
     struct thrum_operation *operation = &fiber->operation;
-    int error = thrum_socket_try_send(socket->core, payload.data, payload.size, flags,
-                                      &operation->size);
+    int error =
+        thrum_socket_try_send(socket->core, payload.data, payload.size, flags, &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_send);
     prepare_wait(L, socket, fiber);
@@ -231,8 +231,8 @@ static int socket_send_to(lua_State *L)
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_send_to);
     prepare_wait(L, socket, fiber);
-    error = thrum_socket_send_to(socket->core, operation, payload.data, payload.size, flags,
-                                 &receiver);
+    error =
+        thrum_socket_send_to(socket->core, operation, payload.data, payload.size, flags, &receiver);
     if (error)
         return finish_send_to(L, fiber, error);
     return wait_operation_of(L, socket, fiber, finish_send_to);
