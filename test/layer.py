@@ -25,6 +25,8 @@ PUBLIC = {
     "context.h": "asio",
     "operation.h": "asio",
     "socket.h": "asio",
+    "descriptor.h": "asio",
+    "signal.h": "asio",
     "timer.h": "asio",
     "lua.h": "bind",
 }
