@@ -68,6 +68,9 @@ function thrum.poll() end
 ---@param f? fun(err: any, traceback: string, id: string)
 function thrum.set_reporter(f) end
 
+---Extension. Give the errors of fibers that have failed and that nobody has joined to the reporter.
+function thrum.report() end
+
 ---Extension. What is alive.
 ---@return { fibers: integer, operations: integer, objects: integer }
 function thrum.stats() end

@@ -58,4 +58,7 @@ thrum.set_reporter(function(err, traceback, id)
         traceback or "", "\n")
 end)
 
+-- Also the errors of fibers that could still be joined when the interpreter ends.
+package.loaded["thrum.prelude.at_exit"] = setmetatable({}, {__gc = function() thrum.report() end})
+
 return thrum

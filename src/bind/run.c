@@ -172,6 +172,13 @@ static int thrum_set_reporter_function(lua_State *L)
     return 0;
 }
 
+/* thrum.report() */
+static int thrum_report(lua_State *L)
+{
+    run_report_rest(L, noun_runtime(L));
+    return 0;
+}
+
 static void set_count(lua_State *L, const char *name, size_t count)
 {
     lua_pushinteger(L, (lua_Integer)count);
@@ -192,6 +199,7 @@ static int thrum_stats(lua_State *L)
 static const struct function_row functions[] = {{"run", thrum_run_function},
                                                 {"poll", thrum_poll_function},
                                                 {"set_reporter", thrum_set_reporter_function},
+                                                {"report", thrum_report},
                                                 {"stats", thrum_stats},
                                                 {"spawn", fiber_spawn_function},
                                                 {0}};

@@ -186,6 +186,25 @@ t["test poll raises an uncaught error only where no reporter takes it"] = functi
     h.watch_reports()
 end
 
+t["test report gives the errors that nobody has joined to the reporter"] = function()
+    local came
+    thrum.set_reporter(function(err) came = err end)
+    local fiber = h.start(error, "left", 0)
+    lu.assertNil(came)
+    thrum.report()
+    lu.assertEquals(came, "left")
+    lu.assertFalse(fiber.joinable)
+    thrum.set_reporter(nil)
+end
+
+t["test the prelude reports what is left when a stock interpreter ends"] = function()
+    lu.skipIf(h.is_program, "for the stock interpreter")
+    local chunk = "require 'thrum.prelude' " ..
+        "f = spawn(function() error('lost?', 0) end) time.sleep(0)"
+    local output = h.shell("lua5.3 -e " .. h.quote(chunk))
+    h.assert_contains(output, "lost?")
+end
+
 t["test set_reporter refuses what is no function"] = function()
     for _, bad in ipairs {1, "f", true, {}} do
         h.raises_arg(1, thrum.set_reporter, bad)
