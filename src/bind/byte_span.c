@@ -29,14 +29,6 @@ static struct bytes bytes_of(const struct byte_span *span)
     return (struct bytes){span->data, span->size};
 }
 
-struct byte_span *byte_span_check(lua_State *L, int arg, const char *name)
-{
-    struct byte_span *span = byte_span_test(L, arg);
-    if (!span)
-        error_raise_arg(L, EINVAL, arg, name, "byte_span");
-    return span;
-}
-
 static void check_memory(lua_State *L, size_t capacity)
 {
     if (capacity < TRIAL_SIZE)

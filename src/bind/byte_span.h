@@ -29,8 +29,6 @@ static inline struct byte_span *byte_span_test(lua_State *L, int arg)
     return noun_test(L, arg, NOUN_BYTE_SPAN);
 }
 
-struct byte_span *byte_span_check(lua_State *L, int arg, const char *name);
-
 /* Push a new span of its own block, zeroed. Raises ENOMEM for a size that memory cannot hold. */
 struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t size,
                                  size_t capacity);

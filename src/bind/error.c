@@ -352,9 +352,7 @@ static int generic_index(lua_State *L)
 {
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNUMBER)
-        error_raise_detail(L, EINVAL, "generic_error has no field '%s'",
-                           lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2)
-                                                         : luaL_typename(L, 2));
+        error_raise_detail(L, EINVAL, "there is no such name");
     push_error_table(L, noun_runtime(L), THRUM_CATEGORY_GENERIC, lua_tointeger(L, -1));
     return 1;
 }

@@ -100,18 +100,24 @@ void run_report_rest(lua_State *L, struct runtime *runtime)
     scheduler_report(L, runtime);
 }
 
-/* A fiber that has failed and whose handle was dropped can be joined by nobody, but only the
- * collector knows: ask it, so that the error is not lost to chance. */
-static void collect_dropped(lua_State *L, const struct runtime *runtime)
+static bool has_failed_fiber(const struct runtime *runtime)
 {
-    const struct list *link = runtime->fibers.next;
-    for (; link != &runtime->fibers; link = link->next) {
+    for (const struct list *link = runtime->fibers.next; link != &runtime->fibers;
+         link = link->next) {
         const struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
-        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner) {
-            lua_gc(L, LUA_GCCOLLECT, 0);
-            return;
-        }
+        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner)
+            return true;
     }
+    return false;
+}
+
+/* A fiber that has failed and whose handle was dropped can be joined by nobody, but only the
+ * collector knows: ask it at the end of a run, so that the error is not lost to chance. */
+static void report_dropped(lua_State *L, struct runtime *runtime)
+{
+    if (has_failed_fiber(runtime))
+        lua_gc(L, LUA_GCCOLLECT, 0);
+    scheduler_report(L, runtime);
 }
 
 /* ---- Lua's face ---- */
@@ -146,8 +152,7 @@ static int thrum_run_function(lua_State *L)
         lua_pop(L, 1);
         return lua_error(L);
     }
-    collect_dropped(L, runtime);
-    scheduler_report(L, runtime);
+    report_dropped(L, runtime);
     scheduler_raise_unreported(L, runtime);
     return lua_gettop(L);
 }
@@ -234,7 +239,6 @@ static int drive_protected(lua_State *L)
         return luaL_error(L, "thrum: the loop is being driven already, or has been closed");
     if (turn(L, runtime) == DRIVE_FAILED)
         return lua_error(L);
-    collect_dropped(L, runtime);
     scheduler_raise_unreported(L, runtime);
     return 0;
 }
@@ -248,7 +252,10 @@ static int drive(lua_State *L, drive_turn *turn)
 
 static enum drive_end turn_until_idle(lua_State *L, struct runtime *runtime)
 {
-    return scheduler_drive(L, runtime, NULL);
+    enum drive_end end = scheduler_drive(L, runtime, NULL);
+    if (end != DRIVE_FAILED)
+        report_dropped(L, runtime);
+    return end;
 }
 
 int thrum_run(lua_State *L)

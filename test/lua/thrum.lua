@@ -186,6 +186,23 @@ t["test poll raises an uncaught error only where no reporter takes it"] = functi
     h.watch_reports()
 end
 
+t["test run raises the error of a fiber whose handle was dropped"] = function()
+    lu.skipIf(not h.is_outside, "run is for callers outside any fiber")
+    thrum.set_reporter(nil)
+    local ok, err = pcall(thrum.run, function() spawn(error, "dropped", 0) end)
+    lu.assertFalse(ok)
+    lu.assertEquals(err, "dropped")
+end
+
+t["test run gives the error of a fiber whose handle was dropped to the reporter"] = function()
+    lu.skipIf(not h.is_outside, "run is for callers outside any fiber")
+    local came
+    thrum.set_reporter(function(problem) came = problem end)
+    thrum.run(function() spawn(error, "dropped", 0) end)
+    lu.assertEquals(came, "dropped")
+    thrum.set_reporter(nil)
+end
+
 t["test report gives the errors that nobody has joined to the reporter"] = function()
     local came
     thrum.set_reporter(function(err) came = err end)
