@@ -99,20 +99,19 @@ static bool is_interruption(lua_State *L, struct fiber *fiber)
     return is_it;
 }
 
+/* Any allocation may collect the fiber's handle, or run a finaliser that calls thrum.report: either
+ * would free a fiber that has ended. So it ends when all is known of it. */
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 {
-    struct runtime *runtime = fiber->runtime;
-    fiber->state = FIBER_ENDED;
-    runtime->n_live--;
-    if (status == LUA_OK)
-        fiber->ending = ENDED_WELL;
-    else if (fiber->is_interrupted && is_interruption(L, fiber))
-        fiber->ending = ENDED_INTERRUPTED;
-    else
-        fiber->ending = ENDED_WITH_ERROR;
-
-    if (fiber->ending == ENDED_WITH_ERROR)
+    enum fiber_ending ending = ENDED_WELL;
+    if (status != LUA_OK)
+        ending = fiber->is_interrupted && is_interruption(L, fiber) ? ENDED_INTERRUPTED
+                                                                    : ENDED_WITH_ERROR;
+    if (ending == ENDED_WITH_ERROR)
         keep_traceback(L, fiber);
+    fiber->state = FIBER_ENDED;
+    fiber->ending = ending;
+    fiber->runtime->n_live--;
     if (fiber->joiner)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)
@@ -202,20 +201,20 @@ static bool push_reporter(lua_State *L, struct runtime *runtime)
     return true;
 }
 
-/* Push the error value, the traceback and the id of the oldest unreported fiber; let go of it. */
+/* Push the error value, the traceback and the id of the oldest unreported fiber; let go of it,
+ * before anything is allocated: a finaliser might report or drive, too, and shall not find it. */
 static void take_unreported(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
-    list_remove(&fiber->link); /* a finaliser that drives the loop meanwhile shall not find it */
-    list_append(&runtime->fibers, &fiber->link);
+    unsigned long long id = fiber->id;
     luaL_checkstack(L, 5, "uncaught error");
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
     lua_rawgeti(L, -1, fiber->traceback);
     lua_remove(L, -2);
-    lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
     fiber_free(L, fiber);
+    lua_pushfstring(L, "%I", (LUAI_UACINT)id);
 }
 
 /* An error inside the reporter itself has nobody left to be told. */
