@@ -37,9 +37,10 @@ static void raise_if_interrupted(lua_State *L, const struct fiber *fiber)
 
 void call_check_interruption(lua_State *L)
 {
-    const struct fiber *fiber = noun_runtime(L)->current;
-    if (fiber)
-        raise_if_interrupted(L, fiber);
+    const struct runtime *runtime = noun_runtime(L);
+    bool can_suspend = runtime->n_boundaries == 0 && lua_isyieldable(L);
+    if (runtime->current && can_suspend)
+        raise_if_interrupted(L, runtime->current);
 }
 
 struct fiber *call_begin(lua_State *L, struct runtime *runtime)
