@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Sockets of every family and kind, and acceptors: one core over Asio's generic protocols. */
+/* Sockets of every family and kind, those that listen included: one core over Asio's generic
+ * protocols. */
 #ifndef THRUM_SOCKET_H
 #define THRUM_SOCKET_H
 
@@ -15,7 +16,6 @@
 THRUM_BEGIN_DECLS
 
 typedef struct thrum_socket thrum_socket;
-typedef struct thrum_acceptor thrum_acceptor;
 
 enum thrum_kind {
     THRUM_DATAGRAM = SOCK_DGRAM,
@@ -36,8 +36,8 @@ THRUM_API void thrum_socket_free(thrum_socket *socket) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_open(thrum_socket *socket, int family, int protocol) THRUM_NOEXCEPT;
 
 /* Take over a descriptor whose SO_DOMAIN and SO_TYPE are this family and kind, and make it
- * non-blocking and close-on-exec. On error the caller still owns `fd`. Errors:
- * THRUM_EALREADY_OPEN, EBADF, ENOTSOCK, EINVAL (another family, another kind, or listening). */
+ * non-blocking and close-on-exec; it may be listening. On error the caller still owns `fd`. Errors:
+ * THRUM_EALREADY_OPEN, EBADF, ENOTSOCK, EINVAL (another family or kind). */
 THRUM_API int thrum_socket_assign(thrum_socket *socket, int family, int fd) THRUM_NOEXCEPT;
 
 /* Give the descriptor away, open and still non-blocking: the reactor forgets it first, pending
@@ -130,37 +130,21 @@ enum thrum_wait { THRUM_WAIT_READ, THRUM_WAIT_WRITE };
 THRUM_API int thrum_socket_wait(thrum_socket *socket, struct thrum_operation *operation,
                                 enum thrum_wait what) THRUM_NOEXCEPT;
 
-/* ---- acceptor ---- */
+/* ---- accepting ---- */
 
-/* For the kinds that connect: EINVAL for THRUM_DATAGRAM. The rest is as for sockets; what is
- * assigned may be listening already. */
-THRUM_API int thrum_acceptor_new(thrum_context *context, enum thrum_kind kind,
-                                 thrum_acceptor **acceptor) THRUM_NOEXCEPT;
-THRUM_API void thrum_acceptor_free(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_open(thrum_acceptor *acceptor, int family,
-                                  int protocol) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_assign(thrum_acceptor *acceptor, int family, int fd) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_release(thrum_acceptor *acceptor, int *fd) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_bind(thrum_acceptor *acceptor,
-                                  const struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_listen(thrum_acceptor *acceptor, int backlog) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_close(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_cancel(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API bool thrum_acceptor_is_open(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_native_handle(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_family(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_local_endpoint(const thrum_acceptor *acceptor,
-                                            struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_set_option(thrum_acceptor *acceptor, int level, int name,
-                                        const void *value, size_t size) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_get_option(const thrum_acceptor *acceptor, int level, int name,
-                                        void *value, size_t *size) THRUM_NOEXCEPT;
-/* Accept one connection into `socket`, which is closed and of the acceptor's kind; its descriptor
- * is non-blocking and close-on-exec. `socket` stays alive until the operation completes. Accepts
- * complete first come, first served. Errors at the start: EBADF, EBUSY, EINVAL (another kind,
- * another context, or not listening), THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
-THRUM_API int thrum_acceptor_accept(thrum_acceptor *acceptor, struct thrum_operation *operation,
-                                    thrum_socket *socket) THRUM_NOEXCEPT;
+/* Begin to take connections: listen(2). Errors: EBADF, EOPNOTSUPP (a datagram socket). */
+THRUM_API int thrum_socket_listen(thrum_socket *socket, int backlog) THRUM_NOEXCEPT;
+
+/* Accept one connection into `socket`, which is closed and of the listener's kind and context; its
+ * descriptor is non-blocking and close-on-exec. To be tried first, like a transfer: EAGAIN means
+ * start the operation. Errors: EBADF, EINVAL (another kind, another context, or not listening),
+ * THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
+THRUM_API int thrum_socket_try_accept(thrum_socket *listener, thrum_socket *socket) THRUM_NOEXCEPT;
+/* The same as an operation: `socket` stays alive until it completes. Accepts complete first come,
+ * first served. Errors at the start: EBADF, EBUSY, EINVAL (another kind or context),
+ * THRUM_EALREADY_OPEN, ENOMEM. */
+THRUM_API int thrum_socket_accept(thrum_socket *listener, struct thrum_operation *operation,
+                                  thrum_socket *socket) THRUM_NOEXCEPT;
 
 THRUM_END_DECLS
 

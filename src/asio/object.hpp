@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What sockets, acceptors, timers and signal sets have in common: a context, pending operations,
-// references.
+// What sockets, timers and signal sets have in common: a context, pending operations, references.
 #ifndef ASIO_OBJECT_HPP
 #define ASIO_OBJECT_HPP
 

@@ -24,8 +24,8 @@ struct thrum_socket;
 namespace thrum
 {
 
-// What an operation does to its object. Only transfers are looked at again.
-enum class purpose : std::uint8_t { receive, send, connect, other };
+// What an operation does to its object.
+enum class purpose : std::uint8_t { receive, send, accept, connect, other };
 
 // A receive or send as it was asked for.
 struct transfer {
@@ -54,8 +54,8 @@ struct operation_state {
     bool is_cancelled;     // by the caller
     bool is_retry;         // cancelled by us, to be tried again
     bool is_eof;           // cancelled by us, because nothing will be received any more
-    bool is_paused;        // a send that waits for a while
-    bool is_waiting;       // an accept that has got no connection yet
+    bool is_waiting;       // tried again when its wait is over: until then nothing has happened
+    bool is_queued;        // behind one that waits, where Asio does not know it
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };
 

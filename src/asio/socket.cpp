@@ -2,14 +2,51 @@
 // Sockets: their life, their state, and the calls that never wait.
 #include "socket.hpp"
 
+#include "base/descriptor.h"
+
 #include "context.hpp"
-#include "descriptor.hpp"
 #include "option.hpp"
 
 using boost::system::error_code;
 using thrum::error_from;
 using thrum::guarded;
+using thrum::operation_state;
 using thrum::state_of;
+
+namespace
+{
+
+// Always by assign: Asio then removes the descriptor from the reactor before it closes it, which
+// matters when another process has the same socket open, and which the close of a descriptor alone
+// does not do. On error the caller still owns it.
+int assign_to(thrum::io_socket &io, int family, int type, int number, int fd)
+{
+    error_code code;
+    io.assign(thrum::any_protocol(family, type, number), fd, code);
+    if (code)
+        return error_from(code);
+    io.non_blocking(true, code); // so that Asio's synchronous calls do not wait
+    if (!code)
+        return 0;
+    error_code ignored;
+    io.release(ignored);
+    return error_from(code);
+}
+
+// Is `fd` what it is said to be? Then make it non-blocking and close-on-exec.
+int check_and_prepare(int fd, int family, int type) noexcept
+{
+    int actual_family, actual_type;
+    bool is_listening;
+    int error = descriptor_socket_kind(fd, &actual_family, &actual_type, &is_listening);
+    if (error)
+        return error;
+    if (actual_family != family || actual_type != type)
+        return EINVAL;
+    return descriptor_prepare(fd);
+}
+
+} // namespace
 
 // ---- life ----
 
@@ -38,6 +75,10 @@ void thrum_socket::opened(int new_family, int fd) noexcept
 
 void thrum_socket::end_life() noexcept
 {
+    each_pending([](struct thrum_operation *operation, operation_state &state) {
+        if (state.is_queued)
+            thrum::operation_emit(operation);
+    });
     disarm();
     if (pause)
         pause->cancel();
@@ -54,27 +95,46 @@ int thrum_socket::open(int new_family, int number) noexcept
         return EBADF;
     if (is_open())
         return THRUM_EALREADY_OPEN;
-    int fd = -1;
-    int error = guarded([&] { return thrum::open(*io, new_family, kind, number, &fd); });
-    if (!error)
+    int fd;
+    int error = descriptor_socket(new_family, kind, number, &fd);
+    if (error)
+        return error;
+    error = guarded([&] { return assign_to(*io, new_family, kind, number, fd); });
+    if (error)
+        descriptor_close(fd);
+    else
         opened(new_family, fd);
     return error;
+}
+
+int thrum_socket::assign(int new_family, int fd) noexcept
+{
+    if (!io)
+        return EBADF;
+    if (is_open())
+        return THRUM_EALREADY_OPEN;
+    int error = check_and_prepare(fd, new_family, kind);
+    return error ? error : adopt(new_family, fd);
 }
 
 int thrum_socket::adopt(int new_family, int fd) noexcept
 {
-    int error = guarded([&] { return thrum::adopt(*io, new_family, kind, 0, fd); });
+    int error = guarded([&] { return assign_to(*io, new_family, kind, 0, fd); });
     if (!error)
         opened(new_family, fd);
     return error;
 }
 
+// The descriptor is gone whatever close(2) said; only a real failure to write is worth a word.
 int thrum_socket::close() noexcept
 {
     if (!is_open())
         return 0;
     end_life();
-    return thrum::close(*io);
+    error_code code;
+    io->close(code);
+    int error = error_from(code);
+    return error == EINTR || error == EINPROGRESS ? 0 : error;
 }
 
 int thrum_socket::release(int *fd) noexcept
@@ -91,8 +151,11 @@ int thrum_socket::cancel() noexcept
 {
     if (!is_open())
         return EBADF;
-    for (struct list *node = pending.next; node != &pending; node = node->next)
-        state_of(thrum::operation_at(node)).is_cancelled = true;
+    each_pending([](struct thrum_operation *operation, operation_state &state) {
+        state.is_cancelled = true;
+        if (state.is_queued)
+            thrum::operation_emit(operation);
+    });
     if (pause)
         pause->cancel();
     error_code code;
@@ -140,12 +203,7 @@ int thrum_socket_open(thrum_socket *socket, int family, int protocol) noexcept
 
 int thrum_socket_assign(thrum_socket *socket, int family, int fd) noexcept
 {
-    if (!socket->io)
-        return EBADF;
-    if (socket->is_open())
-        return THRUM_EALREADY_OPEN;
-    int error = thrum::check_and_prepare(fd, family, socket->kind, false);
-    return error ? error : socket->adopt(family, fd);
+    return socket->assign(family, fd);
 }
 
 int thrum_socket_release(thrum_socket *socket, int *fd) noexcept
@@ -205,7 +263,18 @@ int thrum_socket_available(const thrum_socket *socket, size_t *size) noexcept
 
 int thrum_socket_bind(thrum_socket *socket, const struct thrum_endpoint *endpoint) noexcept
 {
-    return socket->is_open() ? thrum::bind(*socket->io, endpoint) : EBADF;
+    if (!socket->is_open())
+        return EBADF;
+    error_code code;
+    socket->io->bind(thrum::any_protocol::endpoint(endpoint), code);
+    return error_from(code);
+}
+
+int thrum_socket_listen(thrum_socket *socket, int backlog) noexcept
+{
+    if (!socket->is_open())
+        return EBADF;
+    return ::listen(socket->descriptor, backlog) == 0 ? 0 : errno;
 }
 
 int thrum_socket_disconnect(thrum_socket *socket) noexcept

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Sockets: what is tried, what is started, and what follows from its completion.
 //
+// Asio performs what it has words for. The rest is awaited: Asio tells when the descriptor is
+// ready, and then we try (launch_awaited, retry). Between that and the try somebody else could take
+// what is there, so while one operation of a direction is awaited, those that come later queue, and
+// one that is to be awaited queues behind those that Asio has (must_queue, advance). First come,
+// first served.
+//
 // Two things have to be done for Asio's reactor, which is edge-triggered. When a stream's end or
 // an error is seen, it looks no further: receives that wait behind the first one, or that start
 // later, would never be woken. So the end is remembered and given to everybody (end_receives), and
@@ -13,8 +19,9 @@
 
 #include <boost/asio/buffer.hpp>
 
+#include "base/descriptor.h"
+
 #include "context.hpp"
-#include "descriptor.hpp"
 
 using boost::asio::buffer;
 using boost::system::error_code;
@@ -64,23 +71,31 @@ int failed_receive(thrum_socket *socket, const error_code &code, int flags) noex
     return error;
 }
 
+// The peer has gone again, or something interrupted: there may be another connection.
+bool is_passing(int error) noexcept
+{
+    return error == ECONNABORTED || error == EPROTO || error == EINTR;
+}
+
 bool is_urgent(const operation_state &state) noexcept
 {
     return state.does == purpose::receive && state.what.flags & MSG_OOB;
 }
 
-// Asio looks for an out-of-band receive in the wrong queue when it is to cancel it.
-class urgent_canceller
+// Where Asio cannot cancel: it looks for an out-of-band receive in the wrong queue, and does not
+// know what queues.
+template <void (thrum_socket::*cancel)(struct thrum_operation *) noexcept>
+class canceller
 {
   public:
-    urgent_canceller(thrum_socket *socket, struct thrum_operation *operation) noexcept
+    canceller(thrum_socket *socket, struct thrum_operation *operation) noexcept
         : socket_(socket), operation_(operation)
     {
     }
 
     void operator()(boost::asio::cancellation_type_t) noexcept
     {
-        socket_->cancel_urgent(operation_);
+        (socket_->*cancel)(operation_);
     }
 
   private:
@@ -94,7 +109,7 @@ class urgent_canceller
 
 thrum::direction &thrum_socket::direction_of(purpose does) noexcept
 {
-    return does == purpose::receive ? receiving : sending;
+    return does == purpose::send ? sending : receiving;
 }
 
 [[gnu::always_inline]] inline int thrum_socket::send_to_now(const transfer &what,
@@ -134,6 +149,37 @@ int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
     return code.failed() ? error_from(code) : 0;
 }
 
+int thrum_socket::check_target(const thrum_socket *target) const noexcept
+{
+    if (target->kind != kind || target->context != context)
+        return EINVAL;
+    return target->is_open() ? THRUM_EALREADY_OPEN : 0;
+}
+
+// Asio's own accept cannot make descriptors close-on-exec.
+int thrum_socket::accept_now(thrum_socket *target) noexcept
+{
+    int fd, error;
+    if (target->is_freed())
+        return ECANCELED;
+    if (target->is_open()) // since the start
+        return THRUM_EALREADY_OPEN;
+    do
+        error = descriptor_accept(descriptor, &fd);
+    while (is_passing(error));
+    if (error)
+        return error;
+    error = target->adopt(family, fd);
+    if (error)
+        descriptor_close(fd);
+    return error;
+}
+
+bool thrum_socket::is_awaited(struct thrum_operation *operation) noexcept
+{
+    return state_of(operation).does == purpose::accept;
+}
+
 bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
 {
     return state_of(operation).does == purpose::send && operation->endpoint.size != 0 &&
@@ -142,18 +188,22 @@ bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
 
 int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) noexcept
 {
-    const transfer &what = state_of(operation).what;
-    if (state_of(operation).does == purpose::receive)
-        return receive_now(what, size);
+    const operation_state &state = state_of(operation);
+    if (state.does == purpose::accept)
+        return accept_now(state.target);
+    if (state.does == purpose::receive)
+        return receive_now(state.what, size);
     if (operation->endpoint.size != 0)
-        return send_to_now(what, &operation->endpoint, size);
-    return send_now(what, size);
+        return send_to_now(state.what, &operation->endpoint, size);
+    return send_now(state.what, size);
 }
 
 // ---- starting ----
 
 void thrum_socket::launch(struct thrum_operation *operation)
 {
+    if (is_awaited(operation))
+        return launch_awaited(operation);
     switch (state_of(operation).does) {
     case purpose::receive:
         return launch_receive(operation);
@@ -177,7 +227,8 @@ void thrum_socket::launch_receive(struct thrum_operation *operation)
     } else {
         io->async_receive(bytes, state.what.flags, handler);
         if (state.what.flags & MSG_OOB)
-            thrum::operation_slot(operation).emplace<urgent_canceller>(this, operation);
+            thrum::operation_slot(operation).emplace<canceller<&thrum_socket::cancel_urgent>>(
+                this, operation);
     }
 }
 
@@ -203,7 +254,15 @@ void thrum_socket::launch_pause(struct thrum_operation *operation)
     if (pause->expiry() <= thrum::steady_clock::now())
         pause->expires_after(std::chrono::milliseconds(1)); // who still waits is woken
     pause->async_wait(completion{operation});
-    state_of(operation).is_paused = true;
+    state_of(operation).is_waiting = true;
+}
+
+void thrum_socket::launch_awaited(struct thrum_operation *operation)
+{
+    bool is_send = state_of(operation).does == purpose::send;
+    io->async_wait(is_send ? io->wait_write : io->wait_read, completion{operation});
+    state_of(operation).is_waiting = true;
+    direction_of(state_of(operation).does).awaited = operation;
 }
 
 void thrum_socket::launch_wait(struct thrum_operation *operation)
@@ -212,38 +271,110 @@ void thrum_socket::launch_wait(struct thrum_operation *operation)
     io->async_wait(is_read ? io->wait_read : io->wait_write, completion{operation});
 }
 
+bool thrum_socket::must_queue(struct thrum_operation *operation) noexcept
+{
+    const thrum::direction &way = direction_of(state_of(operation).does);
+    bool is_alone = way.n_waiting - way.n_queued == 1;
+    return way.awaited || (!is_alone && is_awaited(operation));
+}
+
+void thrum_socket::queue(struct thrum_operation *operation) noexcept
+{
+    state_of(operation).is_queued = true;
+    ++direction_of(state_of(operation).does).n_queued;
+    thrum::operation_slot(operation).emplace<canceller<&thrum_socket::cancel_queued>>(this,
+                                                                                      operation);
+}
+
+void thrum_socket::cancel_queued(struct thrum_operation *operation) noexcept
+{
+    operation_state &state = state_of(operation);
+    state.is_queued = false;
+    state.cancel = nullptr;
+    --direction_of(state.does).n_queued;
+    operation_post(operation, ECANCELED, 0);
+}
+
+// Its turn has come: launch it, or ask first where launching would not ask.
+void thrum_socket::enter(struct thrum_operation *operation)
+{
+    operation_state &state = state_of(operation);
+    thrum::direction &way = direction_of(state.does);
+    std::size_t size = 0;
+    int result = EAGAIN;
+    if (way.n_waiting - way.n_queued == 1 &&
+        (way.is_stale || is_awaited(operation) || is_untold(operation)))
+        result = attempt(operation, &size);
+    way.is_stale = way.is_stale && result != EAGAIN;
+    state.is_found_at_once = result == 0;
+    if (result == EAGAIN)
+        launch(operation);
+    else
+        operation_post(operation, result, size);
+}
+
+// Start what stands in the operation.
+int thrum_socket::begin(struct thrum_operation *operation, purpose does) noexcept
+{
+    thrum::direction &way = direction_of(does);
+    operation_state &state = state_of(operation);
+    state.life = life;
+    state.does = does;
+    if (is_urgent(state)) // apart from the others
+        return operation_start(operation, this, does, [&](completion) { launch(operation); });
+    ++way.n_waiting;
+    int error = operation_start(operation, this, does, [&](completion) {
+        if (way.n_queued > 0 || must_queue(operation))
+            queue(operation);
+        else
+            enter(operation);
+    });
+    if (error)
+        --way.n_waiting;
+    if (way.n_waiting > 0)
+        way.gate |= thrum::gate_waiting;
+    return error;
+}
+
 int thrum_socket::start(struct thrum_operation *operation, purpose does, const transfer &what,
                         const struct thrum_endpoint *receiver) noexcept
 {
-    thrum::direction &way = direction_of(does);
+    const thrum::direction &way = direction_of(does);
     operation_state &state = state_of(operation);
     if (state.owner)
         return EBUSY;
     if (way.gate & (thrum::gate_closed | thrum::gate_eof))
         return way.gate & thrum::gate_closed ? EBADF : THRUM_EEOF;
     state.what = what;
-    state.life = life;
-    state.does = does;
     if (receiver)
         operation->endpoint = *receiver;
     else
         operation->endpoint.size = 0;
-    std::size_t size = 0;
-    int result = EAGAIN;
-    if (way.n_waiting == 0 && (way.is_stale || is_untold(operation)) && !is_urgent(state))
-        result = attempt(operation, &size);
-    int error = operation_start(operation, this, does, [&](completion) {
-        if (result == EAGAIN)
-            launch(operation);
-        else
-            operation_post(operation, result, size);
-    });
+    return begin(operation, does);
+}
+
+int thrum_socket::accept(struct thrum_operation *operation, thrum_socket *target) noexcept
+{
+    operation_state &state = state_of(operation);
+    if (state.owner)
+        return EBUSY;
+    if (!is_open())
+        return EBADF;
+    int error = check_target(target);
     if (error)
         return error;
-    ++way.n_waiting;
-    way.gate |= thrum::gate_waiting;
-    way.is_stale = way.is_stale && result != EAGAIN;
-    return 0;
+    state.what = {nullptr, 0, 0};
+    state.target = target;
+    operation->endpoint.size = 0;
+    target->ref();
+    return begin(operation, purpose::accept);
+}
+
+void thrum_socket::forget(struct thrum_operation *operation) noexcept
+{
+    operation_state &state = state_of(operation);
+    if (state.does == purpose::accept)
+        state.target->unref();
 }
 
 int thrum_socket::connect(struct thrum_operation *operation,
@@ -275,17 +406,6 @@ int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexc
 
 // ---- what follows from a completion ----
 
-template <typename Visit>
-void thrum_socket::each_pending(Visit visit) noexcept
-{
-    for (struct list *node = pending.next; node != &pending; node = node->next) {
-        struct thrum_operation *operation = thrum::operation_at(node);
-        operation_state &state = state_of(operation);
-        if (state.life == life)
-            visit(operation, state);
-    }
-}
-
 bool thrum_socket::settle(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
@@ -293,9 +413,12 @@ bool thrum_socket::settle(struct thrum_operation *operation) noexcept
         operation->error = THRUM_EEOF;
     if (operation->endpoint.size == nothing_yet)
         operation->endpoint.size = 0;
-    if (state.life != life)
+    if (state.life != life) {
+        if (state.is_waiting && !operation->error) // what it waited for is another's
+            operation->error = ECANCELED;
         return true;
-    if ((state.is_retry || state.is_paused) && retry(operation))
+    }
+    if ((state.is_retry || state.is_waiting) && retry(operation))
         return false;
     if (state.does == purpose::connect)
         settle_connect(operation);
@@ -319,16 +442,45 @@ void thrum_socket::settle_transfer(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
     thrum::direction &way = direction_of(state.does);
-    if (--way.n_waiting == 0)
-        way.gate &= ~thrum::gate_waiting;
     if (is_urgent(state))
         return;
-    if (is_stream() && operation->error && operation->error != ECANCELED) {
+    if (--way.n_waiting == 0)
+        way.gate &= ~thrum::gate_waiting;
+    if (way.awaited == operation)
+        way.awaited = nullptr;
+    if (state.does != purpose::accept && is_stream() && operation->error &&
+        operation->error != ECANCELED) {
         way.is_stale = true;
         kick(state.does);
     }
-    if (state.does == purpose::receive)
+    if (state.does != purpose::send)
         settle_receive(operation);
+    if (way.n_queued > 0)
+        advance(way);
+}
+
+// Those who queue go on, as far as they may.
+void thrum_socket::advance(thrum::direction &way) noexcept
+{
+    bool may_go_on = true;
+    each_pending([&](struct thrum_operation *operation, operation_state &state) {
+        if (!may_go_on || !state.is_queued || &direction_of(state.does) != &way)
+            return;
+        --way.n_queued;
+        may_go_on = !must_queue(operation);
+        if (!may_go_on) {
+            ++way.n_queued;
+            return;
+        }
+        state.is_queued = false;
+        state.cancel = nullptr;
+        int error = guarded([&] {
+            enter(operation);
+            return 0;
+        });
+        if (error)
+            operation_post(operation, error, 0);
+    });
 }
 
 // Is it to ask itself, or rather to be launched again? Those who pause ask in their order.
@@ -349,10 +501,13 @@ bool thrum_socket::has_turn(struct thrum_operation *operation) noexcept
 bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 {
     operation_state &state = state_of(operation);
-    bool is_due = operation->error == ECANCELED || (state.is_paused && !operation->error);
-    state.is_paused = false;
+    bool is_due = operation->error == ECANCELED || (state.is_waiting && !operation->error);
+    state.is_waiting = false;
     state.is_retry = false;
-    if (state.is_cancelled || !is_due)
+    if (!is_due)
+        return false;
+    operation->error = ECANCELED; // also if its wait was over before it was cancelled
+    if (state.is_cancelled)
         return false;
     if (has_turn(operation)) {
         operation->error = attempt(operation, &operation->size);
@@ -371,7 +526,9 @@ bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 void thrum_socket::settle_receive(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
-    bool is_more_likely = is_stream() ? operation->size == state.what.size : state.is_found_at_once;
+    bool is_filled = is_stream() && operation->size == state.what.size;
+    bool is_more_likely =
+        is_stream() && state.does == purpose::receive ? is_filled : state.is_found_at_once;
     if (operation->error == THRUM_EEOF)
         end_receives();
     else if (is_more_likely && !operation->error)
@@ -397,7 +554,7 @@ void thrum_socket::end_receives() noexcept
 void thrum_socket::kick(purpose does) noexcept
 {
     each_pending([does](struct thrum_operation *operation, operation_state &state) {
-        if (state.does != does || is_urgent(state))
+        if (state.does != does || is_urgent(state) || state.is_queued)
             return;
         state.is_retry = true;
         operation_emit(operation);
@@ -408,7 +565,7 @@ void thrum_socket::kick(purpose does) noexcept
 void thrum_socket::cancel_urgent(struct thrum_operation *urgent) noexcept
 {
     each_pending([urgent](struct thrum_operation *operation, operation_state &state) {
-        if (operation != urgent && !state.is_eof)
+        if (operation != urgent && !state.is_eof && !state.is_queued)
             state.is_retry = true;
     });
     error_code code;
@@ -506,6 +663,27 @@ int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation
                          const struct thrum_endpoint *remote) noexcept
 {
     return socket->connect(operation, remote);
+}
+
+int thrum_socket_try_accept(thrum_socket *listener, thrum_socket *socket) noexcept
+{
+    if (is_shut(listener->receiving)) {
+        int answer = gate_answer(listener->receiving, 0);
+        if (answer)
+            return answer;
+    }
+    int error = listener->check_target(socket);
+    if (!error)
+        error = listener->accept_now(socket);
+    if (error == EAGAIN)
+        listener->receiving.gate |= thrum::gate_skip;
+    return error;
+}
+
+int thrum_socket_accept(thrum_socket *listener, struct thrum_operation *operation,
+                        thrum_socket *socket) noexcept
+{
+    return listener->accept(operation, socket);
 }
 
 int thrum_socket_wait(thrum_socket *socket, struct thrum_operation *operation,

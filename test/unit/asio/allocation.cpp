@@ -115,18 +115,18 @@ TEST_CASE("receive_from, send_to and connect do not allocate in their steady sta
 TEST_CASE("accept does not allocate in its steady state")
 {
     world w;
-    thrum_acceptor *acceptor = nullptr;
+    thrum_socket *listener = nullptr;
     thrum_socket *server = w.socket(THRUM_STREAM), *client = w.socket(THRUM_STREAM);
     struct thrum_endpoint name = loopback_v4();
     waiter accepting, second, connecting;
-    REQUIRE(thrum_acceptor_new(w.context, THRUM_STREAM, &acceptor) == 0);
-    REQUIRE(thrum_acceptor_open(acceptor, AF_INET, 0) == 0);
-    REQUIRE(thrum_acceptor_bind(acceptor, &name) == 0);
-    REQUIRE(thrum_acceptor_listen(acceptor, 16) == 0);
-    REQUIRE(thrum_acceptor_local_endpoint(acceptor, &name) == 0);
+    REQUIRE(thrum_socket_new(w.context, THRUM_STREAM, &listener) == 0);
+    REQUIRE(thrum_socket_open(listener, AF_INET, 0) == 0);
+    REQUIRE(thrum_socket_bind(listener, &name) == 0);
+    REQUIRE(thrum_socket_listen(listener, 16) == 0);
+    REQUIRE(thrum_socket_local_endpoint(listener, &name) == 0);
     CHECK(count([&] {
-              thrum_acceptor_accept(acceptor, &accepting.operation, server);
-              thrum_acceptor_accept(acceptor, &second.operation, server);
+              thrum_socket_accept(listener, &accepting.operation, server);
+              thrum_socket_accept(listener, &second.operation, server);
               thrum_operation_cancel(&second.operation);
               thrum_socket_connect(client, &connecting.operation, &name);
               w.run();
@@ -134,7 +134,7 @@ TEST_CASE("accept does not allocate in its steady state")
               thrum_socket_close(server);
           }) == 0);
     CHECK(accepting.error == 0);
-    thrum_acceptor_free(acceptor);
+    thrum_socket_free(listener);
 }
 
 TEST_CASE("waiting for a signal does not allocate in its steady state")

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// Sockets that listen, and what they accept.
 #include "world.hpp"
 
 #include <fcntl.h>
@@ -14,7 +15,7 @@ namespace
 {
 
 struct listening : world {
-    thrum_acceptor *acceptor = nullptr;
+    thrum_socket *listener = nullptr;
     pairing row;
     struct thrum_endpoint name = {};
 
@@ -26,16 +27,16 @@ struct listening : world {
             name.sa.path.sun_family = AF_UNIX;
             name.size = sizeof(sa_family_t); // autobind
         }
-        REQUIRE(thrum_acceptor_new(context, row.kind, &acceptor) == 0);
-        REQUIRE(thrum_acceptor_open(acceptor, row.family, 0) == 0);
-        REQUIRE(thrum_acceptor_bind(acceptor, &name) == 0);
-        REQUIRE(thrum_acceptor_listen(acceptor, backlog) == 0);
-        REQUIRE(thrum_acceptor_local_endpoint(acceptor, &name) == 0);
+        REQUIRE(thrum_socket_new(context, row.kind, &listener) == 0);
+        REQUIRE(thrum_socket_open(listener, row.family, 0) == 0);
+        REQUIRE(thrum_socket_bind(listener, &name) == 0);
+        REQUIRE(thrum_socket_listen(listener, backlog) == 0);
+        REQUIRE(thrum_socket_local_endpoint(listener, &name) == 0);
     }
 
     ~listening()
     {
-        thrum_acceptor_free(acceptor);
+        thrum_socket_free(listener);
     }
 
     // A client that has connected, or is about to.
@@ -61,7 +62,7 @@ TEST_CASE("an accepted socket is connected, non-blocking and close-on-exec")
     thrum_socket *server = w.socket(row.kind), *client = nullptr;
     if (is_early)
         client = w.client(connecting);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting.operation, server) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &accepting.operation, server) == 0);
     CHECK(accepting.n_done == 0);
     if (!is_early)
         client = w.client(connecting);
@@ -90,7 +91,7 @@ TEST_CASE("accepts are served first come, first served")
     for (int i = 0; i < 4; ++i) {
         server[i] = w.socket(row.kind);
         accepting[i].then = [&order, i] { order += static_cast<char>('0' + i); };
-        REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[i].operation, server[i]) == 0);
+        REQUIRE(thrum_socket_accept(w.listener, &accepting[i].operation, server[i]) == 0);
     }
     accepting[0].cancel();
     accepting[2].cancel();
@@ -98,7 +99,7 @@ TEST_CASE("accepts are served first come, first served")
     CHECK(accepting[0].error == ECANCELED);
     CHECK(accepting[2].error == ECANCELED);
     order.clear();
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[0].operation, server[0]) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &accepting[0].operation, server[0]) == 0);
     for (waiter &each : connecting)
         w.client(each);
     w.run();
@@ -106,39 +107,39 @@ TEST_CASE("accepts are served first come, first served")
     CHECK_FALSE(thrum_socket_is_open(server[2]));
 }
 
-TEST_CASE("close, cancel and free of an acceptor wake whoever waits")
+TEST_CASE("close, cancel and free of a listener wake whoever waits")
 {
     auto how = GENERATE(0, 1, 2, 3);
     listening w(pairings[1]);
     waiter first, second;
     thrum_socket *a = w.socket(THRUM_STREAM), *b = w.socket(THRUM_STREAM);
     int fd = -1;
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &first.operation, a) == 0);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &second.operation, b) == 0);
-    CHECK(thrum_acceptor_accept(w.acceptor, &second.operation, b) == EBUSY);
+    REQUIRE(thrum_socket_accept(w.listener, &first.operation, a) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &second.operation, b) == 0);
+    CHECK(thrum_socket_accept(w.listener, &second.operation, b) == EBUSY);
     if (how == 0)
-        CHECK(thrum_acceptor_close(w.acceptor) == 0);
+        CHECK(thrum_socket_close(w.listener) == 0);
     else if (how == 1)
-        CHECK(thrum_acceptor_cancel(w.acceptor) == 0);
+        CHECK(thrum_socket_cancel(w.listener) == 0);
     else if (how == 2)
-        CHECK(thrum_acceptor_release(w.acceptor, &fd) == 0);
+        CHECK(thrum_socket_release(w.listener, &fd) == 0);
     else
-        thrum_acceptor_free(w.acceptor);
+        thrum_socket_free(w.listener);
     w.run();
     CHECK(first.error == ECANCELED);
     CHECK(second.error == ECANCELED);
     if (how == 3)
-        w.acceptor = nullptr;
+        w.listener = nullptr;
     if (how == 1) {
         waiter connecting;
         w.client(connecting);
-        REQUIRE(thrum_acceptor_accept(w.acceptor, &first.operation, a) == 0);
+        REQUIRE(thrum_socket_accept(w.listener, &first.operation, a) == 0);
         w.run();
         CHECK(first.error == 0);
     }
-    if (how == 2) { // a listening descriptor is what an acceptor takes
-        REQUIRE(thrum_acceptor_assign(w.acceptor, AF_INET, fd) == 0);
-        CHECK(thrum_acceptor_native_handle(w.acceptor) == fd);
+    if (how == 2) { // what is assigned may be listening
+        REQUIRE(thrum_socket_assign(w.listener, AF_INET, fd) == 0);
+        CHECK(thrum_socket_native_handle(w.listener) == fd);
     }
 }
 
@@ -147,14 +148,54 @@ TEST_CASE("accept refuses a socket that is open or of another kind")
     listening w(pairings[1]);
     waiter accepting;
     auto accept = [&](thrum_socket *socket) {
-        return thrum_acceptor_accept(w.acceptor, &accepting.operation, socket);
+        return thrum_socket_accept(w.listener, &accepting.operation, socket);
     };
     CHECK(accept(w.socket(THRUM_SEQPACKET)) == EINVAL);
     thrum_socket *open = w.socket(THRUM_STREAM);
     REQUIRE(thrum_socket_open(open, AF_INET, 0) == 0);
     CHECK(accept(open) == THRUM_EALREADY_OPEN);
-    thrum_acceptor *none = nullptr;
-    CHECK(thrum_acceptor_new(w.context, THRUM_DATAGRAM, &none) == EINVAL);
+    CHECK(thrum_socket_try_accept(w.listener, w.socket(THRUM_SEQPACKET)) == EINVAL);
+    CHECK(thrum_socket_try_accept(w.listener, open) == THRUM_EALREADY_OPEN);
+    CHECK(accepting.n_done == 0);
+}
+
+TEST_CASE("accept and listen refuse what cannot listen or does not")
+{
+    world w;
+    thrum_socket *udp = w.socket(THRUM_DATAGRAM), *stream = w.socket(THRUM_STREAM);
+    thrum_socket *target = w.socket(THRUM_STREAM);
+    waiter accepting;
+    CHECK(thrum_socket_listen(stream, 1) == EBADF);
+    CHECK(thrum_socket_try_accept(stream, target) == EBADF);
+    CHECK(thrum_socket_accept(stream, &accepting.operation, target) == EBADF);
+    REQUIRE(thrum_socket_open(udp, AF_INET, 0) == 0);
+    REQUIRE(thrum_socket_open(stream, AF_INET, 0) == 0);
+    CHECK(thrum_socket_listen(udp, 1) == EOPNOTSUPP);
+    CHECK(thrum_socket_try_accept(stream, target) == EINVAL);
+    REQUIRE(thrum_socket_accept(stream, &accepting.operation, target) == 0);
+    w.run();
+    CHECK(accepting.error == EINVAL);
+}
+
+TEST_CASE("a try finds a connection that is there, and overtakes nobody")
+{
+    auto row = GENERATE(from_range(std::begin(connecting_kinds), std::end(connecting_kinds)));
+    INFO(row.name);
+    listening w(row);
+    waiter connecting[2], accepting;
+    thrum_socket *server[3] = {w.socket(row.kind), w.socket(row.kind), w.socket(row.kind)};
+    CHECK(thrum_socket_try_accept(w.listener, server[0]) == EAGAIN);
+    w.client(connecting[0]);
+    w.run();
+    CHECK(thrum_socket_try_accept(w.listener, server[0]) == EAGAIN); // not asked: start
+    CHECK(thrum_socket_try_accept(w.listener, server[0]) == 0);
+    CHECK(thrum_socket_is_open(server[0]));
+    REQUIRE(thrum_socket_accept(w.listener, &accepting.operation, server[1]) == 0);
+    w.client(connecting[1]);
+    CHECK(thrum_socket_try_accept(w.listener, server[2]) == EAGAIN);
+    w.run();
+    CHECK(accepting.error == 0);
+    CHECK(thrum_socket_is_open(server[1]));
 }
 
 TEST_CASE("the socket of an accept may be freed, opened or claimed twice meanwhile")
@@ -162,8 +203,8 @@ TEST_CASE("the socket of an accept may be freed, opened or claimed twice meanwhi
     listening w(pairings[1]);
     waiter freed, opened, connecting[2];
     thrum_socket *a = w.socket(THRUM_STREAM), *b = w.socket(THRUM_STREAM);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &freed.operation, a) == 0);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &opened.operation, b) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &freed.operation, a) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &opened.operation, b) == 0);
     thrum_socket_free(a);
     w.forget(a);
     REQUIRE(thrum_socket_open(b, AF_INET, 0) == 0);
@@ -172,7 +213,7 @@ TEST_CASE("the socket of an accept may be freed, opened or claimed twice meanwhi
     CHECK(freed.error == ECANCELED);
     CHECK(opened.error == THRUM_EALREADY_OPEN);
     REQUIRE(thrum_socket_close(b) == 0);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &opened.operation, b) == 0); // nobody was lost
+    REQUIRE(thrum_socket_accept(w.listener, &opened.operation, b) == 0); // nobody was lost
     w.run();
     CHECK(opened.error == 0);
 }
@@ -185,7 +226,7 @@ TEST_CASE("the descriptor limit is reported once per accept, and then it goes on
     waiter accepting[2], connecting;
     thrum_socket *server[2] = {w.socket(THRUM_STREAM), w.socket(THRUM_STREAM)};
     for (int i = 0; i < 2; ++i)
-        REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[i].operation, server[i]) == 0);
+        REQUIRE(thrum_socket_accept(w.listener, &accepting[i].operation, server[i]) == 0);
     w.client(connecting);
     rlimit before, none;
     getrlimit(RLIMIT_NOFILE, &before);
@@ -193,12 +234,13 @@ TEST_CASE("the descriptor limit is reported once per accept, and then it goes on
     none.rlim_cur = 0;
     setrlimit(RLIMIT_NOFILE, &none);
     w.run();
-    int error = thrum_acceptor_accept(w.acceptor, &accepting[0].operation, server[0]);
+    CHECK(thrum_socket_try_accept(w.listener, server[0]) == EAGAIN); // not asked
+    int error = thrum_socket_try_accept(w.listener, server[0]);
     setrlimit(RLIMIT_NOFILE, &before);
     CHECK(accepting[0].error == EMFILE);
     CHECK(accepting[1].error == EMFILE);
     CHECK(error == EMFILE);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting[0].operation, server[0]) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &accepting[0].operation, server[0]) == 0);
     w.run();
     CHECK(accepting[0].error == 0);
 }
@@ -208,9 +250,9 @@ TEST_CASE("a connection that another took makes the accept wait again")
     listening w(pairings[1]);
     waiter accepting, connecting[2];
     thrum_socket *server = w.socket(THRUM_STREAM);
-    REQUIRE(thrum_acceptor_accept(w.acceptor, &accepting.operation, server) == 0);
+    REQUIRE(thrum_socket_accept(w.listener, &accepting.operation, server) == 0);
     w.client(connecting[0]);
-    int fd = ::accept(thrum_acceptor_native_handle(w.acceptor), nullptr, nullptr);
+    int fd = ::accept(thrum_socket_native_handle(w.listener), nullptr, nullptr);
     REQUIRE(fd >= 0);
     CHECK(thrum_context_poll(w.context) >= 1); // the connect
     CHECK(accepting.n_done == 0);
@@ -232,18 +274,18 @@ TEST_CASE("a full backlog of a unix listener is an error, not a connection")
     CHECK(connecting[3].error == EAGAIN);
 }
 
-TEST_CASE("an acceptor takes options")
+TEST_CASE("an listener takes options")
 {
     world w;
-    thrum_acceptor *acceptor = nullptr;
+    thrum_socket *listener = nullptr;
     int on = 1, got = 0;
     std::size_t size = sizeof(got);
-    REQUIRE(thrum_acceptor_new(w.context, THRUM_STREAM, &acceptor) == 0);
-    CHECK(thrum_acceptor_set_option(acceptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == EBADF);
-    REQUIRE(thrum_acceptor_open(acceptor, AF_INET, 0) == 0);
-    CHECK(thrum_acceptor_family(acceptor) == AF_INET);
-    REQUIRE(thrum_acceptor_set_option(acceptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0);
-    REQUIRE(thrum_acceptor_get_option(acceptor, SOL_SOCKET, SO_REUSEADDR, &got, &size) == 0);
+    REQUIRE(thrum_socket_new(w.context, THRUM_STREAM, &listener) == 0);
+    CHECK(thrum_socket_set_option(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == EBADF);
+    REQUIRE(thrum_socket_open(listener, AF_INET, 0) == 0);
+    CHECK(thrum_socket_family(listener) == AF_INET);
+    REQUIRE(thrum_socket_set_option(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0);
+    REQUIRE(thrum_socket_get_option(listener, SOL_SOCKET, SO_REUSEADDR, &got, &size) == 0);
     CHECK(got != 0);
-    thrum_acceptor_free(acceptor);
+    thrum_socket_free(listener);
 }
