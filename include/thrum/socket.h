@@ -119,7 +119,8 @@ THRUM_API int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation 
                                    const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
 
 /* Connect; a closed socket is opened first, in the endpoint's family. A datagram socket's connect
- * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. */
+ * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. A connect to a
+ * unix listener whose backlog is full waits until there is room. */
 THRUM_API int thrum_socket_try_connect(thrum_socket *socket,
                                        const struct thrum_endpoint *remote) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,

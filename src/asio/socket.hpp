@@ -77,6 +77,7 @@ struct thrum_socket final : thrum::object {
     int send_to_now(const thrum::transfer &what, const struct thrum_endpoint *receiver,
                     std::size_t *size) noexcept;
     int accept_now(thrum_socket *target) noexcept;
+    int connect_now(const struct thrum_endpoint *remote) noexcept;
     int check_target(const thrum_socket *target) const noexcept;
     // A receive or send; `receiver` may be NULL.
     int start(struct thrum_operation *operation, thrum::purpose does, const thrum::transfer &what,
@@ -103,12 +104,12 @@ struct thrum_socket final : thrum::object {
     void launch(struct thrum_operation *operation);
     void launch_receive(struct thrum_operation *operation);
     void launch_send(struct thrum_operation *operation);
+    void launch_connect(struct thrum_operation *operation);
     void launch_pause(struct thrum_operation *operation);
     void launch_awaited(struct thrum_operation *operation);
     void launch_wait(struct thrum_operation *operation);
     void advance(thrum::direction &way) noexcept;
     bool retry(struct thrum_operation *operation) noexcept;
-    void settle_connect(struct thrum_operation *operation) noexcept;
     void settle_transfer(struct thrum_operation *operation) noexcept;
     void settle_receive(struct thrum_operation *operation) noexcept;
     void end_receives() noexcept;

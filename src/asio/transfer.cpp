@@ -12,9 +12,10 @@
 // later, would never be woken. So the end is remembered and given to everybody (end_receives), and
 // after an error whoever waits tries again (kick), and whoever comes next asks first (is_stale).
 //
-// And one thing for Linux: a unix datagram socket that sends to a named receiver whose queue is
-// full counts as writable. Each attempt that fails even makes a new event of it, so that the
-// reactor would spin. There a timer says when to try again (is_untold).
+// And one thing for Linux, which does not always tell when to try again: a unix datagram socket
+// that sends to a named receiver whose queue is full counts as writable, each attempt that fails
+// even makes a new event of it, and the reactor would spin (is_untold); and a unix connect to a
+// listener whose backlog is full is no connect under way. There a timer says when (launch_pause).
 #include "socket.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -149,6 +150,17 @@ int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
     return code.failed() ? error_from(code) : 0;
 }
 
+// A unix connect is done at once, or refused, or EAGAIN: the listener's backlog is full. Asio would
+// take that for "in progress", find the socket writable and report a connection that is not there.
+int thrum_socket::connect_now(const struct thrum_endpoint *remote) noexcept
+{
+    int error;
+    do
+        error = ::connect(descriptor, &remote->sa.any, remote->size) == 0 ? 0 : errno;
+    while (error == EINTR);
+    return error;
+}
+
 int thrum_socket::check_target(const thrum_socket *target) const noexcept
 {
     if (target->kind != kind || target->context != context)
@@ -191,6 +203,8 @@ int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) 
     const operation_state &state = state_of(operation);
     if (state.does == purpose::accept)
         return accept_now(state.target);
+    if (state.does == purpose::connect)
+        return connect_now(&operation->endpoint);
     if (state.does == purpose::receive)
         return receive_now(state.what, size);
     if (operation->endpoint.size != 0)
@@ -209,6 +223,8 @@ void thrum_socket::launch(struct thrum_operation *operation)
         return launch_receive(operation);
     case purpose::send:
         return launch_send(operation);
+    case purpose::connect:
+        return launch_connect(operation);
     default:
         return launch_wait(operation);
     }
@@ -244,6 +260,15 @@ void thrum_socket::launch_send(struct thrum_operation *operation)
                           handler);
     else
         io->async_send(bytes, what.flags, handler);
+}
+
+void thrum_socket::launch_connect(struct thrum_operation *operation)
+{
+    if (family == AF_UNIX)
+        launch_pause(operation);
+    else
+        io->async_connect(thrum::any_protocol::endpoint(&operation->endpoint),
+                          completion{operation});
 }
 
 // All who pause try again together, in their order.
@@ -387,8 +412,12 @@ int thrum_socket::connect(struct thrum_operation *operation,
         return error;
     state_of(operation).life = life;
     operation->endpoint = *remote;
-    return operation_start(operation, this, purpose::connect, [&](completion handler) {
-        io->async_connect(thrum::any_protocol::endpoint(&operation->endpoint), handler);
+    return operation_start(operation, this, purpose::connect, [&](completion) {
+        int result = family == AF_UNIX ? connect_now(&operation->endpoint) : EAGAIN;
+        if (result == EAGAIN)
+            launch(operation);
+        else
+            operation_post(operation, result, 0);
     });
 }
 
@@ -420,22 +449,9 @@ bool thrum_socket::settle(struct thrum_operation *operation) noexcept
     }
     if ((state.is_retry || state.is_waiting) && retry(operation))
         return false;
-    if (state.does == purpose::connect)
-        settle_connect(operation);
-    else if (state.does != purpose::other)
+    if (state.does != purpose::connect && state.does != purpose::other)
         settle_transfer(operation);
     return true;
-}
-
-// A unix listener whose backlog is full answers EAGAIN. Asio takes that for "in progress", finds
-// the socket writable and reports a connection that is not there.
-void thrum_socket::settle_connect(struct thrum_operation *operation) noexcept
-{
-    struct thrum_endpoint remote;
-    if (operation->error || family != AF_UNIX || kind == THRUM_DATAGRAM)
-        return;
-    if (thrum::ask_name(::getpeername, descriptor, &remote) == ENOTCONN)
-        operation->error = EAGAIN;
 }
 
 void thrum_socket::settle_transfer(struct thrum_operation *operation) noexcept

@@ -263,18 +263,58 @@ TEST_CASE("a connection that another took makes the accept wait again")
 }
 
 // Seen: a unix listener with a full backlog answers EAGAIN, and Asio then reports success.
-TEST_CASE("a full backlog of a unix listener is an error, not a connection")
+TEST_CASE("a connect to a unix listener whose backlog is full waits for room")
 {
-    listening w(pairings[3], 0);
-    waiter connecting[4];
-    for (waiter &each : connecting)
-        w.client(each);
-    w.run();
+    auto row = GENERATE(pairings[3], pairings[4]);
+    INFO(row.name);
+    listening w(row, 0);
+    waiter connecting[4], accepting[4];
+    thrum_socket *client[4];
+    for (int i = 0; i < 4; ++i)
+        client[i] = w.client(connecting[i]);
+    for (int i = 0; i < 3; ++i)
+        thrum_context_poll(w.context);
     CHECK(connecting[0].error == 0);
-    CHECK(connecting[3].error == EAGAIN);
+    CHECK(connecting[3].n_done == 0);
+    CHECK(thrum_context_n_pending(w.context) > 0);
+    connecting[3].cancel();
+    for (int i = 0; i < 3; ++i)
+        REQUIRE(thrum_socket_accept(w.listener, &accepting[i].operation, w.socket(row.kind)) == 0);
+    w.run();
+    CHECK(connecting[1].error == 0);
+    CHECK(connecting[2].error == 0);
+    CHECK(connecting[3].error == ECANCELED);
+    for (int i = 0; i < 3; ++i)
+        CHECK(accepting[i].error == 0);
+    struct thrum_endpoint peer;
+    CHECK(thrum_socket_remote_endpoint(client[2], &peer) == 0);
+    CHECK(thrum_socket_remote_endpoint(client[3], &peer) == ENOTCONN);
+    REQUIRE(thrum_socket_accept(w.listener, &accepting[3].operation, w.socket(row.kind)) == 0);
+    REQUIRE(thrum_socket_connect(client[3], &connecting[3].operation, &w.name) == 0);
+    w.run();
+    CHECK(connecting[3].error == 0);
 }
 
-TEST_CASE("an listener takes options")
+TEST_CASE("a connect that waits for room ends when the listener does, or its socket")
+{
+    auto is_listener = GENERATE(false, true);
+    listening w(pairings[3], 0);
+    waiter connecting[4];
+    thrum_socket *last = nullptr;
+    for (waiter &each : connecting)
+        last = w.client(each);
+    for (int i = 0; i < 3; ++i)
+        thrum_context_poll(w.context);
+    CHECK(connecting[3].n_done == 0);
+    CHECK(thrum_socket_close(is_listener ? w.listener : last) == 0);
+    if (!is_listener)
+        for (waiter &each : connecting)
+            each.cancel();
+    w.run();
+    CHECK(connecting[3].error == (is_listener ? ECONNREFUSED : ECANCELED));
+}
+
+TEST_CASE("a listener takes options")
 {
     world w;
     thrum_socket *listener = nullptr;
