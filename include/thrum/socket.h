@@ -92,7 +92,9 @@ THRUM_API int thrum_socket_get_option(const thrum_socket *socket, int level, int
  *
  * `flags` are those of recvmsg(2) and sendmsg(2); MSG_NOSIGNAL is always added. A datagram longer
  * than the buffer is reported by its whole length if `flags` has MSG_TRUNC. A receive after
- * shutdown is THRUM_EEOF, a stream's end as well. An empty datagram has size 0 and no error. */
+ * shutdown is THRUM_EEOF, a stream's end as well. An empty datagram has size 0 and no error. The
+ * end of a seqpacket socket is THRUM_EEOF, too; the system tells it from an empty record only by
+ * what follows, so empty records right before the end are part of it. */
 
 THRUM_API int thrum_socket_try_receive(thrum_socket *socket, void *data, size_t size, int flags,
                                        size_t *received) THRUM_NOEXCEPT;

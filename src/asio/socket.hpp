@@ -72,6 +72,8 @@ struct thrum_socket final : thrum::object {
     int cancel() noexcept;
     int shutdown(int how) noexcept;
 
+    int receive_answer(const boost::system::error_code &code, const thrum::transfer &what,
+                       std::size_t size) noexcept;
     int receive_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_to_now(const thrum::transfer &what, const struct thrum_endpoint *receiver,
@@ -93,6 +95,7 @@ struct thrum_socket final : thrum::object {
     void end_life() noexcept;
     thrum::direction &direction_of(thrum::purpose does) noexcept;
     bool is_unbound() const noexcept;
+    bool is_at_end(const thrum::transfer &what, std::size_t size) const noexcept;
     bool is_untold(struct thrum_operation *operation) noexcept;
     bool is_awaited(struct thrum_operation *operation) noexcept;
     bool has_turn(struct thrum_operation *operation) noexcept;

@@ -61,17 +61,6 @@ inline bool is_shut(const thrum::direction &way) noexcept
     return __builtin_expect(way.gate != 0, false);
 }
 
-// A receive that was tried now failed.
-int failed_receive(thrum_socket *socket, const error_code &code, int flags) noexcept
-{
-    int error = error_from(code);
-    if (error == EAGAIN && !(flags & MSG_ERRQUEUE))
-        socket->receiving.gate |= thrum::gate_skip;
-    else if (error == THRUM_EEOF)
-        socket->receiving.gate |= thrum::gate_eof;
-    return error;
-}
-
 // The peer has gone again, or something interrupted: there may be another connection.
 bool is_passing(int error) noexcept
 {
@@ -136,11 +125,34 @@ bool thrum_socket::is_unbound() const noexcept
     return thrum::ask_name(::getsockname, descriptor, &local) == 0 && local.sa.v4.sin_port == 0;
 }
 
+// Asio tells the end of a stream. That of records looks like an empty one.
+bool thrum_socket::is_at_end(const transfer &what, std::size_t size) const noexcept
+{
+    bool is_empty = size == 0 && (what.size > 0 || what.flags & MSG_TRUNC);
+    return is_empty && kind == THRUM_SEQPACKET && descriptor_is_at_end(descriptor);
+}
+
+// What a receive that was tried now has come to, if that is not simply bytes.
+int thrum_socket::receive_answer(const error_code &code, const transfer &what,
+                                 std::size_t size) noexcept
+{
+    int error = error_from(code);
+    if (what.flags & MSG_ERRQUEUE)
+        return error;
+    if (!error && is_at_end(what, size))
+        error = THRUM_EEOF;
+    if (error == EAGAIN)
+        receiving.gate |= thrum::gate_skip;
+    else if (error == THRUM_EEOF)
+        receiving.gate |= thrum::gate_eof;
+    return error;
+}
+
 int thrum_socket::receive_now(const transfer &what, std::size_t *size) noexcept
 {
     error_code code;
     *size = io->receive(buffer(what.data, what.size), what.flags, code);
-    return code.failed() ? failed_receive(this, code, what.flags) : 0;
+    return *size != 0 ? 0 : receive_answer(code, what, *size);
 }
 
 int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
@@ -542,6 +554,9 @@ bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 void thrum_socket::settle_receive(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
+    if (!operation->error && state.does == purpose::receive &&
+        is_at_end(state.what, operation->size))
+        operation->error = THRUM_EEOF;
     bool is_filled = is_stream() && operation->size == state.what.size;
     bool is_more_likely =
         is_stream() && state.does == purpose::receive ? is_filled : state.is_found_at_once;
@@ -616,7 +631,7 @@ int thrum_socket_try_receive_from(thrum_socket *socket, void *data, size_t size,
     error_code code;
     thrum::any_protocol::endpoint from(sender);
     *received = socket->io->receive_from(buffer(data, size), from, flags, code);
-    return code.failed() ? failed_receive(socket, code, flags) : 0;
+    return *received != 0 ? 0 : socket->receive_answer(code, {data, size, flags}, *received);
 }
 
 int thrum_socket_try_send(thrum_socket *socket, const void *data, size_t size, int flags,

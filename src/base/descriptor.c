@@ -36,6 +36,12 @@ int descriptor_close(int fd)
     return errno;
 }
 
+bool descriptor_is_at_end(int fd)
+{
+    char byte;
+    return descriptor_is_hung_up(fd) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static int get_int(int fd, int name, int *value)
 {
     socklen_t size = sizeof(*value);

@@ -25,6 +25,14 @@ int descriptor_dup(int fd, int *copy) THRUM_NOEXCEPT;
 /* close(2); EINTR and EINPROGRESS count as closed, as POSIX.1-2024 has it. */
 int descriptor_close(int fd) THRUM_NOEXCEPT;
 
+/* A receive from a connected socket of records has come back with nothing: was that the end, or an
+ * empty record? The system does not tell. The end, if the peer will send no more and nothing more
+ * is there. So empty records right before the end are taken for it. */
+bool descriptor_is_at_end(int fd) THRUM_NOEXCEPT;
+
+/* Whether the peer has closed a connected socket, or shut its sending down. */
+bool descriptor_is_hung_up(int fd) THRUM_NOEXCEPT;
+
 /* The family (AF_...), type (SOCK_...) and whether it listens; ENOTSOCK if it is no socket. */
 int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening) THRUM_NOEXCEPT;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* Descriptors on Linux: born non-blocking and close-on-exec. */
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/descriptor.h"
@@ -24,4 +25,10 @@ int descriptor_accept(int listener, int *fd)
         return errno;
     *fd = made;
     return 0;
+}
+
+bool descriptor_is_hung_up(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLRDHUP};
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLRDHUP | POLLHUP)) != 0;
 }

@@ -2,6 +2,7 @@
 /* Descriptors where socket(2) takes no flags: a child forked by another thread between the two
  * calls inherits them, which POSIX.1-2017 leaves no way to avoid. */
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/descriptor.h"
@@ -32,4 +33,10 @@ int descriptor_accept(int listener, int *fd)
         made = accept(listener, NULL, NULL);
     while (made < 0 && errno == EINTR);
     return adopt(made, fd);
+}
+
+bool descriptor_is_hung_up(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP) != 0;
 }
