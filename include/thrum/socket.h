@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <thrum/address.h>
 #include <thrum/context.h>
@@ -35,6 +36,10 @@ THRUM_API void thrum_socket_free(thrum_socket *socket) THRUM_NOEXCEPT;
  * EMFILE and the others of socket(2). */
 THRUM_API int thrum_socket_open(thrum_socket *socket, int family, int protocol) THRUM_NOEXCEPT;
 
+/* Open both, connected with each other and without names: socketpair(2), unix family. Errors:
+ * THRUM_EALREADY_OPEN, EINVAL (one socket twice, or two kinds), EBADF, EMFILE. */
+THRUM_API int thrum_socket_pair(thrum_socket *a, thrum_socket *b) THRUM_NOEXCEPT;
+
 /* Take over a descriptor whose SO_DOMAIN and SO_TYPE are this family and kind, and make it
  * non-blocking and close-on-exec; it may be listening. On error the caller still owns `fd`. Errors:
  * THRUM_EALREADY_OPEN, EBADF, ENOTSOCK, EINVAL (another family or kind). */
@@ -61,6 +66,17 @@ THRUM_API int thrum_socket_local_endpoint(const thrum_socket *socket,
                                           struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_remote_endpoint(const thrum_socket *socket,
                                            struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+/* Who is at the other end of a unix socket: the process that connected, listened or made the pair,
+ * as it was then. `pid` is 0 where the system does not tell it, as from outside this process's
+ * namespace. Errors: EBADF, EOPNOTSUPP (no unix socket), ENOTCONN (also for datagram sockets that
+ * were connected by name: the system does not note it). */
+struct thrum_credentials {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+THRUM_API int thrum_socket_remote_credentials(const thrum_socket *socket,
+                                              struct thrum_credentials *credentials) THRUM_NOEXCEPT;
 /* Bytes that can be read without blocking (FIONREAD): for a datagram socket the size of the next
  * datagram. Errors: EBADF. */
 THRUM_API int thrum_socket_available(const thrum_socket *socket, size_t *size) THRUM_NOEXCEPT;
@@ -119,6 +135,52 @@ THRUM_API int thrum_socket_send(thrum_socket *socket, struct thrum_operation *op
 THRUM_API int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation *operation,
                                    const void *data, size_t size, int flags,
                                    const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
+
+/* ---- transfers with descriptors ----
+ *
+ * A message of a unix socket may carry descriptors (SCM_RIGHTS; unix(7)). On a stream they come
+ * with the byte that was sent with them, the first of the send, and at least one there must be.
+ * Whoever receives without a list, or with a transfer above, drops them.
+ *
+ * A list for sending says which; it is borrowed until the operation has completed: neither the list
+ * nor what is in it may be closed before. A list for receiving says how many there is room for;
+ * what is put into it is the caller's from that moment, whatever becomes of the operation, and
+ * close-on-exec. */
+enum { THRUM_MAX_FDS = 253 }; /* in one message, as Linux has it */
+
+struct thrum_fds {
+    int *fds;
+    size_t max; /* receive: so many at most, up to THRUM_MAX_FDS */
+    size_t n;   /* how many there are; none before a receive */
+};
+
+/* Close what is in the list. */
+THRUM_API void thrum_fds_close(struct thrum_fds *fds) THRUM_NOEXCEPT;
+
+/* As above: the try functions ask now, EAGAIN means to start the operation. `sender` and `receiver`
+ * may be NULL. Errors, besides those of the transfers: EOPNOTSUPP (no unix socket, or an endpoint
+ * for a stream), EINVAL (more than THRUM_MAX_FDS; no byte to send or receive on a stream; a list
+ * for receiving that is not empty). From a send EBADF, for a descriptor that is not open; nothing
+ * has been sent then. From a receive EMSGSIZE if more came than there is room for, and EMFILE if
+ * the process could not have them all: then all of them have been closed, and `received`, or the
+ * operation's size, says how many bytes there were.
+ */
+THRUM_API int thrum_socket_try_receive_with_fds(thrum_socket *socket, void *data, size_t size,
+                                                int flags, struct thrum_fds *fds, size_t *received,
+                                                struct thrum_endpoint *sender) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_send_with_fds(thrum_socket *socket, const void *data, size_t size,
+                                             int flags, const struct thrum_fds *fds,
+                                             const struct thrum_endpoint *receiver,
+                                             size_t *sent) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_receive_with_fds(thrum_socket *socket, struct thrum_operation *operation,
+                                            void *data, size_t size, int flags,
+                                            struct thrum_fds *fds) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_send_with_fds(thrum_socket *socket, struct thrum_operation *operation,
+                                         const void *data, size_t size, int flags,
+                                         const struct thrum_fds *fds,
+                                         const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
+
+/* ---- connecting ---- */
 
 /* Connect; a closed socket is opened first, in the endpoint's family. A datagram socket's connect
  * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. A connect to a

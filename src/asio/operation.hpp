@@ -20,6 +20,7 @@
 #include "protocol.hpp"
 
 struct thrum_socket;
+struct thrum_fds;
 
 namespace thrum
 {
@@ -46,8 +47,11 @@ struct operation_state {
     alignas(void *) unsigned char canceller[canceller_size];
     transfer what;
     any_protocol::endpoint sender; // refers to the operation's own endpoint
-    thrum_socket *target;          // an accept's
-    unsigned life;                 // which life of the object it was started in
+    union {
+        thrum_socket *target;   // an accept's
+        struct thrum_fds *list; // a transfer's with descriptors, else NULL
+    };
+    unsigned life; // which life of the object it was started in
     purpose does;
     bool is_storage_taken;
     bool is_found_at_once; // a receive that had its data before the loop ran

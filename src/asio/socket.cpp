@@ -201,6 +201,32 @@ int thrum_socket_open(thrum_socket *socket, int family, int protocol) noexcept
     return socket->open(family, protocol);
 }
 
+int thrum_socket_pair(thrum_socket *a, thrum_socket *b) noexcept
+{
+    int fds[2];
+    if (!a->io || !b->io)
+        return EBADF;
+    if (a == b || a->kind != b->kind)
+        return EINVAL;
+    if (a->is_open() || b->is_open())
+        return THRUM_EALREADY_OPEN;
+    int error = descriptor_pair(AF_UNIX, a->kind, fds);
+    if (error)
+        return error;
+    error = a->adopt(AF_UNIX, fds[0]);
+    if (error) {
+        descriptor_close(fds[0]);
+        descriptor_close(fds[1]);
+        return error;
+    }
+    error = b->adopt(AF_UNIX, fds[1]);
+    if (error) {
+        descriptor_close(fds[1]);
+        a->close();
+    }
+    return error;
+}
+
 int thrum_socket_assign(thrum_socket *socket, int family, int fd) noexcept
 {
     return socket->assign(family, fd);
@@ -248,6 +274,17 @@ int thrum_socket_remote_endpoint(const thrum_socket *socket,
                                  struct thrum_endpoint *endpoint) noexcept
 {
     return thrum::ask_name(::getpeername, socket->descriptor, endpoint);
+}
+
+int thrum_socket_remote_credentials(const thrum_socket *socket,
+                                    struct thrum_credentials *credentials) noexcept
+{
+    if (!socket->is_open())
+        return EBADF;
+    if (socket->family != AF_UNIX)
+        return EOPNOTSUPP;
+    return descriptor_peer(socket->descriptor, &credentials->pid, &credentials->uid,
+                           &credentials->gid);
 }
 
 int thrum_socket_available(const thrum_socket *socket, size_t *size) noexcept

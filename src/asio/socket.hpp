@@ -72,8 +72,7 @@ struct thrum_socket final : thrum::object {
     int cancel() noexcept;
     int shutdown(int how) noexcept;
 
-    int receive_answer(const boost::system::error_code &code, const thrum::transfer &what,
-                       std::size_t size) noexcept;
+    int receive_answer(int error, const thrum::transfer &what, std::size_t size) noexcept;
     int receive_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_to_now(const thrum::transfer &what, const struct thrum_endpoint *receiver,
@@ -81,9 +80,15 @@ struct thrum_socket final : thrum::object {
     int accept_now(thrum_socket *target) noexcept;
     int connect_now(const struct thrum_endpoint *remote) noexcept;
     int check_target(const thrum_socket *target) const noexcept;
-    // A receive or send; `receiver` may be NULL.
+    int receive_fds_now(const thrum::transfer &what, struct thrum_fds *list,
+                        struct thrum_endpoint *sender, std::size_t *size) noexcept;
+    int send_fds_now(const thrum::transfer &what, const struct thrum_fds *list,
+                     const struct thrum_endpoint *receiver, std::size_t *size) noexcept;
+    int check_fds(thrum::purpose does, const thrum::transfer &what, const struct thrum_fds *list,
+                  bool has_peer) const noexcept;
+    // A receive or send; `receiver` and `list` may be NULL.
     int start(struct thrum_operation *operation, thrum::purpose does, const thrum::transfer &what,
-              const struct thrum_endpoint *receiver) noexcept;
+              const struct thrum_endpoint *receiver, struct thrum_fds *list = nullptr) noexcept;
     int accept(struct thrum_operation *operation, thrum_socket *target) noexcept;
     int connect(struct thrum_operation *operation, const struct thrum_endpoint *remote) noexcept;
     int wait(struct thrum_operation *operation, thrum_wait what) noexcept;

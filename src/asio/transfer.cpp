@@ -21,6 +21,7 @@
 #include <boost/asio/buffer.hpp>
 
 #include "base/descriptor.h"
+#include "net/message.h"
 
 #include "context.hpp"
 
@@ -133,10 +134,8 @@ bool thrum_socket::is_at_end(const transfer &what, std::size_t size) const noexc
 }
 
 // What a receive that was tried now has come to, if that is not simply bytes.
-int thrum_socket::receive_answer(const error_code &code, const transfer &what,
-                                 std::size_t size) noexcept
+int thrum_socket::receive_answer(int error, const transfer &what, std::size_t size) noexcept
 {
-    int error = error_from(code);
     if (what.flags & MSG_ERRQUEUE)
         return error;
     if (!error && is_at_end(what, size))
@@ -152,7 +151,42 @@ int thrum_socket::receive_now(const transfer &what, std::size_t *size) noexcept
 {
     error_code code;
     *size = io->receive(buffer(what.data, what.size), what.flags, code);
-    return *size != 0 ? 0 : receive_answer(code, what, *size);
+    return *size != 0 ? 0 : receive_answer(error_from(code), what, *size);
+}
+
+// What Asio has no words for.
+int thrum_socket::receive_fds_now(const transfer &what, struct thrum_fds *list,
+                                  struct thrum_endpoint *sender, std::size_t *size) noexcept
+{
+    struct message message = {what.data, what.size, what.flags, sender, list->fds, list->max};
+    int error = message_receive(descriptor, &message, size);
+    list->n = error ? 0 : message.n_fds;
+    if (!error && is_stream() && *size == 0)
+        error = THRUM_EEOF;
+    return !error && list->n > 0 ? 0 : receive_answer(error, what, *size);
+}
+
+int thrum_socket::send_fds_now(const transfer &what, const struct thrum_fds *list,
+                               const struct thrum_endpoint *receiver, std::size_t *size) noexcept
+{
+    struct message message = {what.data,  what.size,
+                              what.flags, const_cast<struct thrum_endpoint *>(receiver),
+                              list->fds,  list->n};
+    return message_send(descriptor, &message, size);
+}
+
+int thrum_socket::check_fds(purpose does, const transfer &what, const struct thrum_fds *list,
+                            bool has_peer) const noexcept
+{
+    bool is_receive = does == purpose::receive;
+    if (!is_open())
+        return EBADF;
+    if (family != AF_UNIX || (has_peer && is_stream()))
+        return EOPNOTSUPP;
+    if ((is_receive ? list->max : list->n) > THRUM_MAX_FDS || (is_receive && list->n > 0) ||
+        (is_stream() && what.size == 0))
+        return EINVAL;
+    return 0;
 }
 
 int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
@@ -201,7 +235,11 @@ int thrum_socket::accept_now(thrum_socket *target) noexcept
 
 bool thrum_socket::is_awaited(struct thrum_operation *operation) noexcept
 {
-    return state_of(operation).does == purpose::accept;
+    const operation_state &state = state_of(operation);
+    if (state.does == purpose::accept)
+        return true;
+    bool is_transfer = state.does == purpose::receive || state.does == purpose::send;
+    return is_transfer && state.list && !is_untold(operation);
 }
 
 bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
@@ -217,9 +255,15 @@ int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) 
         return accept_now(state.target);
     if (state.does == purpose::connect)
         return connect_now(&operation->endpoint);
+    const struct thrum_endpoint *receiver =
+        operation->endpoint.size ? &operation->endpoint : nullptr;
+    if (state.list && state.does == purpose::receive)
+        return receive_fds_now(state.what, state.list, &operation->endpoint, size);
+    if (state.list)
+        return send_fds_now(state.what, state.list, receiver, size);
     if (state.does == purpose::receive)
         return receive_now(state.what, size);
-    if (operation->endpoint.size != 0)
+    if (receiver)
         return send_to_now(state.what, &operation->endpoint, size);
     return send_now(state.what, size);
 }
@@ -374,7 +418,7 @@ int thrum_socket::begin(struct thrum_operation *operation, purpose does) noexcep
 }
 
 int thrum_socket::start(struct thrum_operation *operation, purpose does, const transfer &what,
-                        const struct thrum_endpoint *receiver) noexcept
+                        const struct thrum_endpoint *receiver, struct thrum_fds *list) noexcept
 {
     const thrum::direction &way = direction_of(does);
     operation_state &state = state_of(operation);
@@ -383,6 +427,7 @@ int thrum_socket::start(struct thrum_operation *operation, purpose does, const t
     if (way.gate & (thrum::gate_closed | thrum::gate_eof))
         return way.gate & thrum::gate_closed ? EBADF : THRUM_EEOF;
     state.what = what;
+    state.list = list;
     if (receiver)
         operation->endpoint = *receiver;
     else
@@ -554,8 +599,8 @@ bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 void thrum_socket::settle_receive(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
-    if (!operation->error && state.does == purpose::receive &&
-        is_at_end(state.what, operation->size))
+    bool is_plain_receive = state.does == purpose::receive && !state.list;
+    if (is_plain_receive && !operation->error && is_at_end(state.what, operation->size))
         operation->error = THRUM_EEOF;
     bool is_filled = is_stream() && operation->size == state.what.size;
     bool is_more_likely =
@@ -631,7 +676,9 @@ int thrum_socket_try_receive_from(thrum_socket *socket, void *data, size_t size,
     error_code code;
     thrum::any_protocol::endpoint from(sender);
     *received = socket->io->receive_from(buffer(data, size), from, flags, code);
-    return *received != 0 ? 0 : socket->receive_answer(code, {data, size, flags}, *received);
+    return *received != 0
+               ? 0
+               : socket->receive_answer(error_from(code), {data, size, flags}, *received);
 }
 
 int thrum_socket_try_send(thrum_socket *socket, const void *data, size_t size, int flags,
@@ -677,6 +724,59 @@ int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation *operation
     return socket->start(operation, purpose::send, {const_cast<void *>(data), size, flags},
                          receiver);
 }
+
+// ---- with descriptors ----
+
+void thrum_fds_close(struct thrum_fds *fds) noexcept
+{
+    while (fds->n > 0)
+        descriptor_close(fds->fds[--fds->n]);
+}
+
+int thrum_socket_try_receive_with_fds(thrum_socket *socket, void *data, size_t size, int flags,
+                                      struct thrum_fds *fds, size_t *received,
+                                      struct thrum_endpoint *sender) noexcept
+{
+    const transfer what = {data, size, flags & ~MSG_OOB};
+    int error = socket->check_fds(purpose::receive, what, fds, sender != nullptr);
+    if (!error && is_shut(socket->receiving))
+        error = gate_answer(socket->receiving, flags);
+    return error ? error : socket->receive_fds_now(what, fds, sender, received);
+}
+
+int thrum_socket_try_send_with_fds(thrum_socket *socket, const void *data, size_t size, int flags,
+                                   const struct thrum_fds *fds,
+                                   const struct thrum_endpoint *receiver, size_t *sent) noexcept
+{
+    const transfer what = {const_cast<void *>(data), size, flags};
+    int error = socket->check_fds(purpose::send, what, fds, receiver != nullptr);
+    if (!error && is_shut(socket->sending))
+        error = gate_answer(socket->sending, 0);
+    return error ? error : socket->send_fds_now(what, fds, receiver, sent);
+}
+
+int thrum_socket_receive_with_fds(thrum_socket *socket, struct thrum_operation *operation,
+                                  void *data, size_t size, int flags,
+                                  struct thrum_fds *fds) noexcept
+{
+    const transfer what = {data, size, flags & ~MSG_OOB};
+    int error = socket->check_fds(purpose::receive, what, fds, false);
+    return error ? error : socket->start(operation, purpose::receive, what, nullptr, fds);
+}
+
+int thrum_socket_send_with_fds(thrum_socket *socket, struct thrum_operation *operation,
+                               const void *data, size_t size, int flags,
+                               const struct thrum_fds *fds,
+                               const struct thrum_endpoint *receiver) noexcept
+{
+    const transfer what = {const_cast<void *>(data), size, flags};
+    int error = socket->check_fds(purpose::send, what, fds, receiver != nullptr);
+    return error ? error
+                 : socket->start(operation, purpose::send, what, receiver,
+                                 const_cast<struct thrum_fds *>(fds));
+}
+
+// ---- connecting and accepting ----
 
 int thrum_socket_try_connect(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept
 {

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 
 #include <thrum/visibility.h>
 
@@ -13,8 +15,14 @@ THRUM_BEGIN_DECLS
 /* socket(2), non-blocking and close-on-exec. Returns an error; `*fd` is set on success only. */
 int descriptor_socket(int family, int type, int protocol, int *fd) THRUM_NOEXCEPT;
 
+/* socketpair(2), likewise. */
+int descriptor_pair(int family, int type, int fds[2]) THRUM_NOEXCEPT;
+
 /* accept(2), likewise. */
 int descriptor_accept(int listener, int *fd) THRUM_NOEXCEPT;
+
+/* recvmsg(2); descriptors that come with the message are close-on-exec. */
+int descriptor_receive(int fd, struct msghdr *message, int flags, size_t *size) THRUM_NOEXCEPT;
 
 /* Make an adopted descriptor non-blocking and close-on-exec. */
 int descriptor_prepare(int fd) THRUM_NOEXCEPT;
@@ -24,6 +32,10 @@ int descriptor_dup(int fd, int *copy) THRUM_NOEXCEPT;
 
 /* close(2); EINTR and EINPROGRESS count as closed, as POSIX.1-2024 has it. */
 int descriptor_close(int fd) THRUM_NOEXCEPT;
+
+/* Who connected the other end of a unix socket, or made the pair. ENOTCONN if nobody has, and for
+ * datagram sockets that were connected by name, where the system does not note it. */
+int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid) THRUM_NOEXCEPT;
 
 /* A receive from a connected socket of records has come back with nothing: was that the end, or an
  * empty record? The system does not tell. The end, if the peer will send no more and nothing more

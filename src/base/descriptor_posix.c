@@ -2,8 +2,11 @@
 /* Descriptors where socket(2) takes no flags: a child forked by another thread between the two
  * calls inherits them, which POSIX.1-2017 leaves no way to avoid. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/descriptor.h"
 
@@ -26,6 +29,20 @@ int descriptor_socket(int family, int type, int protocol, int *fd)
     return adopt(socket(family, type, protocol), fd);
 }
 
+int descriptor_pair(int family, int type, int fds[2])
+{
+    if (socketpair(family, type, 0, fds) < 0)
+        return errno;
+    int error = descriptor_prepare(fds[0]);
+    if (!error)
+        error = descriptor_prepare(fds[1]);
+    if (error) {
+        descriptor_close(fds[0]);
+        descriptor_close(fds[1]);
+    }
+    return error;
+}
+
 int descriptor_accept(int listener, int *fd)
 {
     int made;
@@ -33,6 +50,41 @@ int descriptor_accept(int listener, int *fd)
         made = accept(listener, NULL, NULL);
     while (made < 0 && errno == EINTR);
     return adopt(made, fd);
+}
+
+static void set_close_on_exec(struct msghdr *message)
+{
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item; item = CMSG_NXTHDR(message, item)) {
+        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= item->cmsg_len; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, (char *)item + at, sizeof(fd));
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+        }
+    }
+}
+
+int descriptor_receive(int fd, struct msghdr *message, int flags, size_t *size)
+{
+    ssize_t received;
+    do
+        received = recvmsg(fd, message, flags);
+    while (received < 0 && errno == EINTR);
+    if (received < 0)
+        return errno;
+    set_close_on_exec(message);
+    *size = (size_t)received;
+    return 0;
+}
+
+/* The process is not told. */
+int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
+{
+    if (getpeereid(fd, uid, gid) < 0)
+        return errno;
+    *pid = 0;
+    return 0;
 }
 
 bool descriptor_is_hung_up(int fd)

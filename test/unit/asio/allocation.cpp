@@ -112,6 +112,27 @@ TEST_CASE("receive_from, send_to and connect do not allocate in their steady sta
           }) == 0);
 }
 
+TEST_CASE("a transfer with descriptors does not allocate in its steady state")
+{
+    auto row = GENERATE(pairings[2], pairings[3], pairings[4]);
+    INFO(row.name);
+    world w;
+    auto pair = connect_pair(w, row);
+    waiter one, two, three;
+    int room[2][4], sent = thrum_socket_native_handle(pair.a);
+    struct thrum_fds came[2] = {{room[0], 4, 0}, {room[1], 4, 0}}, given = {&sent, 0, 1};
+    CHECK(count([&] {
+              thrum_socket_receive_with_fds(pair.b, &one.operation, one.bytes, 1, 0, &came[0]);
+              thrum_socket_receive_with_fds(pair.b, &two.operation, two.bytes, 1, 0, &came[1]);
+              two.cancel();
+              thrum_socket_send_with_fds(pair.a, &three.operation, "x", 1, 0, &given, nullptr);
+              w.run();
+              thrum_fds_close(&came[0]);
+          }) == 0);
+    CHECK(one.error == 0);
+    CHECK(two.error == ECANCELED);
+}
+
 TEST_CASE("accept does not allocate in its steady state")
 {
     world w;
