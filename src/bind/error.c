@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "bind/address.h"
+#include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
 
@@ -387,7 +388,7 @@ static void set_generic_closure(lua_State *L, struct noun *noun, const char *nam
     lua_setfield(L, -2, name);
 }
 
-int error_open_generic(lua_State *L, struct runtime *runtime)
+int generic_error_open(lua_State *L, struct runtime *runtime)
 {
     struct noun *noun = &runtime->nouns[NOUN_GENERIC_ERROR];
     lua_newtable(L);

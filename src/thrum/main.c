@@ -29,21 +29,9 @@ static int load_prelude(lua_State *L)
 static void preload(lua_State *L)
 {
     static const luaL_Reg loaders[] = {
-        {"thrum", luaopen_thrum},
-        {"thrum.byte_span", luaopen_thrum_byte_span},
-        {"thrum.channel", luaopen_thrum_channel},
-        {"thrum.condition_variable", luaopen_thrum_condition_variable},
-        {"thrum.coroutine", luaopen_thrum_coroutine},
-        {"thrum.file_descriptor", luaopen_thrum_file_descriptor},
-        {"thrum.generic_error", luaopen_thrum_generic_error},
-        {"thrum.ip", luaopen_thrum_ip},
-        {"thrum.mutex", luaopen_thrum_mutex},
-        {"thrum.prelude", load_prelude},
-        {"thrum.semaphore", luaopen_thrum_semaphore},
-        {"thrum.system", luaopen_thrum_system},
-        {"thrum.this_fiber", luaopen_thrum_this_fiber},
-        {"thrum.time", luaopen_thrum_time},
-        {NULL, NULL}};
+#define LOADER(name) {"thrum." #name, luaopen_thrum_##name},
+        MODULES(LOADER){"thrum.prelude", load_prelude}, {"thrum", luaopen_thrum}, {NULL, NULL}};
+#undef LOADER
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, loaders, 0);
     lua_pop(L, 1);
