@@ -23,7 +23,6 @@ static const struct {
 static void open_all(lua_State *L, struct runtime *runtime)
 {
     error_open(L, runtime);
-    fiber_open(L, runtime);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
         modules[i].open(L, runtime);
@@ -50,7 +49,7 @@ int luaopen_thrum(lua_State *L)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return 1;
     lua_pop(L, 1);
-    return runtime_open_quietly(L, open_table);
+    return runtime_call_quietly(L, open_table);
 }
 
 static int open_one(lua_State *L, const char *name)

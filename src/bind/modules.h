@@ -4,6 +4,8 @@
 #ifndef BIND_MODULES_H
 #define BIND_MODULES_H
 
+#include <stdbool.h>
+
 #include <lua.h>
 
 #include "bind/noun.h"
@@ -17,6 +19,7 @@ struct fiber;
     ROW(channel)            \
     ROW(condition_variable) \
     ROW(coroutine)          \
+    ROW(fiber)              \
     ROW(file_descriptor)    \
     ROW(generic_error)      \
     ROW(ip)                 \
@@ -30,7 +33,6 @@ struct fiber;
 MODULES(MODULE_OPEN)
 #undef MODULE_OPEN
 
-void fiber_open(lua_State *L, struct runtime *runtime);
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: its constructor. */
@@ -39,6 +41,9 @@ int udp_socket_open(lua_State *L, struct runtime *runtime);
 /* Make a fiber of the function and `nargs` arguments on the top; leaves its handle there. Raises
  * ECANCELED in a closed state. */
 struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs);
+
+/* Whether the value can be spawned: a function, or one with a name. */
+bool fiber_is_function(lua_State *L, int index);
 
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);

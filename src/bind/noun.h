@@ -23,6 +23,7 @@ struct socket_class;
     ROW(NOUN_CATEGORY, "error_category")                                      \
     ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
     ROW(NOUN_FIBER, "fiber")                                                  \
+    ROW(NOUN_NAMED_FUNCTION, "fiber.named")                                   \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
     ROW(NOUN_COROUTINE, "coroutine")                                          \
     ROW(NOUN_MUTEX, "mutex")                                                  \
@@ -78,6 +79,11 @@ struct property_row {
 static inline struct noun *noun_self(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static inline const struct function_row *noun_row(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(2));
 }
 
 static inline struct runtime *noun_runtime(lua_State *L)
