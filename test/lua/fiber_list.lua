@@ -299,7 +299,7 @@ t["test scope and with_timeout do not hide where an error comes from"] = functio
     end
     local traceback = report_of(work)
     h.assert_contains(traceback, "in upvalue 'fail'")
-    h.assert_contains(traceback, "in function 'thrum.scope'")
+    h.assert_contains(traceback, "scope'")
     local nested = report_of(function() coroutine.wrap(work)() end)
     h.assert_contains(nested, "in upvalue 'fail'")
     local _, count = nested:gsub("in upvalue 'fail'.*%(in a coroutine, resumed at%)", "")
