@@ -142,12 +142,16 @@ local function live_error_fields()
     sock:open("v4")
     sock:bind("127.0.0.1", 0)
     sock:send_to("too long", sock.local_address, sock.local_port)
+    local local_sock = thrum.unix.datagram.socket.new()
+    local_sock:open()
     local errors = {
+        provoke(local_sock.bind, local_sock, "/nowhere/at/all"),
         provoke(sock.receive_from, sock, byte_span.new(1)),
         provoke(sock.open, sock, "v4"),
         provoke(sock.bind, sock, 1),
     }
     sock:close()
+    local_sock:close()
     local fields = {}
     for _, err in ipairs(errors) do
         for name in pairs(err) do
@@ -486,22 +490,29 @@ local function option_type(text, shape, minimum, maximum, choices)
     return shape == "ERROR" and "error or nil" or shape:lower()
 end
 
--- The rows of option.c, written as the page writes them.
+-- The rows of option.c, written as the page of UDP writes them, and as those of unix sockets do,
+-- for whom there are no families.
 local function read_option_rows(text)
-    local rows, names = {}, {}
+    local rows, unix_rows, names, unix_names = {}, {}, {}, {}
     local table_text = text:match("option_row rows%[%] = (%b{})") or ""
-    local pattern = '{"([%w_]+)",%s*OPTION_(%u+),%s*OPTION_([%u_]+),%s*[%u_| ]+,'
+    local pattern = '{"([%w_]+)",%s*OPTION_(%u+),%s*OPTION_([%u_]+),%s*([%u_| ]+),'
         .. "%s*(%w+)%(([^)]*)%),%s*([%w_ %-]+),%s*([%w_ %-]+),%s*([%w_]+)}"
-    for name, shape, access, macro, system, low, high, choices in table_text:gmatch(pattern) do
+    for name, shape, access, traits, macro, system, low, high, choices in
+        table_text:gmatch(pattern)
+    do
         local row = ("*%s*: %s; %s; %s; %s"):format(name,
             option_type(text, shape, low, high, choices),
             access == "GET_SET" and "get, set" or access:lower(),
             macro == "V6" and "v6" or "v4, v6", one_line(system))
         rows[row] = true
         names[name] = access
+        if traits == "TRAITS_ANY" then
+            unix_rows[row:gsub("; v4, v6;", ";")] = true
+            unix_names[name] = access
+        end
     end
     assert(select(2, table_text:gsub('{"', "")) == #sorted_keys(names), "a row could not be read")
-    return rows, names
+    return rows, names, unix_rows, unix_names
 end
 
 -- The names behind an alias of the annotations.
@@ -514,22 +525,37 @@ local function read_alias(text, alias)
     return names
 end
 
-local function check_options(world, pages)
-    local rows, names = read_option_rows(world.option)
-    local page = pages["ip.udp.socket.3thrum"]
+local function written_options(lines)
     local written = {}
-    for _, term in ipairs(each_term(page.raw.OPTIONS)) do
+    for _, term in ipairs(each_term(lines)) do
         written[term] = true
     end
-    compare("options", rows, "option.c", written, "the page")
+    return written
+end
+
+local function check_option_names(names, meta, prefix)
     for _, access in ipairs { "GET", "SET" } do
         local there = {}
         for name, how in pairs(names) do
             there[name] = how:find(access, 1, true) and true or nil
         end
-        local alias = "ip.udp.socket." .. access:lower() .. "_option_name"
-        compare(alias, there, "option.c", read_alias(world.meta.ip, alias), "lua/meta")
+        local alias = prefix .. access:lower() .. "_option_name"
+        compare(alias, there, "option.c", read_alias(meta, alias), "lua/meta")
     end
+end
+
+local function check_options(world, pages)
+    local rows, names, unix_rows, unix_names = read_option_rows(world.option)
+    for name, page in pairs(pages) do
+        if page.sections.OPTIONS and name:find("^unix%.") then
+            local written = written_options(page.sections.OPTIONS)
+            compare("options of " .. name, unix_rows, "option.c", written, "the page")
+        end
+    end
+    local udp = written_options(pages["ip.udp.socket.3thrum"].sections.OPTIONS)
+    compare("options", rows, "option.c", udp, "the page")
+    check_option_names(names, world.meta.ip, "ip.udp.socket.")
+    check_option_names(unix_names, world.meta.unix, "unix.")
 end
 
 -- ---- the C API ----
@@ -713,6 +739,10 @@ local spoilers = {
         '{"debug",', '{"bugle",', "bugle" },
     { "an option missing from lua/meta", "meta", "ip",
         '---| "mark" # Extension. integer', "---", "'mark' is in option.c" },
+    { "an option of unix sockets of another type", "shared", "unix_options",
+        "*debug*: boolean;", "*debug*: integer;", "options of unix.stream.socket" },
+    { "an option of unix sockets missing from lua/meta", "meta", "unix",
+        '---| "error" # Extension. error or nil', "---", "'error' is in option.c" },
     { "a POSIX name that is not there", "pages", "generic_error.3thrum",
         "EXDEV", "EXTRA", "'EXTRA' is in CONSTANTS" },
     { "a prototype that differs", "headers", "socket",

@@ -29,6 +29,7 @@ THRUM_API int luaopen_thrum_semaphore(lua_State *L);
 THRUM_API int luaopen_thrum_system(lua_State *L);
 THRUM_API int luaopen_thrum_this_fiber(lua_State *L);
 THRUM_API int luaopen_thrum_time(lua_State *L);
+THRUM_API int luaopen_thrum_unix(lua_State *L);
 
 /* Make a fiber of the function and the `nargs` arguments on the stack's top, pop them, push the
  * fiber's handle. The fiber begins to run in the next thrum_run or thrum_poll.

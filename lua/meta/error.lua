@@ -23,6 +23,7 @@ function category:message(code) end
 ---@field detail? string # Extension. More, in words
 ---@field address? ip.address # Extension. What a call was about, or a datagram's sender
 ---@field port? integer # Extension. The port that goes with it
+---@field path? string # Extension. The path or abstract name of a unix endpoint
 ---@field cause? any # Extension. What a cleanup handler raised; of cleanup_failed only
 ---@field length? integer # Extension. Bytes of a datagram that was longer than the buffer
 local err = {}

@@ -17,6 +17,7 @@
 ---@field system thrum.module.system
 ---@field this_fiber thrum.module.this_fiber
 ---@field time thrum.module.time
+---@field unix thrum.module.unix
 ---@field version string
 local thrum = {}
 

@@ -115,17 +115,21 @@ static const char *socket_name(int family, int type)
     }
 }
 
-static void describe_socket(int fd, char *text, size_t size)
+void descriptor_format_kind(int family, int type, bool is_listening, char *text, size_t size)
 {
-    int family, type;
-    bool is_listening;
-    const char *name = NULL;
-    if (descriptor_socket_kind(fd, &family, &type, &is_listening) == 0)
-        name = socket_name(family, type);
+    const char *name = socket_name(family, type);
     if (name)
         snprintf(text, size, "%s%s", name, is_listening ? " acceptor" : "");
     else
         snprintf(text, size, "socket");
+}
+
+static void describe_socket(int fd, char *text, size_t size)
+{
+    int family = AF_UNSPEC, type = 0;
+    bool is_listening = false;
+    (void)descriptor_socket_kind(fd, &family, &type, &is_listening);
+    descriptor_format_kind(family, type, is_listening, text, size);
 }
 
 static const char *file_name(mode_t mode)

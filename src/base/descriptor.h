@@ -48,6 +48,10 @@ bool descriptor_is_hung_up(int fd) THRUM_NOEXCEPT;
 /* The family (AF_...), type (SOCK_...) and whether it listens; ENOTSOCK if it is no socket. */
 int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening) THRUM_NOEXCEPT;
 
+/* The words for such a socket, as descriptor_describe has them. */
+void descriptor_format_kind(int family, int type, bool is_listening, char *text,
+                            size_t size) THRUM_NOEXCEPT;
+
 /* What it is, in words: "udp v4", "tcp v6 acceptor", "unix stream", "file", "directory", "pipe",
  * "character device", "block device", "socket", "other". Writes at most `size` bytes with NUL. */
 int descriptor_describe(int fd, char *text, size_t size) THRUM_NOEXCEPT;

@@ -161,12 +161,17 @@ void error_set_endpoint(lua_State *L, const struct thrum_endpoint *endpoint)
 {
     struct thrum_address address;
     uint16_t port;
-    if (thrum_endpoint_to_address(endpoint, &address, &port))
-        return;
-    address_push(L, noun_runtime(L), &address);
-    lua_setfield(L, -2, "address");
-    lua_pushinteger(L, port);
-    lua_setfield(L, -2, "port");
+    const char *path;
+    size_t length;
+    if (thrum_endpoint_to_address(endpoint, &address, &port) == 0) {
+        address_push(L, noun_runtime(L), &address);
+        lua_setfield(L, -2, "address");
+        lua_pushinteger(L, port);
+        lua_setfield(L, -2, "port");
+    } else if (thrum_endpoint_to_path(endpoint, &path, &length) == 0 && length > 0) {
+        lua_pushlstring(L, path, length);
+        lua_setfield(L, -2, "path");
+    }
 }
 
 void error_raise(lua_State *L, int error)
@@ -189,8 +194,7 @@ void error_raise_detail(lua_State *L, int error, const char *format, ...)
     __builtin_unreachable();
 }
 
-/* What came, in words: a number or a short string by its value, the rest by its type. */
-static void describe_value(lua_State *L, int index, char *text, size_t size)
+void error_describe_value(lua_State *L, int index, char *text, size_t size)
 {
     switch (lua_type(L, index)) {
     case LUA_TNONE:
@@ -224,7 +228,7 @@ static void describe_value(lua_State *L, int index, char *text, size_t size)
 void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
 {
     char came[DETAIL_SIZE];
-    describe_value(L, arg, came, sizeof(came));
+    error_describe_value(L, arg, came, sizeof(came));
     error_push(L, error);
     lua_pushinteger(L, arg);
     lua_setfield(L, -2, "arg");
@@ -232,6 +236,22 @@ void error_raise_arg(lua_State *L, int error, int arg, const char *name, const c
         error_set_detail(L, "argument %d (%s): %s expected, got %s", arg, name, expected, came);
     else
         error_set_detail(L, "argument %d: %s expected, got %s", arg, expected, came);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+void error_raise_arg_detail(lua_State *L, int error, int arg, const char *name, const char *format,
+                            ...)
+{
+    char text[DETAIL_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    error_push(L, error);
+    lua_pushinteger(L, arg);
+    lua_setfield(L, -2, "arg");
+    error_set_detail(L, "argument %d (%s): %s", arg, name, text);
     lua_error(L);
     __builtin_unreachable();
 }
@@ -262,9 +282,21 @@ static const char *push_string_field(lua_State *L, const char *name)
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* " 192.0.2.1:53" for an error with address and port. */
+/* The endpoint whose path is the raw field of self; false if there is none. */
+static bool get_path(lua_State *L, struct thrum_endpoint *endpoint)
+{
+    size_t length;
+    bool is_path = push_string_field(L, "path") != NULL;
+    const char *path = is_path ? lua_tolstring(L, -1, &length) : NULL;
+    is_path = is_path && thrum_endpoint_from_path(path, length, endpoint) == 0;
+    lua_pop(L, 1);
+    return is_path;
+}
+
+/* " 192.0.2.1:53" for an error with address and port, " /run/x.sock" for one with a path. */
 static void push_endpoint_text(lua_State *L)
 {
+    struct thrum_endpoint endpoint;
     char text[THRUM_ENDPOINT_TEXT_SIZE] = "";
     lua_pushstring(L, "address");
     lua_rawget(L, 1);
@@ -274,6 +306,8 @@ static void push_endpoint_text(lua_State *L)
     lua_Integer port = lua_tointeger(L, -1);
     if (address && lua_isinteger(L, -1) && port >= 0 && port <= UINT16_MAX)
         thrum_address_format_port(address, (uint16_t)port, text);
+    else if (get_path(L, &endpoint))
+        thrum_endpoint_format(&endpoint, text);
     lua_pop(L, 2);
     lua_pushfstring(L, "%s%s", text[0] ? " " : "", text);
 }

@@ -18,9 +18,13 @@ void error_open(lua_State *L, struct runtime *runtime);
 void error_push(lua_State *L, int error);
 /* The same where no function of ours is running; `op` may be NULL. */
 void error_push_from(lua_State *L, struct runtime *runtime, int error, const char *op);
-/* Set a field of the error object on the top; address and port only for an IP endpoint. */
+/* Set a field of the error object on the top; for an endpoint address and port, or path. */
 void error_set_detail(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void error_set_endpoint(lua_State *L, const struct thrum_endpoint *endpoint);
+
+/* What the value at `index` is, in words: a number or a short string by its value, the rest by its
+ * type. Writes at most `size` bytes, at least THRUM_ADDRESS_TEXT_SIZE. */
+void error_describe_value(lua_State *L, int index, char *text, size_t size);
 
 /* Raise `error`, plain. */
 noreturn void error_raise(lua_State *L, int error);
@@ -30,6 +34,9 @@ noreturn void error_raise_detail(lua_State *L, int error, const char *format, ..
 /* Raise `error` about argument `arg`: "argument 3 (port): ... expected, got ...". */
 noreturn void error_raise_arg(lua_State *L, int error, int arg, const char *name,
                               const char *expected);
+/* The same in other words: "argument 3 (fds): ...". */
+noreturn void error_raise_arg_detail(lua_State *L, int error, int arg, const char *name,
+                                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* Raise `error` about an endpoint. */
 noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint);
 

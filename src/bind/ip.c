@@ -82,7 +82,7 @@ int ip_open(lua_State *L, struct runtime *runtime)
     network_open(L, runtime);
     lua_setfield(L, -2, "network");
     lua_newtable(L);
-    udp_socket_open(L, runtime);
+    socket_class_open(L, runtime, NOUN_UDP_SOCKET);
     lua_setfield(L, -2, "socket");
     lua_setfield(L, -2, "udp");
     return 1;

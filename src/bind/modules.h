@@ -27,7 +27,8 @@ struct fiber;
     ROW(semaphore)          \
     ROW(system)             \
     ROW(this_fiber)         \
-    ROW(time)
+    ROW(time)               \
+    ROW(unix)
 
 #define MODULE_OPEN(name) int name##_open(lua_State *L, struct runtime *runtime);
 MODULES(MODULE_OPEN)
@@ -35,8 +36,8 @@ MODULES(MODULE_OPEN)
 
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
-/* The table of a socket class: its constructor. */
-int udp_socket_open(lua_State *L, struct runtime *runtime);
+/* The table of a socket class: what makes its objects. */
+int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 
 /* Make a fiber of the function and `nargs` arguments on the top; leaves its handle there. Raises
  * ECANCELED in a closed state. */

@@ -43,12 +43,18 @@ struct socket_class;
     ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                          \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                              \
+    ROW(NOUN_DESCRIPTOR_LIST, "file_descriptor.list") /* never shown */       \
     ROW(NOUN_IP, "ip")                                                        \
     ROW(NOUN_ADDRESS, "ip.address")                                           \
     ROW(NOUN_NETWORK, "ip.network")                                           \
     ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                 \
     ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */ \
-    ROW(NOUN_UDP_SOCKET, "ip.udp.socket")
+    ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
+    ROW(NOUN_UNIX_DATAGRAM_SOCKET, "unix.datagram.socket")                    \
+    ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
+    ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \
+    ROW(NOUN_UNIX_SEQPACKET_SOCKET, "unix.seqpacket.socket")                  \
+    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")
 
 enum noun_id {
 #define NOUN_CONSTANT(id, name) id,

@@ -5,6 +5,7 @@
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local ip, byte_span, time, spawn = thrum.ip, thrum.byte_span, thrum.time, thrum.spawn
+local unix = thrum.unix
 local generic_error = thrum.generic_error
 
 -- The bad values. Made anew for each round: a call may close or consume what it is given.
@@ -162,7 +163,99 @@ local function socket_works(sock)
     sock:close()
 end
 
+-- Unix sockets bind to whatever string they get. What they leave behind is removed, unless something
+-- of that name was here before.
+local is_ours = {}
+for _, name in ipairs {"x", "v4", "127.0.0.1"} do
+    local file = io.open(name)
+    is_ours[name] = file == nil
+    if file then
+        file:close()
+    end
+end
+
+local function remove_left_behind()
+    for name, ours in pairs(is_ours) do
+        if ours then
+            os.remove(name)
+        end
+    end
+end
+
+local function unix_methods(kind, is_acceptor)
+    return {
+        assign = arguments(1, function()
+            local sock = unix[kind][is_acceptor and "acceptor" or "socket"].new()
+            sock:open()
+            if is_acceptor then
+                sock:bind("")
+                sock:listen()
+            end
+            return sock:release()
+        end),
+        bind = arguments(1, function() return "" end),
+        listen = is_acceptor and arguments(1, function() return 1 end) or nil,
+        connect = not is_acceptor and arguments(1, function() return "\0thrum-nobody" end) or nil,
+        shutdown = not is_acceptor and arguments(1, function() return "both" end) or nil,
+        receive = not is_acceptor and arguments(2, function() return byte_span.new(8), 0 end) or nil,
+        send = not is_acceptor and arguments(2, function() return "x", 0 end) or nil,
+        receive_with_fds = not is_acceptor and arguments(2, function()
+            return byte_span.new(8), 1
+        end) or nil,
+        send_with_fds = not is_acceptor and arguments(2, function()
+            return "x", {h.bound():release()}
+        end) or nil,
+        set_option = arguments(2, function() return "send_buffer_size", 4096 end),
+        get_option = arguments(1, function() return "error" end),
+    }
+end
+
+local function unix_class(kind, is_acceptor)
+    local class = unix[kind][is_acceptor and "acceptor" or "socket"]
+    local methods = unix_methods(kind, is_acceptor)
+    if kind == "datagram" then
+        methods.receive_from = arguments(2, function() return byte_span.new(8), 0 end)
+        methods.receive_from_with_fds = arguments(2, function() return byte_span.new(8), 1 end)
+        methods.send_to = arguments(3, function() return "x", "\0thrum-nobody", 0 end)
+        methods.send_to_with_fds = arguments(3, function() return "x", "\0thrum-nobody", {} end)
+    elseif kind == "stream" and not is_acceptor then
+        methods.read_some = arguments(1, function() return byte_span.new(8) end)
+        methods.write_some = arguments(1, function() return "x" end)
+    end
+    return {
+        new = function()
+            local sock = class.new()
+            if is_acceptor then
+                sock:open()
+                sock:bind("")
+                sock:listen()
+            elseif kind == "datagram" then
+                sock:open()
+            else
+                sock = class.pair()
+            end
+            sock.timeout = 0.0005
+            return sock
+        end,
+        works = function(sock)
+            remove_left_behind()
+            sock:close()
+            sock:open()
+            sock:bind("")
+            lu.assertEquals(sock.local_path:byte(1), 0)
+            sock:close()
+        end,
+        done = function(sock) sock:close() end,
+        methods = methods,
+    }
+end
+
 local classes = {
+    ["unix.datagram.socket"] = unix_class("datagram", false),
+    ["unix.stream.socket"] = unix_class("stream", false),
+    ["unix.stream.acceptor"] = unix_class("stream", true),
+    ["unix.seqpacket.socket"] = unix_class("seqpacket", false),
+    ["unix.seqpacket.acceptor"] = unix_class("seqpacket", true),
     ["ip.udp.socket"] = {
         new = new_socket,
         works = socket_works,
@@ -316,8 +409,11 @@ for class_name, class in pairs(classes) do
                 local given = good()
                 local ok, err = pcall(object[name], bad, table.unpack(given, 1, given.n))
                 assert_clean(ok, err, class_name .. "." .. name)
-                if ok and not (class_name == "byte_span" and name == "append") then
-                    -- only an object of the class itself may succeed
+                local is_shared = class_name == "byte_span" and name == "append" or
+                    class_name:find("^unix%.") and tostring(bad):find("^ip%.udp%.socket %(")
+                if ok and not is_shared then
+                    -- only an object of the class itself, or for what all sockets have in common
+                    -- another socket, may succeed
                     lu.assertTrue(rawequal(debug.getmetatable(bad), debug.getmetatable(object)),
                         class_name .. "." .. name .. " of a " .. name_of(bad))
                 end

@@ -31,6 +31,10 @@ local parts = {
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
         "Connection timed out: channel.receive"},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
+    ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
+    ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
+    ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
+    ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 
