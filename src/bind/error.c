@@ -221,10 +221,11 @@ static void describe_value(lua_State *L, int index, char *text, size_t size)
     }
 }
 
-void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
+noreturn static void raise_value(lua_State *L, int error, int arg, int index, const char *name,
+                                 const char *expected)
 {
     char came[DETAIL_SIZE];
-    describe_value(L, arg, came, sizeof(came));
+    describe_value(L, index, came, sizeof(came));
     error_push(L, error);
     lua_pushinteger(L, arg);
     lua_setfield(L, -2, "arg");
@@ -234,6 +235,16 @@ void error_raise_arg(lua_State *L, int error, int arg, const char *name, const c
         error_set_detail(L, "argument %d: %s expected, got %s", arg, expected, came);
     lua_error(L);
     __builtin_unreachable();
+}
+
+void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
+{
+    raise_value(L, error, arg, arg, name, expected);
+}
+
+void error_raise_part(lua_State *L, int arg, int index, const char *part, const char *expected)
+{
+    raise_value(L, EINVAL, arg, index, part, expected);
 }
 
 void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint)

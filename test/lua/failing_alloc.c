@@ -94,12 +94,18 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
-    {"spawn, detached",
-     "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"system.spawn",
+     "local s = ip.udp.socket.new() s:open('v4') local fd = s:release() "
+     "local p = thrum.system.spawn{program = 'true', arguments = {'true', 'x'}, stdin = fd, "
+     "environment = {A = 'b', C = 'd'}, extra_fds = {[3] = fd, [7] = fd}} "
+     "return p:wait().code, tostring(p)"},
+    {"system.spawn, failing", "return tostring(select(2, pcall(thrum.system.spawn, "
+                              "{program = 'no-such-program', working_directory = '/'})))"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -131,7 +137,8 @@ static bool is_clean(lua_State *L, int status)
     return is_memory;
 }
 
-/* What is alive after two collections and after everybody who can has run. Runs in protected mode. */
+/* What is alive after two collections and after everybody who can has run. Runs in protected mode.
+ */
 static int count_left(lua_State *L)
 {
     static const char chunk[] =
