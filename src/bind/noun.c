@@ -3,6 +3,7 @@
 #include "bind/noun.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,12 +40,19 @@ void noun_function_name(lua_State *L, char *name, size_t size)
         snprintf(name, size, "%s", noun->name);
 }
 
+/* Chunks of our own have names that no file has: a script may well be called thrum.lua. */
+static bool is_own_lua(const lua_Debug *frame)
+{
+    static const char start[] = "=thrum.";
+    return strncmp(frame->source, start, sizeof(start) - 1) == 0;
+}
+
 void noun_push_caller(lua_State *L)
 {
     lua_Debug frame;
     for (int level = 1; lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline > 0) {
+        if (frame.currentline > 0 && !is_own_lua(&frame)) {
             lua_pushfstring(L, "%s:%d", frame.short_src, frame.currentline);
             return;
         }
