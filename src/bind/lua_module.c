@@ -8,6 +8,7 @@
 
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "emitter_lua.h"
 
 static const struct lua_module {
     const char *name;

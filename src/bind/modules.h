@@ -36,7 +36,7 @@ MODULES(MODULE_OPEN)
 /* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
  * with the table of `require "thrum"` and the one of native.c, when that field is first asked for.
  */
-#define LUA_MODULES(ROW)
+#define LUA_MODULES(ROW) ROW(emitter)
 
 /* Make the table on the top load them. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
