@@ -3,7 +3,6 @@
 #include "bind/noun.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bind/error.h"
@@ -25,6 +24,15 @@ void noun_raise_self(lua_State *L)
     error_raise_arg(L, EINVAL, 1, "self", noun_self(L)->name);
 }
 
+/* Every error object names its function: snprintf takes a thousand instructions for that. */
+static size_t add_text(char *name, size_t size, size_t length, const char *text)
+{
+    while (*text != '\0' && length + 1 < size)
+        name[length++] = *text++;
+    name[length] = '\0';
+    return length;
+}
+
 void noun_function_name(lua_State *L, char *name, size_t size)
 {
     const struct noun *noun = noun_self(L);
@@ -33,10 +41,9 @@ void noun_function_name(lua_State *L, char *name, size_t size)
         field = ((const struct function_row *)lua_touserdata(L, lua_upvalueindex(2)))->name;
     else if (lua_type(L, 2) == LUA_TSTRING)
         field = lua_tostring(L, 2);
+    size_t length = add_text(name, size, 0, noun->name);
     if (field && field[0] != '\0')
-        snprintf(name, size, "%s.%s", noun->name, field);
-    else
-        snprintf(name, size, "%s", noun->name);
+        add_text(name, size, add_text(name, size, length, "."), field);
 }
 
 void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id id, size_t size)
