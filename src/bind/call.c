@@ -6,6 +6,7 @@
 
 #include <thrum/error.h>
 
+#include "base/clock.h"
 #include "bind/error.h"
 #include "bind/limit.h"
 #include "bind/runtime.h"
@@ -88,6 +89,7 @@ static int call_continue(lua_State *L, int status, lua_KContext ticket)
 static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
     struct runtime *runtime = fiber->runtime;
+    fiber->site = (struct wait_site){L, noun_self(L), noun_row(L), clock_coarse_now_ns()};
     fiber->finish = finish;
     fiber->ticket = ++runtime->last_ticket;
     runtime->is_suspending = true;

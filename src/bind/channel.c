@@ -27,8 +27,7 @@ struct channel {
     struct list receivers;
 };
 
-static const struct wait_kind wait_send = {"channel.send", false, wait_queue_cancel};
-static const struct wait_kind wait_receive = {"channel.receive", false, wait_queue_cancel};
+static const struct wait_kind wait_turn = {false, wait_queue_cancel, NULL};
 
 static struct channel *self(lua_State *L)
 {
@@ -120,7 +119,7 @@ static int channel_send(lua_State *L)
         return call_done(L, fiber, 0, call_finish_plain);
     }
     put_aside(L, fiber);
-    return wait_queue_suspend(L, &channel->senders, fiber, &wait_send, finish_send);
+    return wait_queue_suspend(L, &channel->senders, fiber, &wait_turn, finish_send);
 }
 
 /* ---- receive ---- */
@@ -171,7 +170,7 @@ static int receive(lua_State *L, struct channel *channel, call_finish *finish)
         return call_done(L, fiber, 0, finish_taken);
     if (channel->is_closed)
         return call_done(L, fiber, THRUM_EEOF, finish);
-    return wait_queue_suspend(L, &channel->receivers, fiber, &wait_receive, finish);
+    return wait_queue_suspend(L, &channel->receivers, fiber, &wait_turn, finish);
 }
 
 static int channel_receive(lua_State *L)

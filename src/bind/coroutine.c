@@ -5,7 +5,7 @@
  * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On
  * the way back each resume continues its coroutine with nothing, and the suspended call finishes
  * there. A yield of the user's own finds `is_suspending` false and means what it always meant. */
-#include "bind/modules.h"
+#include "bind/coroutine.h"
 
 #include <errno.h>
 
@@ -15,6 +15,7 @@
 
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
@@ -252,6 +253,46 @@ static int coroutine_wrap(lua_State *L)
     create(L);
     lua_pushcclosure(L, call_wrapped, 3);
     return 1;
+}
+
+/* ---- looking inside ---- */
+
+/* What `thread`'s innermost call has for a coroutine: pushed, or nil. Lua keeps the function of a
+ * suspended call no longer, but what stands last in its frame: resume's is the coroutine itself. */
+static void push_coroutine_of(lua_State *L, lua_State *thread, lua_Debug *frame)
+{
+    lua_getinfo(L, "f", frame);
+    if (lua_tocfunction(L, -1) == call_wrapped) {
+        lua_getupvalue(L, -1, 3);
+        lua_remove(L, -2);
+    } else if (lua_tocfunction(L, -1) == coroutine_resume && lua_status(thread) == LUA_OK) {
+        lua_pop(L, 1);
+        if (lua_checkstack(thread, 1) && lua_getlocal(thread, frame, 1))
+            lua_xmove(thread, L, 1);
+        else
+            lua_pushnil(L);
+    } else if (!lua_isthread(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+}
+
+lua_State *coroutine_push_resumed(lua_State *L, lua_State *thread)
+{
+    lua_Debug frame;
+    if (!lua_getstack(thread, 0, &frame))
+        return NULL;
+    push_coroutine_of(L, thread, &frame);
+    lua_State *co = lua_tothread(L, -1);
+    bool is_alike = false; /* both run, both are suspended, or both have failed */
+    if (co && lua_status(thread) <= LUA_YIELD)
+        is_alike = lua_status(co) == lua_status(thread);
+    else if (co)
+        is_alike = lua_status(co) > LUA_YIELD;
+    if (is_alike && lua_getstack(co, 0, &frame))
+        return co;
+    lua_pop(L, 1);
+    return NULL;
 }
 
 /* ---- the rest ---- */

@@ -77,6 +77,16 @@ static int push_ip_sender(lua_State *L, int index, struct socket *socket,
     return 2;
 }
 
+static void push_ip_text(lua_State *L, const struct thrum_endpoint *endpoint)
+{
+    struct thrum_address address;
+    uint16_t port;
+    char text[THRUM_ENDPOINT_TEXT_SIZE] = "";
+    if (!thrum_endpoint_to_address(endpoint, &address, &port))
+        thrum_address_format_port(&address, port, text);
+    lua_pushstring(L, text);
+}
+
 static int check_ip_family(lua_State *L, int arg)
 {
     const struct thrum_address *address = address_test(L, arg);
@@ -93,4 +103,5 @@ static int check_ip_family(lua_State *L, int arg)
     error_raise_arg(L, EINVAL, arg, "address_family", "\"v4\", \"v6\" or an ip.address");
 }
 
-const struct endpoint_codec codec_ip = {2, check_ip, push_ip, push_ip_sender, check_ip_family};
+const struct endpoint_codec codec_ip = {
+    2, check_ip, push_ip, push_ip_sender, push_ip_text, check_ip_family};

@@ -13,7 +13,6 @@
 struct runtime;
 
 void error_open(lua_State *L, struct runtime *runtime);
-int error_open_generic(lua_State *L, struct runtime *runtime); /* pushes the module */
 
 /* Push an error object for `error`; `op` is the running function's name. */
 void error_push(lua_State *L, int error);

@@ -19,12 +19,12 @@ static void operation_done(struct thrum_operation *operation)
     fiber_wake(operation->user, operation->error);
 }
 
-static void cancel_operation(struct fiber *fiber)
+void fiber_cancel_operation(struct fiber *fiber)
 {
     thrum_operation_cancel(&fiber->operation);
 }
 
-const struct wait_kind wait_operation = {"operation", true, cancel_operation};
+const struct wait_kind wait_operation = {true, fiber_cancel_operation, NULL};
 
 void fiber_wake(struct fiber *fiber, int outcome)
 {
@@ -102,6 +102,17 @@ int fiber_anchor_value(lua_State *L, struct runtime *runtime)
     return anchor;
 }
 
+void fiber_push_anchored(lua_State *L, const struct runtime *runtime, int anchor)
+{
+    if (anchor == LUA_NOREF) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
+    lua_rawgeti(L, -1, anchor);
+    lua_remove(L, -2);
+}
+
 void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor)
 {
     if (anchor == LUA_NOREF)
@@ -120,13 +131,23 @@ void fiber_reserve_thread(lua_State *L, const struct runtime *runtime)
     lua_pop(L, 1);
 }
 
+/* The place and the name stay below the function for as long as its thread lives. */
+enum { PLACE = 1, NAME, FUNCTION };
+
+int fiber_count_results(const struct fiber *fiber)
+{
+    if (fiber->ending == ENDED_WELL)
+        return lua_gettop(fiber->thread) - NAME;
+    return fiber->ending == ENDED_WITH_ERROR ? 1 : 0;
+}
+
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
 {
     lua_State *thread = lua_newthread(L);
-    lua_insert(L, -nargs - 2);
-    if (!lua_checkstack(thread, nargs + 1))
+    lua_insert(L, -nargs - FUNCTION - 1);
+    if (!lua_checkstack(thread, nargs + FUNCTION))
         luaL_error(L, "too many arguments to spawn");
-    lua_xmove(L, thread, nargs + 1);
+    lua_xmove(L, thread, nargs + FUNCTION);
     fiber_reserve_thread(L, runtime);
     int anchor = fiber_anchor_value(L, runtime);
 
@@ -138,6 +159,9 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     init_record(fiber, runtime);
     fiber->thread = thread;
     fiber->anchor = anchor;
+    fiber->place = lua_tostring(thread, PLACE);
+    fiber->name = lua_tostring(thread, NAME);
+    fiber->n_args = nargs;
     fiber->id = ++runtime->last_id;
     list_append(&runtime->fibers, &fiber->link);
     runtime->n_live++;

@@ -19,11 +19,21 @@ struct fiber;
 struct socket;
 struct limit;
 
-/* What a suspended fiber waits for. `cancel` makes the wait end: by fiber_wake, now or later. */
+/* What a suspended fiber waits for. */
 struct wait_kind {
-    const char *name;
     bool is_external; /* ends by something outside Lua */
+    /* Make the wait end: by fiber_wake, now or later. */
     void (*cancel)(struct fiber *fiber);
+    /* Push a text that tells it from others of its kind; NULL: there is nothing to tell. */
+    void (*describe)(lua_State *L, const struct fiber *fiber);
+};
+
+/* Where a fiber was suspended last: for those who look. */
+struct wait_site {
+    lua_State *thread;       /* its own, or a coroutine's */
+    const struct noun *noun; /* with the row: the function that suspended it */
+    const struct function_row *row;
+    int64_t since_ns; /* of the steady clock, coarsely */
 };
 
 /* Push the results of a suspended call, or raise, given how the wait ended: 0 or an error.
@@ -44,6 +54,9 @@ struct fiber {
     struct fiber *next_ready;
     struct fiber_handle *handle; /* the user's, NULL once collected */
     unsigned long long id;
+    int n_args;        /* of its function */
+    const char *name;  /* or NULL; the strings stand on the thread's stack */
+    const char *place; /* where it was spawned: "script.lua:12", or NULL */
 
     /* Flags and counts. */
     uint8_t state;  /* enum fiber_state */
@@ -60,6 +73,7 @@ struct fiber {
 
     /* The wait under way. */
     const struct wait_kind *wait; /* NULL while running or ready */
+    struct wait_site site;
     call_finish *finish;
     lua_KContext ticket; /* of the suspension under way */
     int outcome;         /* how the wait ended */
@@ -75,7 +89,7 @@ struct fiber {
         int flags;
     } transfer;            /* what a socket's call needs to finish */
     struct list wait_link; /* in the queue of what it waits for */
-    void *wait_object;     /* a condition_variable's mutex */
+    void *wait_object;     /* the mutex, also a condition_variable's */
     int wait_outcome;      /* decided before the wait ends */
     struct fiber *joiner;  /* waits for this one's end */
     struct fiber *joined;  /* whom this one waits for */
@@ -94,8 +108,11 @@ struct fiber_handle {
 
 /* ---- life ---- */
 
-/* Make a fiber of the function and `nargs` arguments on the top of L; pops them. */
+/* Make a fiber of what is on the top of L: where it is spawned and its name, strings or nil, the
+ * function and `nargs` arguments. Pops them. */
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs);
+/* What an ended fiber's thread has to give: results, or 1 for the error value. */
+int fiber_count_results(const struct fiber *fiber);
 /* Let go of an ended fiber's record and thread. Runs no Lua and allocates nothing. */
 void fiber_free(lua_State *L, struct fiber *fiber);
 /* Nobody can join it any more: an ended fiber is freed, or reported first if it ended badly. */
@@ -107,6 +124,7 @@ void fiber_reserve_thread(lua_State *L, const struct runtime *runtime);
 
 /* Keep the value on the top of L alive for a fiber; pops it. LUA_NOREF can be released, too. */
 int fiber_anchor_value(lua_State *L, struct runtime *runtime);
+void fiber_push_anchored(lua_State *L, const struct runtime *runtime, int anchor); /* or nil */
 void fiber_release_anchor(lua_State *L, struct runtime *runtime, int anchor);
 
 void fiber_interrupt(struct fiber *fiber);
@@ -125,7 +143,8 @@ void fiber_cancel_wait(struct fiber *fiber, int cause);
  * ENOMEM. */
 int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns);
 
-/* The kind for fiber->operation. */
+/* The kind for fiber->operation, and its cancel for others. */
+void fiber_cancel_operation(struct fiber *fiber);
 extern const struct wait_kind wait_operation;
 
 /* ---- deadlines ---- */

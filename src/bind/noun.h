@@ -23,6 +23,7 @@ struct socket_class;
     ROW(NOUN_CATEGORY, "error_category")                                      \
     ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
     ROW(NOUN_FIBER, "fiber")                                                  \
+    ROW(NOUN_NAMED_FUNCTION, "fiber.named")                                   \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
     ROW(NOUN_COROUTINE, "coroutine")                                          \
     ROW(NOUN_MUTEX, "mutex")                                                  \
@@ -78,6 +79,11 @@ struct property_row {
 static inline struct noun *noun_self(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static inline const struct function_row *noun_row(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(2));
 }
 
 static inline struct runtime *noun_runtime(lua_State *L)
@@ -147,6 +153,10 @@ void noun_set_functions(lua_State *L, struct noun *noun, const struct function_r
 
 /* Give the table on the stack's top an __index that answers properties and raises for the rest. */
 void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row *properties);
+
+/* Push which line of a script has called the running function, by way of other C functions maybe:
+ * "script.lua:12", or nil. */
+void noun_push_caller(lua_State *L);
 
 /* Write the running function's full name, "ip.udp.socket.bind", never more than `size` bytes. */
 void noun_function_name(lua_State *L, char *name, size_t size);

@@ -116,11 +116,11 @@ struct runtime *runtime_find(lua_State *L)
     return memory ? align_runtime(memory) : NULL;
 }
 
-int runtime_open_quietly(lua_State *L, lua_CFunction open)
+int runtime_call_quietly(lua_State *L, lua_CFunction function)
 {
     int was_running = lua_gc(L, LUA_GCISRUNNING, 0);
     lua_gc(L, LUA_GCSTOP, 0);
-    lua_pushcfunction(L, open);
+    lua_pushcfunction(L, function);
     int status = lua_pcall(L, 0, 1, 0);
     if (was_running)
         lua_gc(L, LUA_GCRESTART, 0);
@@ -137,7 +137,7 @@ struct runtime *runtime_get(lua_State *L)
     if (runtime)
         return runtime;
     luaL_checkstack(L, 4, "thrum");
-    runtime_open_quietly(L, runtime_new);
+    runtime_call_quietly(L, runtime_new);
     runtime = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return runtime;

@@ -52,9 +52,9 @@ struct runtime *runtime_get(lua_State *L);
 /* The same, or NULL when there is none. */
 struct runtime *runtime_find(lua_State *L);
 
-/* Call a function that makes things once per state, and push its result. The collector rests
- * meanwhile, so that no finaliser comes in between and makes them, too. */
-int runtime_open_quietly(lua_State *L, lua_CFunction open);
+/* Call a function without arguments and push its result. The collector rests meanwhile: no
+ * finaliser comes in between. */
+int runtime_call_quietly(lua_State *L, lua_CFunction function);
 
 /* Abandon what is pending and forget the fibers. Quiet when done twice. */
 void runtime_end(struct runtime *runtime, lua_State *L);

@@ -11,6 +11,7 @@
 #include <thrum/error.h>
 
 #include "bind/error.h"
+#include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
 
@@ -41,7 +42,7 @@ static struct fiber *take_ready(struct runtime *runtime)
 static int make_traceback(lua_State *L)
 {
     struct fiber *fiber = lua_touserdata(L, 1);
-    luaL_traceback(L, fiber->thread, NULL, 0);
+    inspect_push_traceback(L, fiber);
     fiber->traceback = fiber_anchor_value(L, fiber->runtime);
     return 0;
 }
@@ -177,7 +178,7 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     int nargs = 0;
     if (fiber->state == FIBER_NEW) {
         fiber->state = FIBER_ALIVE;
-        nargs = lua_gettop(fiber->thread) - 1;
+        nargs = fiber->n_args;
         if (fiber->is_interrupted) { /* it never runs */
             fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
             end_fiber(L, fiber, LUA_ERRRUN);
@@ -202,19 +203,18 @@ static bool push_reporter(lua_State *L, struct runtime *runtime)
     return true;
 }
 
-/* Push the error value, the traceback and the id of the oldest unreported fiber; let go of it. */
+/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it. */
 static void take_unreported(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
     list_remove(&fiber->link); /* a finaliser that drives the loop meanwhile shall not find it */
     list_append(&runtime->fibers, &fiber->link);
-    luaL_checkstack(L, 5, "uncaught error");
+    luaL_checkstack(L, 6, "uncaught error");
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
-    lua_rawgeti(L, -1, fiber->traceback);
-    lua_remove(L, -2);
+    fiber_push_anchored(L, runtime, fiber->traceback);
     lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
+    lua_pushstring(L, fiber->name);
     fiber_free(L, fiber);
 }
 
@@ -223,7 +223,7 @@ void scheduler_report(lua_State *L, struct runtime *runtime)
 {
     while (!list_is_empty(&runtime->unreported) && push_reporter(L, runtime)) {
         take_unreported(L, runtime);
-        if (lua_pcall(L, 3, 0, 0))
+        if (lua_pcall(L, 4, 0, 0))
             lua_pop(L, 1);
     }
 }
@@ -233,7 +233,7 @@ bool scheduler_take_unreported(lua_State *L, struct runtime *runtime)
     if (list_is_empty(&runtime->unreported))
         return false;
     take_unreported(L, runtime);
-    lua_pop(L, 2);
+    lua_pop(L, 3);
     return true;
 }
 

@@ -110,10 +110,15 @@ static void never_cancelled(struct fiber *fiber)
     (void)fiber;
 }
 
-static const struct wait_kind wait_for_the_end = {"a cleanup handler that raised", false,
-                                                  never_cancelled};
+static void describe_end(lua_State *L, const struct fiber *fiber)
+{
+    (void)fiber;
+    lua_pushliteral(L, "(for the end: a cleanup handler has raised)");
+}
 
-static int describe(lua_State *L)
+static const struct wait_kind wait_for_the_end = {false, never_cancelled, describe_end};
+
+static int make_text(lua_State *L)
 {
     luaL_tolstring(L, 1, NULL);
     return 1;
@@ -123,7 +128,7 @@ static int describe(lua_State *L)
 static void wrap_error(lua_State *L, struct runtime *runtime)
 {
     luaL_checkstack(L, 3, "cleanup handler");
-    lua_pushcfunction(L, describe);
+    lua_pushcfunction(L, make_text);
     lua_pushvalue(L, -2);
     bool has_text = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1);
     error_push_from(L, runtime, THRUM_ECLEANUP_FAILED, "scope_cleanup");
@@ -195,8 +200,7 @@ static int go_on_ending(lua_State *L, int status, lua_KContext old_base)
 
 static bool is_scope_function(lua_State *L)
 {
-    const struct function_row *row = lua_touserdata(L, lua_upvalueindex(2));
-    return row->function == scope_scope;
+    return noun_row(L)->function == scope_scope;
 }
 
 /* Run the handlers of the scope that ends, then go back to the old one. */

@@ -29,6 +29,8 @@ struct endpoint_codec {
     int (*push)(lua_State *L, const struct thrum_endpoint *endpoint);
     int (*push_sender)(lua_State *L, int index, struct socket *socket,
                        const struct thrum_endpoint *endpoint);
+    /* Push an endpoint as people write it. */
+    void (*push_text)(lua_State *L, const struct thrum_endpoint *endpoint);
     /* The family that open and assign are asked for at `arg`. */
     int (*check_family)(lua_State *L, int arg);
 };

@@ -33,7 +33,13 @@ struct mutex {
     struct list waiters;
 };
 
-static const struct wait_kind wait_mutex = {"mutex.lock", false, wait_queue_cancel};
+static void describe_mutex(lua_State *L, const struct fiber *fiber)
+{
+    const struct mutex *mutex = fiber->wait_object;
+    lua_pushfstring(L, "(held by fiber %I)", (LUAI_UACINT)mutex->owner);
+}
+
+static const struct wait_kind wait_mutex = {false, wait_queue_cancel, describe_mutex};
 
 static void never_cancelled(struct fiber *fiber)
 {
@@ -41,8 +47,7 @@ static void never_cancelled(struct fiber *fiber)
 }
 
 /* The second half of condition_variable.wait: its outcome is decided, only the mutex is missing. */
-static const struct wait_kind wait_mutex_again = {"condition_variable.wait", false,
-                                                  never_cancelled};
+static const struct wait_kind wait_mutex_again = {false, never_cancelled, describe_mutex};
 
 static struct fiber *current_fiber(lua_State *L)
 {
@@ -92,6 +97,7 @@ static int mutex_lock(lua_State *L)
         error_raise_detail(L, EDEADLK, "this fiber holds it already");
     if (mutex->is_locked) {
         fiber->wait_outcome = 0;
+        fiber->wait_object = mutex;
         return wait_queue_suspend(L, &mutex->waiters, fiber, &wait_mutex, call_finish_plain);
     }
     take(mutex, fiber);
@@ -163,7 +169,7 @@ static void cancel_condition(struct fiber *fiber)
     reacquire(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_condition = {"condition_variable.wait", false, cancel_condition};
+static const struct wait_kind wait_condition = {false, cancel_condition, NULL};
 
 static int condition_new(lua_State *L)
 {
@@ -215,7 +221,7 @@ struct semaphore {
     struct list waiters;
 };
 
-static const struct wait_kind wait_semaphore = {"semaphore.acquire", false, wait_queue_cancel};
+static const struct wait_kind wait_semaphore = {false, wait_queue_cancel, NULL};
 
 static struct semaphore *self_semaphore(lua_State *L)
 {

@@ -23,13 +23,6 @@ struct timer {
     struct list waiters;
 };
 
-static void cancel_timer(struct fiber *fiber)
-{
-    thrum_operation_cancel(&fiber->operation);
-}
-
-static const struct wait_kind wait_timer = {"timer.wait", true, cancel_timer};
-
 static struct timer *self(lua_State *L)
 {
     return noun_check_self(L, NOUN_TIMER);
@@ -110,7 +103,7 @@ static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
     int error = fiber_start_timer(fiber, steady_deadline(timer));
     if (error)
         error_raise(L, error);
-    return wait_queue_suspend(L, &timer->waiters, fiber, &wait_timer, finish_wait);
+    return wait_queue_suspend(L, &timer->waiters, fiber, &wait_operation, finish_wait);
 }
 
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)

@@ -30,10 +30,24 @@ static void prepare_wait(lua_State *L, const struct socket *socket, struct fiber
         call_prepare_deadline(L, fiber);
 }
 
-static int wait_operation_of(lua_State *L, const struct socket *socket, struct fiber *fiber,
+/* A socket is known by where it is bound. */
+static void describe_socket(lua_State *L, const struct fiber *fiber)
+{
+    const struct socket *socket = fiber->transfer.socket;
+    struct thrum_endpoint local;
+    if (thrum_socket_local_endpoint(socket->core, &local))
+        lua_pushliteral(L, "(not open)");
+    else
+        socket->class->codec->push_text(L, &local);
+}
+
+static const struct wait_kind wait_socket = {true, fiber_cancel_operation, describe_socket};
+
+static int wait_operation_of(lua_State *L, struct socket *socket, struct fiber *fiber,
                              call_finish *finish)
 {
-    return call_suspend(L, fiber, &wait_operation, socket_deadline(socket), finish);
+    fiber->transfer.socket = socket;
+    return call_suspend(L, fiber, &wait_socket, socket_deadline(socket), finish);
 }
 
 enum { RECEIVE_FLAGS = MSG_PEEK | MSG_OOB | MSG_TRUNC };
@@ -200,7 +214,7 @@ static int finish_send_to(lua_State *L, struct fiber *fiber, int error)
 
 static int socket_send(lua_State *L)
 {
-    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     int flags = check_flags(L, ARG_PAYLOAD + 1, SEND_FLAGS);
     struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
@@ -218,7 +232,7 @@ static int socket_send(lua_State *L)
 
 static int socket_send_to(lua_State *L)
 {
-    const struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
+    struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
     const struct endpoint_codec *codec = socket->class->codec;
     struct thrum_endpoint receiver;
     codec->check(L, ARG_RECEIVER, thrum_socket_family(socket->core), false, &receiver);
@@ -251,7 +265,7 @@ static int finish_connect(lua_State *L, struct fiber *fiber, int error)
 
 static int socket_connect(lua_State *L)
 {
-    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     struct thrum_endpoint remote;
     socket->class->codec->check(L, ARG_REMOTE, thrum_socket_family(socket->core), false, &remote);
     struct fiber *fiber = call_begin(L, socket->runtime);

@@ -120,8 +120,8 @@ end
 local reports = {}
 
 function h.watch_reports()
-    thrum.set_reporter(function(err, traceback, id)
-        reports[#reports + 1] = {err = err, traceback = traceback, id = id}
+    thrum.set_reporter(function(err, traceback, id, name)
+        reports[#reports + 1] = {err = err, traceback = traceback, id = id, name = name}
     end)
 end
 
