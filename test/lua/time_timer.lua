@@ -52,7 +52,9 @@ for _, class in ipairs(classes) do
                 count = count + 1
             end)
         end
-        lu.assertEquals(count, 0)
+        if class.now() < timer.expiry then -- a slow machine may be there already
+            lu.assertEquals(count, 0)
+        end
         for i = 1, 10 do
             fibers[i]:join()
         end
