@@ -408,7 +408,7 @@ t["test an emitter and its listeners are collected together"] = function()
 end
 
 t["test every method refuses a self that is no table"] = function()
-    for name, method in pairs(Emitter) do
+    for _, method in pairs(Emitter) do
         if type(method) == "function" then
             for _, bad in ipairs {1, "x", true, print} do
                 h.raises_arg(1, method, bad, "x", print)
