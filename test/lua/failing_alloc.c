@@ -106,6 +106,9 @@ static const struct {
      "return p:wait().code, tostring(p)"},
     {"system.spawn, failing", "return tostring(select(2, pcall(thrum.system.spawn, "
                               "{program = 'no-such-program', working_directory = '/'})))"},
+    {"a module written in Lua",
+     "return thrum.emitter.new():on('x', tostring):once('x', error):removeListener('x', error), "
+     "pcall(thrum.emitter.new().on, 1)"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -121,6 +124,7 @@ static int open_all(lua_State *L)
     lua_setglobal(L, "ip");
     lua_getfield(L, -1, "byte_span");
     lua_setglobal(L, "byte_span");
+    lua_getfield(L, -1, "emitter"); /* a module written in Lua is loaded here */
     return 0;
 }
 
