@@ -23,6 +23,19 @@ int descriptor_accept(int listener, int *fd) THRUM_NOEXCEPT;
 
 /* recvmsg(2); descriptors that come with the message are close-on-exec. */
 int descriptor_receive(int fd, struct msghdr *message, int flags, size_t *size) THRUM_NOEXCEPT;
+/* pipe(2), close-on-exec; it blocks. */
+int descriptor_pipe(int ends[2]) THRUM_NOEXCEPT;
+
+/* Make every open descriptor from `first` on close-on-exec. For a child before its exec: it makes
+ * system calls only. */
+int descriptor_cloexec_from(int first) THRUM_NOEXCEPT;
+
+/* Whether a descriptor may have been open when this program began. EBADF: it is not open. EBUSY: it
+ * is close-on-exec, so it was opened since, or has been taken by descriptor_inherit. */
+int descriptor_check_inherited(int fd) THRUM_NOEXCEPT;
+
+/* Take such a descriptor: make it close-on-exec. */
+int descriptor_inherit(int fd) THRUM_NOEXCEPT;
 
 /* Make an adopted descriptor non-blocking and close-on-exec. */
 int descriptor_prepare(int fd) THRUM_NOEXCEPT;

@@ -52,6 +52,33 @@ int descriptor_accept(int listener, int *fd)
     return adopt(made, fd);
 }
 
+static int make_cloexec(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? errno : 0;
+}
+
+int descriptor_pipe(int ends[2])
+{
+    if (pipe(ends) < 0)
+        return errno;
+    int error = make_cloexec(ends[0]);
+    if (!error)
+        error = make_cloexec(ends[1]);
+    if (error) {
+        descriptor_close(ends[0]);
+        descriptor_close(ends[1]);
+    }
+    return error;
+}
+
+int descriptor_cloexec_from(int first)
+{
+    long limit = sysconf(_SC_OPEN_MAX);
+    for (int fd = first; fd < limit; fd++)
+        make_cloexec(fd);
+    return 0;
+}
+
 static void set_close_on_exec(struct msghdr *message)
 {
     for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item; item = CMSG_NXTHDR(message, item)) {

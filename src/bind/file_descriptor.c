@@ -3,6 +3,7 @@
 #include "bind/file_descriptor.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include <lauxlib.h>
 
@@ -115,19 +116,17 @@ static int descriptor_gc(lua_State *L)
 
 static int get_element(lua_State *L, int arg, const char *name, lua_Integer i)
 {
+    char part[64];
     lua_rawgeti(L, arg, i);
     const struct file_descriptor *object = noun_test(L, -1, NOUN_FILE_DESCRIPTOR);
-    if (!object) {
-        char came[THRUM_ADDRESS_TEXT_SIZE];
-        error_describe_value(L, -1, came, sizeof(came));
-        error_raise_arg_detail(L, EINVAL, arg, name,
-                               "element %lld: file_descriptor expected, got %s", (long long)i,
-                               came);
-    }
+    if (!object || object->fd < 0)
+        snprintf(part, sizeof(part), "%s[%lld]", name, (long long)i);
+    if (!object)
+        error_raise_part(L, arg, -1, part, "file_descriptor");
     if (object->fd < 0) {
         const char *words;
         int error = explain_absence(object, &words);
-        error_raise_arg_detail(L, error, arg, name, "element %lld: %s", (long long)i, words);
+        error_raise_arg_detail(L, error, arg, part, "%s", words);
     }
     lua_pop(L, 1);
     return object->fd;

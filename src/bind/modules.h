@@ -34,8 +34,19 @@ struct fiber;
 MODULES(MODULE_OPEN)
 #undef MODULE_OPEN
 
+/* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
+ * with the table of `require "thrum"` and the one of native.c, when that field is first asked for.
+ */
+#define LUA_MODULES(ROW) ROW(emitter)
+
+/* Make the table on the top load them. */
+void lua_modules_open(lua_State *L, struct runtime *runtime);
+/* Push what they need of C. */
+void native_push(lua_State *L, struct runtime *runtime);
+
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
+void process_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: what makes its objects. */
 int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 
@@ -48,5 +59,13 @@ bool fiber_is_function(lua_State *L, int index);
 
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);
+
+/* Functions of the module system that stand in files of their own. */
+int process_spawn_function(lua_State *L);
+int inherit_fd_function(lua_State *L);
+int inherit_listen_fds_function(lua_State *L);
+
+/* If the value at `index` is system.environment, replace it by the table of its variables. */
+void system_replace_environment(lua_State *L, int index);
 
 #endif

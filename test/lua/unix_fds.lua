@@ -221,7 +221,7 @@ each_kind("a list with anything else in it is EINVAL, and nothing is sent", func
         trap = setmetatable({x, 1}, {__index = function() error("trap") end}),
     } do
         local err = h.raises_arg(3, a.send_with_fds, a, what, bad)
-        h.assert_contains(tostring(err), "argument 3 (fds)")
+        h.assert_contains(tostring(err), "argument 3 (fds")
     end
     for _, bad in ipairs {1, "fds", true, x, byte_span.new(1), print} do
         local err = h.raises_arg(3, a.send_with_fds, a, "x", bad)
@@ -231,7 +231,7 @@ each_kind("a list with anything else in it is EINVAL, and nothing is sent", func
     h.raises_arg(2, a.send_with_fds, a)
     h.raises_arg(2, a.send_with_fds, a, 5, fds)
     h.assert_contains(tostring(h.raises_arg(3, a.send_with_fds, a, "x", {x, a})),
-        "element 2: file_descriptor expected, got unix." .. kind .. ".socket")
+        "argument 3 (fds[2]): file_descriptor expected, got unix." .. kind .. ".socket")
     if kind == "datagram" then
         a:bind("")
         h.raises_arg(4, b.send_to_with_fds, b, "x", a.local_path, {x, 1})
@@ -275,11 +275,11 @@ function(kind)
     heir:assign("v4", fds[2])
     local err = h.raises("EBUSY", a.send_with_fds, a, "x", fds)
     lu.assertEquals(err.arg, 3)
-    h.assert_contains(tostring(err), "element 2: its descriptor has been taken over")
+    h.assert_contains(tostring(err), "argument 3 (fds[2]): its descriptor has been taken over")
     fds[1]:close()
     err = h.raises("EBADF", a.send_with_fds, a, "x", fds)
     lu.assertEquals(err.arg, 3)
-    h.assert_contains(tostring(err), "element 1: it is closed")
+    h.assert_contains(tostring(err), "argument 3 (fds[1]): it is closed")
     b.timeout = 0
     h.raises("ETIMEDOUT", receive, b, 3)
     a:send_with_fds("the socket was not to blame", {fds[3]})
