@@ -102,7 +102,7 @@ static void abandon_wait(struct fiber *fiber, int cause)
 {
     fiber_cancel_wait(fiber, cause);
     if (fiber->wait && !fiber->wait->is_external) {
-        list_remove(&fiber->wait_link);
+        list_remove(&fiber->waiter.link);
         fiber_wake(fiber, ECANCELED);
     }
     while (!fiber->is_ready)

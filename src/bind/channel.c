@@ -2,8 +2,8 @@
 /* channel: values from fiber to fiber, in order, each to one receiver.
  *
  * A channel's user value is a table: the buffered values at 1 to n and, by the address of its
- * record, what a suspended sender has to give or a suspended receiver has been given. So a value
- * that was handed over cannot be taken by somebody else before its receiver runs. */
+ * place in the queue, what a suspended sender has to give or a suspended receiver has been given.
+ * So a value that was handed over cannot be taken by somebody else before its receiver runs. */
 #include <errno.h>
 #include <limits.h>
 
@@ -46,24 +46,24 @@ static int channel_new(lua_State *L)
     return 1;
 }
 
-/* ---- values by fiber; the channel is at index 1 ---- */
+/* ---- values by waiter; the channel is at index 1 ---- */
 
-/* Put the value on the top aside for the fiber; pops it. */
-static void put_aside(lua_State *L, const struct fiber *fiber)
+/* Put the value on the top aside for the waiter; pops it. */
+static void put_aside(lua_State *L, const struct waiter *waiter)
 {
     lua_getuservalue(L, 1);
     lua_insert(L, -2);
-    lua_rawsetp(L, -2, fiber);
+    lua_rawsetp(L, -2, waiter);
     lua_pop(L, 1);
 }
 
-/* Push what was put aside for the fiber, and forget it. */
-static void take_aside(lua_State *L, const struct fiber *fiber)
+/* Push what was put aside for the waiter, and forget it. */
+static void take_aside(lua_State *L, const struct waiter *waiter)
 {
     lua_getuservalue(L, 1);
-    lua_rawgetp(L, -1, fiber);
+    lua_rawgetp(L, -1, waiter);
     lua_pushnil(L);
-    lua_rawsetp(L, -3, fiber);
+    lua_rawsetp(L, -3, waiter);
     lua_remove(L, -2);
 }
 
@@ -93,7 +93,7 @@ static void take_front(lua_State *L, struct channel *channel)
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error) {
-        take_aside(L, fiber);
+        take_aside(L, &fiber->waiter);
         error_raise(L, error);
     }
     return 0;
@@ -108,17 +108,17 @@ static int channel_send(lua_State *L)
     if (channel->is_closed)
         error_raise_detail(L, EPIPE, "the channel is closed");
     lua_settop(L, 2);
-    struct fiber *receiver = wait_queue_take(&channel->receivers);
+    struct waiter *receiver = wait_queue_take(&channel->receivers);
     if (receiver) {
         put_aside(L, receiver);
-        fiber_wake(receiver, 0);
+        fiber_wake(receiver->fiber, 0);
         return call_done(L, fiber, 0, call_finish_plain);
     }
     if (channel->count < channel->capacity) {
         push_back(L, channel);
         return call_done(L, fiber, 0, call_finish_plain);
     }
-    put_aside(L, fiber);
+    put_aside(L, &fiber->waiter);
     return wait_queue_suspend(L, &channel->senders, fiber, &wait_turn, finish_send);
 }
 
@@ -126,7 +126,7 @@ static int channel_send(lua_State *L)
 
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
-    take_aside(L, fiber);
+    take_aside(L, &fiber->waiter);
     if (error)
         error_raise(L, error);
     return 1;
@@ -135,7 +135,7 @@ static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 /* The oldest value there is, on the top; false if there is none. */
 static bool take_value(lua_State *L, struct channel *channel)
 {
-    struct fiber *sender = wait_queue_take(&channel->senders);
+    struct waiter *sender = wait_queue_take(&channel->senders);
     if (channel->count > 0) {
         take_front(L, channel);
         if (sender) {
@@ -148,7 +148,7 @@ static bool take_value(lua_State *L, struct channel *channel)
         return false;
     }
     if (sender)
-        fiber_wake(sender, 0);
+        fiber_wake(sender->fiber, 0);
     return true;
 }
 
@@ -158,7 +158,7 @@ static int receive(lua_State *L, struct channel *channel, call_finish *finish)
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     lua_settop(L, 1);
     if (take_value(L, channel)) {
-        put_aside(L, fiber);
+        put_aside(L, &fiber->waiter);
         return call_done(L, fiber, 0, finish);
     }
     if (channel->is_closed)

@@ -82,7 +82,8 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
                             .traceback = LUA_NOREF,
                             .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
-    list_init(&fiber->wait_link);
+    list_init(&fiber->waiter.link);
+    fiber->waiter.fiber = fiber;
     list_init(&fiber->limits);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
@@ -173,7 +174,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
-    list_remove(&fiber->wait_link);
+    list_remove(&fiber->waiter.link);
     limit_forget(fiber);
     if (fiber->joiner)
         fiber->joiner->joined = NULL;

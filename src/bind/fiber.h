@@ -19,6 +19,12 @@ struct fiber;
 struct socket;
 struct limit;
 
+/* A place in a queue of those who wait for one another. */
+struct waiter {
+    struct list link;
+    struct fiber *fiber;
+};
+
 /* What a suspended fiber waits for. */
 struct wait_kind {
     bool is_external; /* ends by something outside Lua */
@@ -44,6 +50,7 @@ enum fiber_state { FIBER_NEW, FIBER_ALIVE, FIBER_ENDED };
 enum fiber_ending { ENDED_WELL, ENDED_WITH_ERROR, ENDED_INTERRUPTED };
 
 struct fiber {
+    struct waiter waiter; /* in the queue of what it waits for */
     struct runtime *runtime;
     lua_State *thread; /* the one to resume; NULL for the caller outside any fiber */
     int anchor;        /* of the thread that runs the fiber's function */
@@ -87,13 +94,12 @@ struct fiber {
         struct socket *socket; /* anchored, like its buffer, by the caller's stack */
         size_t size;           /* of the buffer */
         int flags;
-    } transfer;            /* what a socket's call needs to finish */
-    struct list wait_link; /* in the queue of what it waits for */
-    void *wait_object;     /* the mutex, also a condition_variable's */
-    int wait_outcome;      /* decided before the wait ends */
-    struct fiber *joiner;  /* waits for this one's end */
-    struct fiber *joined;  /* whom this one waits for */
-    int traceback;         /* anchor of the traceback string of an uncaught error */
+    } transfer;           /* what a socket's call needs to finish */
+    void *wait_object;    /* the mutex, also a condition_variable's */
+    int wait_outcome;     /* decided before the wait ends */
+    struct fiber *joiner; /* waits for this one's end */
+    struct fiber *joined; /* whom this one waits for */
+    int traceback;        /* anchor of the traceback string of an uncaught error */
 
     struct thrum_operation operation;
 };

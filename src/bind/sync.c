@@ -13,15 +13,15 @@
 
 void wait_queue_cancel(struct fiber *fiber)
 {
-    list_remove(&fiber->wait_link);
+    list_remove(&fiber->waiter.link);
     fiber_wake(fiber, ECANCELED);
 }
 
 void wait_queue_wake_all(struct list *queue, int outcome)
 {
-    struct fiber *fiber;
-    while ((fiber = wait_queue_take(queue)))
-        fiber_wake(fiber, outcome);
+    struct waiter *waiter;
+    while ((waiter = wait_queue_take(queue)))
+        fiber_wake(waiter->fiber, outcome);
 }
 
 /* ---- mutex ---- */
@@ -81,12 +81,12 @@ static void take(struct mutex *mutex, const struct fiber *fiber)
 /* The next in the queue owns it from now on, whenever it may run. */
 static void hand_over(struct mutex *mutex)
 {
-    struct fiber *fiber = wait_queue_take(&mutex->waiters);
+    struct waiter *waiter = wait_queue_take(&mutex->waiters);
     mutex->is_locked = false;
-    if (!fiber)
+    if (!waiter)
         return;
-    take(mutex, fiber);
-    fiber_wake(fiber, fiber->wait_outcome);
+    take(mutex, waiter->fiber);
+    fiber_wake(waiter->fiber, waiter->fiber->wait_outcome);
 }
 
 static int mutex_lock(lua_State *L)
@@ -149,7 +149,7 @@ static struct condition_variable *self_condition(lua_State *L)
 static void reacquire(struct fiber *fiber, int outcome)
 {
     struct mutex *mutex = fiber->wait_object;
-    list_remove(&fiber->wait_link);
+    list_remove(&fiber->waiter.link);
     if (!mutex->is_locked) {
         take(mutex, fiber);
         fiber_wake(fiber, outcome);
@@ -161,7 +161,7 @@ static void reacquire(struct fiber *fiber, int outcome)
         fiber->deadline_ns = NO_DEADLINE;
         fiber->runtime->n_pending--;
     }
-    list_append(&mutex->waiters, &fiber->wait_link);
+    list_append(&mutex->waiters, &fiber->waiter.link);
 }
 
 static void cancel_condition(struct fiber *fiber)
@@ -195,7 +195,7 @@ static bool notify(struct condition_variable *condition)
 {
     if (list_is_empty(&condition->waiters))
         return false;
-    reacquire(LIST_ITEM(condition->waiters.next, struct fiber, wait_link), 0);
+    reacquire(wait_queue_first(&condition->waiters)->fiber, 0);
     return true;
 }
 
@@ -267,7 +267,7 @@ static int semaphore_release(lua_State *L)
     semaphore->count += more;
     while (semaphore->count > 0 && !list_is_empty(&semaphore->waiters)) {
         semaphore->count--;
-        fiber_wake(wait_queue_take(&semaphore->waiters), 0);
+        fiber_wake(wait_queue_take(&semaphore->waiters)->fiber, 0);
     }
     return 0;
 }

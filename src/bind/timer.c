@@ -46,10 +46,10 @@ static int timer_new(lua_State *L)
 static lua_Integer cancel_waiters(struct timer *timer)
 {
     lua_Integer count = 0;
-    struct fiber *fiber;
-    while ((fiber = wait_queue_take(&timer->waiters))) {
-        count += fiber->wait != NULL; /* else its wait is over, and it has not run since */
-        fiber_cancel_wait(fiber, ECANCELED);
+    struct waiter *waiter;
+    while ((waiter = wait_queue_take(&timer->waiters))) {
+        count += waiter->fiber->wait != NULL; /* else it is over, and the fiber has not run since */
+        fiber_cancel_wait(waiter->fiber, ECANCELED);
     }
     return count;
 }
@@ -109,8 +109,8 @@ static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
     struct timer *timer = lua_touserdata(L, 1);
-    bool has_new_expiry = list_is_empty(&fiber->wait_link);
-    list_remove(&fiber->wait_link);
+    bool has_new_expiry = list_is_empty(&fiber->waiter.link);
+    list_remove(&fiber->waiter.link);
     if (error)
         error_raise(L, error);
     if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
