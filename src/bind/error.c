@@ -142,6 +142,8 @@ void error_push(lua_State *L, int error)
     char name[DETAIL_SIZE];
     noun_function_name(L, name, sizeof(name));
     error_push_from(L, noun_runtime(L), error, name);
+    noun_push_caller(L);
+    lua_setfield(L, -2, "where");
 }
 
 void error_set_detail(lua_State *L, const char *format, ...)
@@ -287,9 +289,12 @@ static int error_tostring(lua_State *L)
     push_message(L, category, code);
     const char *op = push_string_field(L, "op");
     const char *detail = push_string_field(L, "detail");
+    const char *where = push_string_field(L, "where");
     push_endpoint_text(L);
     lua_pushfstring(L, "%s%s%s%s%s%s", lua_tostring(L, 2), op ? ": " : "", op ? op : "",
                     lua_tostring(L, -1), detail ? ": " : "", detail ? detail : "");
+    if (where)
+        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), where);
     return 1;
 }
 

@@ -39,6 +39,19 @@ void noun_function_name(lua_State *L, char *name, size_t size)
         snprintf(name, size, "%s", noun->name);
 }
 
+void noun_push_caller(lua_State *L)
+{
+    lua_Debug frame;
+    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.currentline > 0) {
+            lua_pushfstring(L, "%s:%d", frame.short_src, frame.currentline);
+            return;
+        }
+    }
+    lua_pushnil(L);
+}
+
 void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id id, size_t size)
 {
     struct object *object = lua_newuserdata(L, size);
