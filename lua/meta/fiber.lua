@@ -20,6 +20,16 @@ fiber = {}
 ---@return thrum.named_function
 function fiber.named(name, f) end
 
+---With a function: call `f(g, ...)`, join the group `g` when it has ended, however it ends, and return
+---what it returned, or raise the first error of `f` and the children. Suspends then. Without: a new
+---group. Raises EINVAL for what is no function.
+---@async
+---@param f? async fun(g: fiber.group, ...): ...
+---@param ... any # for `f`
+---@return any ... # what `f` returned, or the group
+---@overload fun(): fiber.group
+function fiber.group(f, ...) end
+
 ---All fibers that have not ended, oldest first: a picture of this moment.
 ---@return thrum.fiber_entry[]
 function fiber.list() end
@@ -41,6 +51,26 @@ function fib:detach() end
 
 ---Ask it to end at its next interruption point. Never suspends. Raises EINVAL (joined, detached).
 function fib:interrupt() end
+
+---A group of fibers: fiber.group(3thrum). `#` is how many of its children have not ended.
+---@class fiber.group
+local g = {}
+
+---Make a child. It never runs if the group has failed or was interrupted. Raises EINVAL (no function,
+---the group has ended).
+---@param f async fun(...): ... | thrum.named_function
+---@param ... any # for `f`
+---@return fiber
+function g:spawn(f, ...) end
+
+---Wait until all children have ended; raise the first error. Suspends. An interruption, or a timeout,
+---ends the children first. Raises EINVAL (it has ended, has a function, another joins it), EDEADLK (a
+---child of the group).
+---@async
+function g:join() end
+
+---Interrupt all children and those to come, and the group's function. Never suspends.
+function g:interrupt() end
 
 ---Make a fiber; it begins when the caller suspends. In the thrum program and with the prelude;
 ---`thrum.spawn` everywhere. Raises EINVAL for what is no function.

@@ -27,7 +27,7 @@ struct channel {
     struct list receivers;
 };
 
-static const struct wait_kind wait_turn = {false, wait_queue_cancel, NULL};
+static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL};
 
 static struct channel *self(lua_State *L)
 {

@@ -8,6 +8,7 @@
 
 #include <thrum/error.h>
 
+#include "bind/group.h"
 #include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
@@ -24,12 +25,12 @@ void fiber_cancel_operation(struct fiber *fiber)
     thrum_operation_cancel(&fiber->operation);
 }
 
-const struct wait_kind wait_operation = {true, fiber_cancel_operation, NULL};
+const struct wait_kind wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
 
 void fiber_wake(struct fiber *fiber, int outcome)
 {
     struct runtime *runtime = fiber->runtime;
-    if (fiber->wait->is_external || fiber->deadline_ns != INT64_MAX)
+    if (fiber->wait->traits & WAIT_EXTERNAL || fiber->deadline_ns != INT64_MAX)
         runtime->n_pending--;
     if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
@@ -52,6 +53,15 @@ void fiber_cancel_wait(struct fiber *fiber, int cause)
     fiber->wait->cancel(fiber);
 }
 
+void fiber_drop_deadline(struct fiber *fiber)
+{
+    if (fiber->deadline_ns == INT64_MAX)
+        return;
+    fiber->deadline_ns = INT64_MAX;
+    if (!(fiber->wait->traits & WAIT_EXTERNAL))
+        fiber->runtime->n_pending--;
+}
+
 bool fiber_is_interruptible(const struct fiber *fiber)
 {
     return fiber->n_interruption_disabled == 0 && fiber->n_cleanups == 0;
@@ -59,7 +69,7 @@ bool fiber_is_interruptible(const struct fiber *fiber)
 
 void fiber_interrupt(struct fiber *fiber)
 {
-    fiber->is_interrupted = true;
+    fiber->interruption |= INTERRUPTED;
     if (fiber_is_interruptible(fiber))
         fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
 }
@@ -85,6 +95,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
     list_init(&fiber->waiter.link);
     fiber->waiter.fiber = fiber;
     list_init(&fiber->limits);
+    list_init(&fiber->group_link);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
 
@@ -176,6 +187,8 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     list_remove(&fiber->link);
     list_remove(&fiber->waiter.link);
     limit_forget(fiber);
+    if (fiber->group)
+        group_lose_child(L, fiber);
     if (fiber->joiner)
         fiber->joiner->joined = NULL;
     if (fiber->joined)
@@ -197,14 +210,20 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     fiber->handle = NULL;
-    if (fiber->state != FIBER_ENDED)
+    if (fiber->state != FIBER_ENDED || fiber->group)
         return;
-    if (fiber->ending != ENDED_WITH_ERROR) {
+    if (fiber->ending != ENDED_WITH_ERROR || fiber->is_told) {
         fiber_free(L, fiber);
         return;
     }
     list_remove(&fiber->link);
     list_append(&fiber->runtime->unreported, &fiber->link);
+}
+
+bool fiber_is_unheard(const struct fiber *fiber)
+{
+    return fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner &&
+           !fiber->is_told;
 }
 
 /* ---- deadlines ----

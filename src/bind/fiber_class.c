@@ -10,6 +10,7 @@
 
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
@@ -107,11 +108,25 @@ static void describe_join(lua_State *L, const struct fiber *fiber)
     push_title(L, fiber->joined);
 }
 
-static const struct wait_kind wait_join = {false, cancel_join, describe_join};
+static const struct wait_kind wait_join = {0, cancel_join, describe_join};
+
+/* Raise a copy of the error that the fiber's group keeps. */
+static int raise_kept(lua_State *L, struct fiber *fiber)
+{
+    lua_pushvalue(fiber->thread, -1);
+    lua_xmove(fiber->thread, L, 1);
+    fiber->handle->is_joined = true;
+    fiber->joiner = NULL;
+    fiber->is_told = true;
+    fiber_forget(L, fiber);
+    return lua_error(L);
+}
 
 /* Move the ended fiber's results, or its error, to the top of L, and let go of it. */
 static int take_results(lua_State *L, struct fiber *fiber)
 {
+    if (fiber->group)
+        return raise_kept(L, fiber);
     struct fiber_handle *handle = fiber->handle;
     enum fiber_ending ending = fiber->ending;
     lua_State *thread = fiber->thread;
@@ -255,7 +270,7 @@ static const struct function_row metamethods[] = {
 
 static const struct function_row named_metamethods[] = {{"__tostring", named_tostring}, {0}};
 static const struct function_row functions[] = {
-    {"list", inspect_list}, {"named", fiber_named}, {0}};
+    {"group", group_function}, {"list", inspect_list}, {"named", fiber_named}, {0}};
 
 int fiber_open(lua_State *L, struct runtime *runtime)
 {
@@ -263,6 +278,7 @@ int fiber_open(lua_State *L, struct runtime *runtime)
     noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     noun_open_class(L, &runtime->nouns[NOUN_NAMED_FUNCTION],
                     &(struct class_rows){.metamethods = named_metamethods});
+    group_open(L, runtime);
     lua_newtable(L);
     noun_set_functions(L, noun, functions);
     return 1;

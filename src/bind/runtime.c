@@ -152,6 +152,7 @@ static int runtime_new(lua_State *L)
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);
     list_init(&runtime->orphans);
+    list_init(&runtime->groups_to_interrupt);
     init_nouns(runtime);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     runtime->main = lua_tothread(L, -1);

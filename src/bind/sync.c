@@ -39,7 +39,7 @@ static void describe_mutex(lua_State *L, const struct fiber *fiber)
     lua_pushfstring(L, "(held by fiber %I)", (LUAI_UACINT)mutex->owner);
 }
 
-static const struct wait_kind wait_mutex = {false, wait_queue_cancel, describe_mutex};
+static const struct wait_kind wait_mutex = {0, wait_queue_cancel, describe_mutex};
 
 static void never_cancelled(struct fiber *fiber)
 {
@@ -47,7 +47,7 @@ static void never_cancelled(struct fiber *fiber)
 }
 
 /* The second half of condition_variable.wait: its outcome is decided, only the mutex is missing. */
-static const struct wait_kind wait_mutex_again = {false, never_cancelled, describe_mutex};
+static const struct wait_kind wait_mutex_again = {0, never_cancelled, describe_mutex};
 
 static struct fiber *current_fiber(lua_State *L)
 {
@@ -157,10 +157,7 @@ static void reacquire(struct fiber *fiber, int outcome)
     }
     fiber->wait_outcome = outcome;
     fiber->wait = &wait_mutex_again;
-    if (fiber->deadline_ns != NO_DEADLINE) { /* it has come, or comes too late to matter */
-        fiber->deadline_ns = NO_DEADLINE;
-        fiber->runtime->n_pending--;
-    }
+    fiber_drop_deadline(fiber); /* it has come, or comes too late to matter */
     list_append(&mutex->waiters, &fiber->waiter.link);
 }
 
@@ -169,7 +166,7 @@ static void cancel_condition(struct fiber *fiber)
     reacquire(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_condition = {false, cancel_condition, NULL};
+static const struct wait_kind wait_condition = {0, cancel_condition, NULL};
 
 static int condition_new(lua_State *L)
 {
@@ -221,7 +218,7 @@ struct semaphore {
     struct list waiters;
 };
 
-static const struct wait_kind wait_semaphore = {false, wait_queue_cancel, NULL};
+static const struct wait_kind wait_semaphore = {0, wait_queue_cancel, NULL};
 
 static struct semaphore *self_semaphore(lua_State *L)
 {

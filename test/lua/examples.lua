@@ -29,8 +29,10 @@ local parts = {
     ["with_timeout.lua"] = {"false\ttrue\ttrue", "attempt 3 took too long\ntrue\tgave up",
         "ann runs\tbob runs", "1\ntrue"},
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
-        "Connection timed out: channel.receive"},
+        "Connection timed out: fiber.group"},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
+    ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",
+        "near: closed\nfar: closed\npage of near\n5\t2\n"},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 

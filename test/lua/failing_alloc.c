@@ -96,6 +96,17 @@ static const struct {
      "return pcall(f.join, f) end)"},
     {"spawn, detached",
      "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"group",
+     "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
+     "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
+    {"group with a function",
+     "return thrum.run(function() return thrum.fiber.group(function(g) local fs = {} "
+     "for i = 1, 5 do fs[i] = g:spawn(function() thrum.time.sleep(0) return i end) end "
+     "return fs[1]:join() + fs[5]:join() end) end)"},
+    {"group, failing",
+     "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
+     "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
+     "thrum.time.sleep(3600) end) end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
