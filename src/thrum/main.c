@@ -31,7 +31,9 @@ static void preload(lua_State *L)
 {
     static const luaL_Reg loaders[] = {
 #define LOADER(name) {"thrum." #name, luaopen_thrum_##name},
-        MODULES(LOADER){"thrum.prelude", load_prelude}, {"thrum", luaopen_thrum}, {NULL, NULL}};
+        MODULES(LOADER) LUA_MODULES(LOADER){"thrum.prelude", load_prelude},
+        {"thrum", luaopen_thrum},
+        {NULL, NULL}};
 #undef LOADER
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, loaders, 0);

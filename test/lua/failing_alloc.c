@@ -94,8 +94,6 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
-    {"spawn, detached",
-     "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"group",
      "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
      "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
@@ -107,10 +105,14 @@ static const struct {
      "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
      "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
      "thrum.time.sleep(3600) end) end)"},
+    {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"a module written in Lua",
+     "return thrum.emitter.new():on('x', tostring):once('x', error):removeListener('x', error), "
+     "pcall(thrum.emitter.new().on, 1)"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -126,6 +128,7 @@ static int open_all(lua_State *L)
     lua_setglobal(L, "ip");
     lua_getfield(L, -1, "byte_span");
     lua_setglobal(L, "byte_span");
+    lua_getfield(L, -1, "emitter"); /* a module written in Lua is loaded here */
     return 0;
 }
 
@@ -142,7 +145,8 @@ static bool is_clean(lua_State *L, int status)
     return is_memory;
 }
 
-/* What is alive after two collections and after everybody who can has run. Runs in protected mode. */
+/* What is alive after two collections and after everybody who can has run. Runs in protected mode.
+ */
 static int count_left(lua_State *L)
 {
     static const char chunk[] =
