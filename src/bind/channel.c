@@ -46,21 +46,21 @@ static int channel_new(lua_State *L)
     return 1;
 }
 
-/* ---- values by waiter; the channel is at index 1 ---- */
+/* ---- values by waiter; the channel is at `index` ---- */
 
 /* Put the value on the top aside for the waiter; pops it. */
-static void put_aside(lua_State *L, const struct waiter *waiter)
+static inline void put_aside(lua_State *L, int index, const struct waiter *waiter)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_insert(L, -2);
     lua_rawsetp(L, -2, waiter);
     lua_pop(L, 1);
 }
 
 /* Push what was put aside for the waiter, and forget it. */
-static void take_aside(lua_State *L, const struct waiter *waiter)
+static inline void take_aside(lua_State *L, int index, const struct waiter *waiter)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_rawgetp(L, -1, waiter);
     lua_pushnil(L);
     lua_rawsetp(L, -3, waiter);
@@ -69,17 +69,19 @@ static void take_aside(lua_State *L, const struct waiter *waiter)
 
 /* ---- the buffer ---- */
 
-static void push_back(lua_State *L, struct channel *channel)
+/* Append the value on the top; pops it. */
+static inline void push_back(lua_State *L, int index, struct channel *channel)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_insert(L, -2);
-    lua_rawseti(L, -2, channel->first + ++channel->count);
+    lua_rawseti(L, -2, channel->first + channel->count + 1);
+    channel->count++;
     lua_pop(L, 1);
 }
 
-static void take_front(lua_State *L, struct channel *channel)
+static inline void take_front(lua_State *L, int index, struct channel *channel)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_rawgeti(L, -1, ++channel->first);
     lua_pushnil(L);
     lua_rawseti(L, -3, channel->first);
@@ -88,12 +90,64 @@ static void take_front(lua_State *L, struct channel *channel)
         channel->first = 0;
 }
 
+/* ---- giving and taking without a wait ----
+ *
+ * What asks for memory comes first, so nobody is taken off a queue, and no value out of the buffer,
+ * when there is none. */
+
+/* Give the value on the top to the first receiver, or to the buffer; pops it. Or false. */
+static inline bool give(lua_State *L, int index, struct channel *channel)
+{
+    if (!list_is_empty(&channel->receivers)) {
+        struct waiter *receiver = wait_queue_first(&channel->receivers);
+        put_aside(L, index, receiver);
+        list_remove(&receiver->link);
+        fiber_wake(receiver->fiber, 0);
+        return true;
+    }
+    if (channel->count == channel->capacity)
+        return false;
+    push_back(L, index, channel);
+    return true;
+}
+
+/* The first sender's value moves up into a buffer that is still full. */
+static void refill(lua_State *L, int index, struct channel *channel)
+{
+    struct waiter *sender = wait_queue_first(&channel->senders);
+    lua_getuservalue(L, index);
+    lua_rawgetp(L, -1, sender);
+    push_back(L, index, channel);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, sender);
+    lua_pop(L, 1);
+    list_remove(&sender->link);
+    fiber_wake(sender->fiber, 0);
+}
+
+/* Push the oldest value there is; or false. */
+static inline bool take_value(lua_State *L, int index, struct channel *channel)
+{
+    if (channel->count > 0) {
+        if (!list_is_empty(&channel->senders))
+            refill(L, index, channel);
+        take_front(L, index, channel);
+        return true;
+    }
+    struct waiter *sender = wait_queue_take(&channel->senders);
+    if (!sender)
+        return false;
+    take_aside(L, index, sender);
+    fiber_wake(sender->fiber, 0);
+    return true;
+}
+
 /* ---- send ---- */
 
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error) {
-        take_aside(L, &fiber->waiter);
+        take_aside(L, 1, &fiber->waiter);
         error_raise(L, error);
     }
     return 0;
@@ -108,17 +162,9 @@ static int channel_send(lua_State *L)
     if (channel->is_closed)
         error_raise_detail(L, EPIPE, "the channel is closed");
     lua_settop(L, 2);
-    struct waiter *receiver = wait_queue_take(&channel->receivers);
-    if (receiver) {
-        put_aside(L, receiver);
-        fiber_wake(receiver->fiber, 0);
+    if (give(L, 1, channel))
         return call_done(L, fiber, 0, call_finish_plain);
-    }
-    if (channel->count < channel->capacity) {
-        push_back(L, channel);
-        return call_done(L, fiber, 0, call_finish_plain);
-    }
-    put_aside(L, &fiber->waiter);
+    put_aside(L, 1, &fiber->waiter);
     return wait_queue_suspend(L, &channel->senders, fiber, &wait_turn, finish_send);
 }
 
@@ -126,30 +172,10 @@ static int channel_send(lua_State *L)
 
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
-    take_aside(L, &fiber->waiter);
     if (error)
         error_raise(L, error);
+    take_aside(L, 1, &fiber->waiter);
     return 1;
-}
-
-/* The oldest value there is, on the top; false if there is none. */
-static bool take_value(lua_State *L, struct channel *channel)
-{
-    struct waiter *sender = wait_queue_take(&channel->senders);
-    if (channel->count > 0) {
-        take_front(L, channel);
-        if (sender) {
-            take_aside(L, sender);
-            push_back(L, channel);
-        }
-    } else if (sender) {
-        take_aside(L, sender);
-    } else {
-        return false;
-    }
-    if (sender)
-        fiber_wake(sender->fiber, 0);
-    return true;
 }
 
 /* The value is on the top already, and stays there if others run first. */
@@ -166,7 +192,7 @@ static int receive(lua_State *L, struct channel *channel, call_finish *finish)
 {
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     lua_settop(L, 1);
-    if (take_value(L, channel))
+    if (take_value(L, 1, channel))
         return call_done(L, fiber, 0, finish_taken);
     if (channel->is_closed)
         return call_done(L, fiber, THRUM_EEOF, finish);

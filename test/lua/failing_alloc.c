@@ -106,6 +106,16 @@ static const struct {
      "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
      "thrum.time.sleep(3600) end) end)"},
     {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"channel",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local ch = thrum.channel.new(3) for i = 1, 6 do "
+     "g:spawn(function() for k = 1, 4 do ch:send(k) end end) end local sum = 0 "
+     "for i = 1, 24 do sum = sum + ch:receive() end assert(sum == 60) return sum end) end)"},
+    {"channel without a buffer",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local ch = thrum.channel.new() local f = g:spawn(function() local sum = 0 "
+     "for v in ch:values() do sum = sum + v end return sum end) "
+     "for i = 1, 9 do ch:send(i) end ch:close() return f:join() end) end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
