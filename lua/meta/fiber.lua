@@ -34,6 +34,19 @@ function fiber.group(f, ...) end
 ---@return thrum.fiber_entry[]
 function fiber.list() end
 
+---What a case of `fiber.select` is: a channel to receive from, { channel, value } to send, a semaphore
+---to acquire, a timer to expire, a fiber to end.
+---@alias thrum.select_case channel|{ [1]: channel, [2]: any }|semaphore|time.steady_timer|time.system_timer|fiber
+
+---Wait until one of several things happens, the first in the list that is ready. Suspends. nil when
+---`timeout` seconds are over. Raises EINVAL, EPIPE (a send into a closed channel), ECANCELED (a timer
+---was cancelled), EDEADLK (its own end).
+---@async
+---@param cases { [integer]: thrum.select_case, timeout?: number }
+---@return integer? number # of the case
+---@return any value # received; nil if that channel is closed and empty
+function fiber.select(cases) end
+
 ---A fiber's handle: fiber(3thrum). Collected, it detaches the fiber.
 ---@class fiber
 ---@field joinable boolean # neither joined nor detached, and nobody waits to join it; read only

@@ -15,6 +15,7 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 struct channel {
@@ -203,6 +204,78 @@ static int channel_receive(lua_State *L)
 {
     return receive(L, self(L), finish_receive);
 }
+
+/* ---- cases of fiber.select ---- */
+
+static bool attempt_receive(lua_State *L, struct choice *choice, int *outcome)
+{
+    struct channel *channel = choice->object;
+    if (take_value(L, choice->index, channel)) {
+        lua_replace(L, choice->index + 1);
+        return true;
+    }
+    *outcome = THRUM_EEOF;
+    return channel->is_closed;
+}
+
+static struct list *receive_queue(const struct choice *choice)
+{
+    return &((struct channel *)choice->object)->receivers;
+}
+
+static void collect_value(lua_State *L, struct choice *choice)
+{
+    take_aside(L, choice->index, &choice->waiter);
+    lua_replace(L, choice->index + 1);
+}
+
+const struct choice_kind choice_receive = {.name = "channel.receive",
+                                           .has_value = true,
+                                           .attempt = attempt_receive,
+                                           .queue = receive_queue,
+                                           .collect = collect_value};
+
+static bool attempt_send(lua_State *L, struct choice *choice, int *outcome)
+{
+    struct channel *channel = choice->object;
+    if (channel->is_closed) {
+        *outcome = EPIPE;
+        return true;
+    }
+    lua_pushvalue(L, choice->index + 1);
+    if (give(L, choice->index, channel))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+static struct list *send_queue(const struct choice *choice)
+{
+    return &((struct channel *)choice->object)->senders;
+}
+
+static void offer_value(lua_State *L, struct choice *choice)
+{
+    lua_pushvalue(L, choice->index + 1);
+    put_aside(L, choice->index, &choice->waiter);
+}
+
+/* It may not have got so far. */
+static void withdraw_value(lua_State *L, struct choice *choice)
+{
+    lua_getuservalue(L, choice->index);
+    if (lua_rawgetp(L, -1, &choice->waiter) != LUA_TNIL) {
+        lua_pushnil(L);
+        lua_rawsetp(L, -3, &choice->waiter);
+    }
+    lua_pop(L, 2);
+}
+
+const struct choice_kind choice_send = {.name = "channel.send",
+                                        .attempt = attempt_send,
+                                        .queue = send_queue,
+                                        .offer = offer_value,
+                                        .withdraw = withdraw_value};
 
 /* ---- values ---- */
 

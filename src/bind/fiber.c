@@ -12,6 +12,8 @@
 #include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
+#include "bind/select.h"
+#include "bind/wait_queue.h"
 
 /* ---- waits ---- */
 
@@ -27,11 +29,20 @@ void fiber_cancel_operation(struct fiber *fiber)
 
 const struct wait_kind wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
 
-void fiber_wake(struct fiber *fiber, int outcome)
+static void end_wait(struct fiber *fiber, int outcome)
 {
-    struct runtime *runtime = fiber->runtime;
     if (fiber->wait->traits & WAIT_EXTERNAL || fiber->deadline_ns != INT64_MAX)
-        runtime->n_pending--;
+        fiber->runtime->n_pending--;
+    fiber->wait = NULL;
+    fiber->outcome = outcome;
+    scheduler_make_ready(fiber);
+}
+
+/* Apart from the rest, which nearly every wait gets by with. */
+static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int outcome)
+{
+    if (fiber->wait->traits & WAIT_SELECTION)
+        selection_end(fiber->wait_object);
     if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
         if (outcome == ETIMEDOUT && fiber->limit)
@@ -39,10 +50,17 @@ void fiber_wake(struct fiber *fiber, int outcome)
     }
     fiber->limit = NULL;
     fiber->cancel_cause = 0;
+    end_wait(fiber, outcome);
     fiber->deadline_ns = INT64_MAX;
-    fiber->wait = NULL;
-    fiber->outcome = outcome;
-    scheduler_make_ready(fiber);
+}
+
+void fiber_wake(struct fiber *fiber, int outcome)
+{
+    if (fiber->wait->traits & WAIT_SELECTION || fiber->cancel_cause || fiber->limit ||
+        fiber->deadline_ns != INT64_MAX)
+        wake_specially(fiber, outcome);
+    else
+        end_wait(fiber, outcome);
 }
 
 void fiber_cancel_wait(struct fiber *fiber, int cause)
@@ -95,6 +113,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
     list_init(&fiber->waiter.link);
     fiber->waiter.fiber = fiber;
     list_init(&fiber->limits);
+    list_init(&fiber->watchers);
     list_init(&fiber->group_link);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
@@ -186,6 +205,10 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
     list_remove(&fiber->waiter.link);
+    if (fiber->wait && fiber->wait->traits & WAIT_SELECTION)
+        selection_end(fiber->wait_object);
+    while (!list_is_empty(&fiber->watchers))
+        wait_queue_take(&fiber->watchers);
     limit_forget(fiber);
     if (fiber->group)
         group_lose_child(L, fiber);

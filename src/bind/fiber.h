@@ -27,8 +27,9 @@ struct waiter {
 };
 
 enum wait_traits {
-    WAIT_EXTERNAL = 1,   /* ends by something outside Lua */
-    WAIT_UNSTOPPABLE = 2 /* no limit ends it */
+    WAIT_EXTERNAL = 1,    /* ends by something outside Lua */
+    WAIT_UNSTOPPABLE = 2, /* no limit ends it */
+    WAIT_SELECTION = 4    /* wait_object is a selection: in several queues */
 };
 
 /* What a suspended fiber waits for. */
@@ -111,6 +112,7 @@ struct fiber {
     void *wait_object;    /* the mutex, also a condition_variable's */
     int wait_outcome;     /* decided before the wait ends */
     struct fiber *joiner; /* waits for this one's end */
+    struct list watchers; /* so do these, but leave it to be joined */
     struct fiber *joined; /* whom this one waits for */
     int traceback;        /* anchor: of an ended fiber the traceback of its uncaught error, before
                              what inspect_keep_traceback has kept */

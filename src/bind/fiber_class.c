@@ -14,6 +14,7 @@
 #include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
+#include "bind/select.h"
 
 /* ---- spawn ---- */
 
@@ -198,6 +199,49 @@ static int fiber_join(lua_State *L)
     return call_suspend(L, fiber, &wait_join, NO_DEADLINE, finish_join);
 }
 
+/* ---- a case of fiber.select: the end, without the join ---- */
+
+static struct fiber *watched(const struct choice *choice)
+{
+    return ((const struct fiber_handle *)choice->object)->fiber;
+}
+
+static void check_watched(lua_State *L, const struct choice *choice)
+{
+    const struct fiber *fiber = watched(choice);
+    if (!fiber)
+        error_raise_detail(L, EINVAL, "case %d: the fiber was joined or detached", choice->number);
+    if (fiber == fiber->runtime->current)
+        error_raise_detail(L, EDEADLK, "case %d: a fiber cannot wait for its own end",
+                           choice->number);
+}
+
+static bool attempt_watch(lua_State *L, struct choice *choice, int *outcome)
+{
+    (void)L;
+    (void)outcome;
+    return watched(choice)->state == FIBER_ENDED;
+}
+
+static struct list *watch_queue(const struct choice *choice)
+{
+    return &watched(choice)->watchers;
+}
+
+static void describe_watch(lua_State *L, const struct choice *choice)
+{
+    if (watched(choice))
+        push_title(L, watched(choice));
+    else
+        lua_pushliteral(L, "(detached)");
+}
+
+const struct choice_kind choice_fiber = {.name = "fiber",
+                                         .attempt = attempt_watch,
+                                         .queue = watch_queue,
+                                         .check = check_watched,
+                                         .describe = describe_watch};
+
 /* ---- the handle's other methods ---- */
 
 static int fiber_detach(lua_State *L)
@@ -269,8 +313,11 @@ static const struct function_row metamethods[] = {
     {"__gc", fiber_gc}, {"__tostring", fiber_tostring}, {0}};
 
 static const struct function_row named_metamethods[] = {{"__tostring", named_tostring}, {0}};
-static const struct function_row functions[] = {
-    {"group", group_function}, {"list", inspect_list}, {"named", fiber_named}, {0}};
+static const struct function_row functions[] = {{"group", group_function},
+                                                {"list", inspect_list},
+                                                {"named", fiber_named},
+                                                {"select", select_function},
+                                                {0}};
 
 int fiber_open(lua_State *L, struct runtime *runtime)
 {

@@ -15,6 +15,7 @@
 #include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
+#include "bind/wait_queue.h"
 
 void scheduler_make_ready(struct fiber *fiber)
 {
@@ -118,6 +119,8 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
         keep_traceback(L, fiber);
     if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
         group_child_ended(L, fiber);
+    if (!list_is_empty(&fiber->watchers))
+        wait_queue_wake_all(&fiber->watchers, 0);
     if (fiber->joiner)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)

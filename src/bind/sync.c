@@ -9,6 +9,7 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 void wait_queue_cancel(struct fiber *fiber)
@@ -245,6 +246,24 @@ static int semaphore_acquire(lua_State *L)
     semaphore->count--;
     return call_done(L, fiber, 0, call_finish_plain);
 }
+
+static bool attempt_acquire(lua_State *L, struct choice *choice, int *outcome)
+{
+    struct semaphore *semaphore = choice->object;
+    bool has_one = semaphore->count > 0;
+    (void)L;
+    (void)outcome;
+    semaphore->count -= has_one;
+    return has_one;
+}
+
+static struct list *acquire_queue(const struct choice *choice)
+{
+    return &((struct semaphore *)choice->object)->waiters;
+}
+
+const struct choice_kind choice_semaphore = {
+    .name = "semaphore.acquire", .attempt = attempt_acquire, .queue = acquire_queue};
 
 static int semaphore_try_acquire(lua_State *L)
 {

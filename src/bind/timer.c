@@ -11,6 +11,7 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 /* The system's clock may be set meanwhile: look again at least that often. */
@@ -114,7 +115,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     if (error)
         error_raise(L, error);
     if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
-        return suspend(L, timer, fiber); /* the system's clock was looked at too early */
+        return suspend(L, timer, call_begin(L, noun_runtime(L))); /* looked at too early */
     return 0;
 }
 
@@ -123,6 +124,31 @@ static int timer_wait(lua_State *L)
     struct timer *timer = self(L);
     return suspend(L, timer, call_begin(L, noun_runtime(L)));
 }
+
+/* ---- a case of fiber.select ---- */
+
+static bool attempt_expiry(lua_State *L, struct choice *choice, int *outcome)
+{
+    const struct timer *timer = choice->object;
+    (void)L;
+    (void)outcome;
+    return timer->expiry_ns <= timer->now_ns();
+}
+
+static struct list *expiry_queue(const struct choice *choice)
+{
+    return &((struct timer *)choice->object)->waiters;
+}
+
+static int64_t choice_expiry(const struct choice *choice)
+{
+    return steady_deadline(choice->object);
+}
+
+const struct choice_kind choice_timer = {
+    .name = "timer", .attempt = attempt_expiry, .queue = expiry_queue, .expiry = choice_expiry};
+
+/* ---- the rest ---- */
 
 static int timer_cancel(lua_State *L)
 {

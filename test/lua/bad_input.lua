@@ -99,6 +99,9 @@ local module_arguments = {
     end),
     ["thrum.coroutine.status"] = arguments(1, function() return coroutine.create(print) end),
     ["thrum.fiber.group"] = arguments(2, function() return function() end, 1 end),
+    ["thrum.fiber.select"] = arguments(1, function()
+        return {thrum.channel.new(1), timeout = 0}
+    end),
     ["thrum.time.sleep"] = arguments(1, function() return 0 end),
     ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
     ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),

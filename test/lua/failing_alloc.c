@@ -116,6 +116,12 @@ static const struct {
      "local ch = thrum.channel.new() local f = g:spawn(function() local sum = 0 "
      "for v in ch:values() do sum = sum + v end return sum end) "
      "for i = 1, 9 do ch:send(i) end ch:close() return f:join() end) end)"},
+    {"select",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local a, b = thrum.channel.new(), thrum.channel.new() local f = g:spawn(function() "
+     "local sum = 0 for i = 1, 4 do local n, v = thrum.fiber.select{a, {b, i}, timeout = 60} "
+     "sum = sum + (v or 0) end return sum end) for i = 1, 2 do a:send(i) b:receive() end "
+     "return f:join() end) end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "

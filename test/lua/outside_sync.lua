@@ -186,6 +186,27 @@ t["test a group whose children wait for ever is a deadlock, and ends them"] = fu
     lu.assertTrue(free)
 end
 
+t["test select works outside any fiber"] = function()
+    local select_one = thrum.fiber.select
+    local a, b, timer = thrum.channel.new(), thrum.channel.new(), time.steady_timer.new()
+    local sender = spawn(function()
+        time.sleep(0.001)
+        b:send("value")
+    end)
+    lu.assertEquals({select_one {a, b}}, {2, "value"})
+    lu.assertEquals(select_one {a, sender}, 2)
+    sender:join()
+    local receiver = spawn(b.receive, b)
+    lu.assertEquals(select_one {a, {b, "sent"}}, 2)
+    lu.assertEquals(receiver:join(), "sent")
+    timer:expires_after(0.001)
+    lu.assertEquals(select_one {a, timer, timeout = 100}, 2)
+    lu.assertNil((select_one {a, b, timeout = 0.001}))
+    h.raises("ETIMEDOUT", time.with_timeout, 0.001, select_one, {a, {b, 1}})
+    deadlocks(select_one, {a, {b, "not sent"}})
+    lu.assertNil((select_one {b, timeout = 0}))
+end
+
 t["test with_timeout ends waits outside any fiber"] = function()
     local m, cv, ch = thrum.mutex.new(), thrum.condition_variable.new(), thrum.channel.new()
     h.raises("ETIMEDOUT", time.with_timeout, 0.002, ch.receive, ch)
