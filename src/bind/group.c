@@ -148,11 +148,14 @@ static struct fiber *joiner_of(struct group *group)
     return list_is_empty(&group->joiners) ? NULL : wait_queue_first(&group->joiners)->fiber;
 }
 
+/* The last child has ended: nobody comes in before the joiner runs. */
 static void wake_joiner(struct group *group)
 {
     struct waiter *joiner = wait_queue_take(&group->joiners);
-    if (joiner)
-        fiber_wake(joiner->fiber, joiner->fiber->wait_outcome);
+    if (!joiner)
+        return;
+    group->has_ended = true;
+    fiber_wake(joiner->fiber, joiner->fiber->wait_outcome);
 }
 
 static void fail(struct group *group, struct fiber *child)

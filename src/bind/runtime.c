@@ -49,8 +49,8 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->ready_end = &runtime->ready;
     runtime->n_pending = 0;
     runtime->n_live = 0;
+    free_fibers(L, &runtime->fibers); /* a group that goes with them gives up the error it has */
     free_fibers(L, &runtime->unreported);
-    free_fibers(L, &runtime->fibers);
     limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
     deadline_free_orphans(runtime);

@@ -279,8 +279,37 @@ static long run_opening(void)
     }
 }
 
+/* A state that closes in the middle of what fibers do. */
+static void run_closing(void)
+{
+    static const char chunk[] =
+        "local fiber, channel, time = thrum.fiber, thrum.channel, thrum.time "
+        "local ch, other, other2 = channel.new(), channel.new(), channel.new() "
+        "local function stuck() thrum.this_fiber.disable_interruption() ch:receive() end "
+        "local function failing() error('x', 0) end "
+        "local joined, kept, dropped = fiber.group(), fiber.group(), fiber.group() "
+        "joined:spawn(stuck) joined:spawn(failing) thrum.spawn(joined.join, joined) "
+        "kept:spawn(stuck) kept:spawn(failing) "
+        "dropped:spawn(stuck) dropped:spawn(failing) dropped = nil "
+        "thrum.spawn(fiber.group, function(g) g:spawn(stuck) g:spawn(failing) stuck() end) "
+        "local watched = thrum.spawn(stuck) "
+        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) end "
+        "for _ = 1, 6 do pcall(thrum.poll) collectgarbage() end "
+        "assert(thrum.stats().fibers > 5)";
+    struct pool pool = {.remaining = -1};
+    lua_State *L = lua_newstate(allocate, &pool);
+    luaL_openlibs(L);
+    open_all(L);
+    if (luaL_dostring(L, chunk))
+        fail("closing", 0, lua_tostring(L, -1));
+    lua_close(L);
+    if (pool.bytes != 0)
+        fail("closing", 0, "memory was not given back");
+}
+
 int main(void)
 {
+    run_closing();
     printf("opening: %ld allocations\n", run_opening());
     for (int i = 0; i < N_SCENARIOS; i++)
         printf("%s: %ld allocations\n", scenarios[i].name, run_scenario(i));

@@ -2,8 +2,8 @@
 -- fiber.group: fibers that are waited for, and fail, together.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
-local spawn, this_fiber, time, fiber, coroutine =
-    thrum.spawn, thrum.this_fiber, thrum.time, thrum.fiber, thrum.coroutine
+local spawn, this_fiber, time, fiber, channel, coroutine =
+    thrum.spawn, thrum.this_fiber, thrum.time, thrum.fiber, thrum.channel, thrum.coroutine
 local pcall, scope, push = thrum.pcall, thrum.scope, thrum.scope_cleanup_push
 
 local function forever()
@@ -83,6 +83,28 @@ t["test children spawn siblings while the group is being joined"] = function()
     g:join()
     lu.assertEquals(count, 15)
     h.raises("EINVAL", g.spawn, g, child)
+end
+
+-- Seen: the joiner went on while a child was alive. Cause: between the last child's end and the
+-- joiner's turn the group still took children. Cure: it has ended by then.
+t["test a group ends with its last child, not when its joiner runs"] = function()
+    local g, ch = fiber.group(), channel.new()
+    g:spawn(ch.receive, ch)
+    local joiner = h.start(g.join, g)
+    h.let_others_run()
+    local child = spawn(function()
+        ch:send(true) -- the child is ready, and ends before this fiber runs again
+        this_fiber.yield()
+        h.raises("EINVAL", g.spawn, g, forever)
+    end)
+    h.let_others_run()
+    child:join()
+    joiner:join()
+    fiber.group(function(inner) -- the function is not the joiner
+        inner:spawn(function() end)
+        h.let_others_run()
+        inner:spawn(function() end)
+    end)
 end
 
 t["test a child's handle gives its results, before and after the group was joined"] = function()
@@ -516,7 +538,7 @@ t["test a child's error interrupts the function, and is raised in its place"] = 
 end
 
 t["test every kind of interruption point tells the function that the group has failed"] = function()
-    local ch = thrum.channel.new(10)
+    local ch = channel.new(10)
     local points = {
         pcall = function() pcall(print) end,
         scope = function() scope(function() end) end,
@@ -920,7 +942,7 @@ t["test a coroutine with a group may go on in another fiber"] = function()
 end
 
 t["test a coroutine that is dropped in the middle leaves its children to themselves"] = function()
-    local log, ch = {}, thrum.channel.new()
+    local log, ch = {}, channel.new()
     local weak = setmetatable({}, {__mode = "k"})
     do
         local co = coroutine.create(function()
@@ -971,7 +993,7 @@ end
 -- what is left
 
 t["test a group dropped before it was joined lets its children go on together"] = function()
-    local log, ch = {}, thrum.channel.new()
+    local log, ch = {}, channel.new()
     spawn(function()
         local g = fiber.group()
         g:spawn(function()
