@@ -60,6 +60,7 @@ static void free_if_done(lua_State *L, struct group *group)
     if (group->handle || group->n_children > 0)
         return;
     struct fiber *failed = group->failed;
+    wait_queue_take(&group->joiners); /* only in a state that closes */
     runtime_free(L, group, sizeof(*group));
     if (!failed)
         return;
