@@ -32,6 +32,7 @@ struct thrum_context {
     std::size_t n_pending = 0;   // operations
     std::size_t n_completed = 0; // operations, ever
     bool is_running = false;
+    bool is_ending = false;
 
     thrum_context();
     thrum_context(const thrum_context &) = delete;

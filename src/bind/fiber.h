@@ -109,7 +109,7 @@ struct fiber {
         size_t size;           /* of the buffer */
         int flags;
     } transfer;           /* what a socket's call needs to finish */
-    void *wait_object;    /* the mutex, also a condition_variable's */
+    void *wait_object;    /* for its wait_kind: the mutex, the group, the selection, the process */
     int wait_outcome;     /* decided before the wait ends */
     struct fiber *joiner; /* waits for this one's end */
     struct list watchers; /* so do these, but leave it to be joined */

@@ -41,7 +41,8 @@ static void describe_socket(lua_State *L, const struct fiber *fiber)
         socket->class->codec->push_text(L, &local);
 }
 
-static const struct wait_kind wait_socket = {true, fiber_cancel_operation, describe_socket};
+static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
+                                             describe_socket};
 
 static int wait_operation_of(lua_State *L, struct socket *socket, struct fiber *fiber,
                              call_finish *finish)

@@ -126,6 +126,13 @@ static const struct {
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"system.spawn",
+     "local s = ip.udp.socket.new() s:open('v4') local fd = s:release() "
+     "local p = thrum.system.spawn{program = 'true', arguments = {'true', 'x'}, stdin = fd, "
+     "environment = {A = 'b', C = 'd'}, extra_fds = {[3] = fd, [7] = fd}} "
+     "return p:wait().code, tostring(p)"},
+    {"system.spawn, failing", "return tostring(select(2, pcall(thrum.system.spawn, "
+                              "{program = 'no-such-program', working_directory = '/'})))"},
     {"a module written in Lua",
      "return thrum.emitter.new():on('x', tostring):once('x', error):removeListener('x', error), "
      "pcall(thrum.emitter.new().on, 1)"},
