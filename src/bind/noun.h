@@ -24,6 +24,7 @@ struct socket_class;
     ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
     ROW(NOUN_FIBER, "fiber")                                                  \
     ROW(NOUN_NAMED_FUNCTION, "fiber.named")                                   \
+    ROW(NOUN_GROUP, "fiber.group")                                            \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
     ROW(NOUN_COROUTINE, "coroutine")                                          \
     ROW(NOUN_MUTEX, "mutex")                                                  \

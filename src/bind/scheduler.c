@@ -11,9 +11,11 @@
 #include <thrum/error.h>
 
 #include "bind/error.h"
+#include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
+#include "bind/wait_queue.h"
 
 void scheduler_make_ready(struct fiber *fiber)
 {
@@ -108,13 +110,17 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
     runtime->n_live--;
     if (status == LUA_OK)
         fiber->ending = ENDED_WELL;
-    else if (fiber->is_interrupted && is_interruption(L, fiber))
+    else if (fiber->interruption & INTERRUPTED && is_interruption(L, fiber))
         fiber->ending = ENDED_INTERRUPTED;
     else
         fiber->ending = ENDED_WITH_ERROR;
 
     if (fiber->ending == ENDED_WITH_ERROR)
         keep_traceback(L, fiber);
+    if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
+        group_child_ended(L, fiber);
+    if (!list_is_empty(&fiber->watchers))
+        wait_queue_wake_all(&fiber->watchers, 0);
     if (fiber->joiner)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)
@@ -180,7 +186,7 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     if (fiber->state == FIBER_NEW) {
         fiber->state = FIBER_ALIVE;
         nargs = fiber->n_args;
-        if (fiber->is_interrupted) { /* it never runs */
+        if (fiber->interruption & INTERRUPTED) { /* it never runs */
             fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
             end_fiber(L, fiber, LUA_ERRRUN);
             return;

@@ -101,6 +101,10 @@ local module_arguments = {
         return coroutine.create(function() end), 1
     end),
     ["thrum.coroutine.status"] = arguments(1, function() return coroutine.create(print) end),
+    ["thrum.fiber.group"] = arguments(2, function() return function() end, 1 end),
+    ["thrum.fiber.select"] = arguments(1, function()
+        return {thrum.channel.new(1), timeout = 0}
+    end),
     ["thrum.time.sleep"] = arguments(1, function() return 0 end),
     ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
     ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),
@@ -356,6 +360,16 @@ local classes = {
             h.raises("EINVAL", fiber.join, fiber)
         end,
         methods = {},
+    },
+    ["fiber.group"] = {
+        new = function() return thrum.fiber.group() end,
+        works = function(group)
+            if tostring(group) ~= "fiber.group (ended)" then
+                group:join()
+            end
+            h.raises("EINVAL", group.join, group)
+        end,
+        methods = {spawn = arguments(2, function() return function() end, 1 end)},
     },
     emitter = {
         new = function() return thrum.emitter.new() end,
