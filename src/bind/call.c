@@ -52,7 +52,9 @@ void call_check_interruption(lua_State *L)
 {
     const struct runtime *runtime = noun_runtime(L);
     const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
-    raise_if_interrupted(L, fiber);
+    bool can_suspend = runtime->n_boundaries == 0 && lua_isyieldable(L);
+    if (!runtime->current || can_suspend)
+        raise_if_interrupted(L, fiber);
 }
 
 static void raise_if_limited(lua_State *L, struct fiber *fiber)

@@ -51,7 +51,8 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
 int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
 
 /* Raise the interruption error in an interrupted fiber: for interruption points that do not wait.
- */
+ * Not where C code is in between that cannot be suspended: that may be a finaliser, which runs in
+ * whichever fiber has allocated and must do its work. */
 void call_check_interruption(lua_State *L);
 
 /* `seconds` from now as a deadline of the steady clock; huge values are NO_DEADLINE. */

@@ -53,7 +53,12 @@ struct wait_site {
  * Runs on the caller's thread with the call's arguments still on its stack. */
 typedef int call_finish(lua_State *L, struct fiber *fiber, int error);
 
-enum fiber_state { FIBER_NEW, FIBER_ALIVE, FIBER_ENDED };
+enum fiber_state {
+    FIBER_NEW,
+    FIBER_ALIVE,
+    FIBER_ENDING, /* its function has ended: nobody else may free it while its error is looked at */
+    FIBER_ENDED
+};
 enum interruption {
     INTERRUPTED = 1,       /* itself, from now on */
     INTERRUPTED_INSIDE = 2 /* one of its limits was cancelled */

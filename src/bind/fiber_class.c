@@ -285,7 +285,7 @@ static int fiber_gc(lua_State *L)
 
 static int fiber_tostring(lua_State *L)
 {
-    static const char *const states[] = {"new", "alive", "ended"};
+    static const char *const states[] = {"new", "alive", "alive", "ended"};
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
     if (handle->fiber) {
         push_title(L, handle->fiber);

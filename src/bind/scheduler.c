@@ -103,20 +103,23 @@ static bool is_interruption(lua_State *L, struct fiber *fiber)
     return is_it;
 }
 
+/* Any allocation may collect the fiber's handle, or run a finaliser that calls thrum.report: either
+ * would free a fiber that has ended. So it ends when all is known of it. */
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 {
     struct runtime *runtime = fiber->runtime;
-    fiber->state = FIBER_ENDED;
-    runtime->n_live--;
+    fiber->state = FIBER_ENDING;
     if (status == LUA_OK)
         fiber->ending = ENDED_WELL;
     else if (fiber->interruption & INTERRUPTED && is_interruption(L, fiber))
         fiber->ending = ENDED_INTERRUPTED;
     else
         fiber->ending = ENDED_WITH_ERROR;
-
     if (fiber->ending == ENDED_WITH_ERROR)
         keep_traceback(L, fiber);
+
+    fiber->state = FIBER_ENDED;
+    runtime->n_live--;
     if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
         group_child_ended(L, fiber);
     if (!list_is_empty(&fiber->watchers))
@@ -210,19 +213,22 @@ static bool push_reporter(lua_State *L, struct runtime *runtime)
     return true;
 }
 
-/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it. */
+/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it, before
+ * anything is allocated: a finaliser might report or drive, too, and shall not find it. */
 static void take_unreported(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
-    list_remove(&fiber->link); /* a finaliser that drives the loop meanwhile shall not find it */
-    list_append(&runtime->fibers, &fiber->link);
+    unsigned long long id = fiber->id;
+    const char *name = fiber->name;
     luaL_checkstack(L, 6, "uncaught error");
+    fiber_push_anchored(L, runtime, fiber->anchor); /* the thread, where the name stands */
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
     fiber_push_anchored(L, runtime, fiber->traceback);
-    lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
-    lua_pushstring(L, fiber->name);
     fiber_free(L, fiber);
+    lua_pushfstring(L, "%I", (LUAI_UACINT)id);
+    lua_pushstring(L, name);
+    lua_remove(L, -5);
 }
 
 /* An error inside the reporter itself has nobody left to be told. */

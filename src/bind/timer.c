@@ -115,7 +115,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     if (error)
         error_raise(L, error);
     if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
-        return suspend(L, timer, call_begin(L, noun_runtime(L))); /* looked at too early */
+        return suspend(L, timer, call_begin(L, noun_runtime(L)));
     return 0;
 }
 
