@@ -26,6 +26,7 @@ PUBLIC = {
     "operation.h": "asio",
     "socket.h": "asio",
     "descriptor.h": "asio",
+    "resolver.h": "asio",
     "signal.h": "asio",
     "timer.h": "asio",
     "lua.h": "bind",
