@@ -37,6 +37,9 @@ int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: its constructor. */
 int udp_socket_open(lua_State *L, struct runtime *runtime);
+/* What all lookups share, and the flags, pushed; then a protocol's functions, for its table. */
+int resolver_open(lua_State *L, struct runtime *runtime);
+void resolver_set_functions(lua_State *L, struct runtime *runtime, enum noun_id protocol);
 
 /* Make a fiber of the function and `nargs` arguments on the top; leaves its handle there. Raises
  * ECANCELED in a closed state. */

@@ -30,6 +30,7 @@ local parts = {
         "ann runs\tbob runs", "1\ntrue"},
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
         "Connection timed out: channel.receive"},
+    ["host.lua"] = {"localhost", " has address 127.0.0.1", "127.0.0.1 is "},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }

@@ -94,12 +94,17 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
-    {"spawn, detached",
-     "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"lookup, numeric",
+     "local flag = ip.address_info_flag "
+     "return ip.udp.get_address_info('::1', 53, flag.canonical_name)[1].canonical_name"},
+    {"lookup", "return #ip.tcp.get_address_v4_info('localhost', 80)"},
+    {"lookup, in vain", "return select(2, pcall(ip.udp.get_address_info, '::1', 'no-such'))"},
+    {"names", "return ip.tcp.get_name_info('127.0.0.1', 80)[1].host_name"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -131,7 +136,8 @@ static bool is_clean(lua_State *L, int status)
     return is_memory;
 }
 
-/* What is alive after two collections and after everybody who can has run. Runs in protected mode. */
+/* What is alive after two collections and after everybody who can has run. Runs in protected mode.
+ */
 static int count_left(lua_State *L)
 {
     static const char chunk[] =
