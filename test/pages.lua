@@ -91,42 +91,60 @@ local function fields_behind(index)
         return index
     elseif type(index) == "function" then
         local _, fields = debug.getupvalue(index, 2)
-        return fields
+        return type(fields) == "table" and fields or {}
     end
     return {}
+end
+
+-- A class of a module written in Lua: a table of methods whose `meta` is its objects' metatable.
+local function is_lua_class(value)
+    local meta = type(value) == "table" and rawget(value, "meta")
+    return type(meta) == "table" and type(rawget(meta, "__name")) == "string"
 end
 
 local function has_items(index)
     return type(index) == "function" and debug.getupvalue(index, 3) ~= nil
 end
 
--- name -> "function", "table" or "value", of a module's table and what its metatable adds.
+local function kind_of(value)
+    local kind = type(value)
+    if is_lua_class(value) then
+        return "class"
+    end
+    return (kind == "function" or kind == "table") and kind or "value"
+end
+
+-- name -> "function", "table", "class" or "value", of a module's table and what its metatable adds.
 local function module_members(module)
     local members = {}
     local metatable = debug.getmetatable(module)
     for _, fields in ipairs { module, metatable and fields_behind(metatable.__index) } do
         for name, value in next, fields do
-            local kind = type(value)
-            members[name] = (kind == "function" or kind == "table") and kind or "value"
+            members[name] = kind_of(value)
         end
     end
     return members
 end
 
--- The modules reachable from the package: path -> members.
+-- The modules reachable from the package: path -> members. And the classes written in Lua.
 local function live_modules()
-    local modules = {}
+    local modules, lua_classes = {}, {}
     local function walk(path, module)
         local members = module_members(module)
         modules[path] = members
         for name, kind in pairs(members) do
             if kind == "table" then
                 walk(path == "thrum" and name or path .. "." .. name, module[name])
+            elseif kind == "class" then
+                lua_classes[#lua_classes + 1] = module[name]
             end
         end
     end
+    for name in pairs(thrum) do
+        assert(rawget(thrum, name) ~= nil, "pairs has not loaded " .. name)
+    end
     walk("thrum", thrum)
-    return modules
+    return modules, lua_classes
 end
 
 local function provoke(f, ...)
@@ -165,25 +183,45 @@ local operators = {
     __le = "%s <= other",
 }
 
+local function class_operators(metatable)
+    local list = {}
+    for name, format in pairs(operators) do
+        if rawget(metatable, name) then
+            list[#list + 1] = format
+        end
+    end
+    if has_items(metatable.__index) then
+        list[#list + 1] = "%s[i]"
+    end
+    return list
+end
+
+local function lua_class(class)
+    local members = {}
+    for name, value in next, class do
+        if name ~= "meta" then
+            members[name] = type(value) == "function" and "function" or "property"
+        end
+    end
+    return { members = members, operators = class_operators(class.meta) }
+end
+
 -- The classes: name -> {members = name -> "function" or "property", operators = list of formats}.
-local function live_classes()
+local function live_classes(lua_classes)
     local classes = {}
+    for _, class in ipairs(lua_classes) do
+        classes[class.meta.__name] = lua_class(class)
+    end
     for key, metatable in pairs(debug.getregistry()) do
         local is_class = type(key) == "userdata" and type(metatable) == "table"
         if is_class and rawget(metatable, "__name") and next(fields_behind(metatable.__index)) then
-            local class = { members = {}, operators = {} }
+            local members = {}
             for name, value in next, fields_behind(metatable.__index) do
-                class.members[name] = type(value) == "function" and "function" or "property"
+                members[name] = type(value) == "function" and "function" or "property"
             end
-            for name, format in pairs(operators) do
-                if rawget(metatable, name) then
-                    class.operators[#class.operators + 1] = format
-                end
-            end
-            if has_items(metatable.__index) then
-                class.operators[#class.operators + 1] = "%s[i]"
-            end
-            classes[metatable.__name] = class
+            classes[metatable.__name] = {
+                members = members, operators = class_operators(metatable),
+            }
         end
     end
     for name, kind in pairs(live_error_fields()) do
@@ -680,7 +718,8 @@ end
 
 local function check_all(world)
     problems = {}
-    local modules, classes = live_modules(), live_classes()
+    local modules, lua_classes = live_modules()
+    local classes = live_classes(lua_classes)
     local pages = read_pages(world)
     check_form(pages)
     check_links(world, pages)
@@ -704,6 +743,8 @@ local spoilers = {
         "*addr.is_v4* ->", "*addr.is_v5* ->", "'addr.is_v4' is in the code" },
     { "an operator that is not documented", "pages", "byte_span.3thrum",
         "=== #span", "", "'#span' is in the code" },
+    { "a method written in Lua that is not documented", "pages", "emitter.3thrum",
+        "=== em:once(", "=== em:twice(", "'em:once(' is in the code" },
     { "a field of errors that is not documented", "pages", "error.3thrum",
         "*err.length*", "*err.size*", "'err.length' is in the code" },
     { "an option of another type", "pages", "ip.udp.socket.3thrum",

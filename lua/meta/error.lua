@@ -13,11 +13,12 @@ local category = {}
 function category:message(code) end
 
 ---What thrum's functions raise: error(3thrum). `==` compares code and category; `system` and
----`generic` errors of the same POSIX meaning are equal. `tostring` is the text, op and detail.
+---`generic` errors of the same POSIX meaning are equal. `tostring` has all that is there.
 ---@class error
 ---@field code integer
 ---@field category error_category
 ---@field op? string # Extension. What raised it: "ip.udp.socket.bind"
+---@field where? string # Extension. The script and line that called it: "server.lua:7"
 ---@field arg? integer # which argument was wrong, from 1; self is the first of a method
 ---@field detail? string # Extension. More, in words
 ---@field address? ip.address # Extension. What a call was about, or a datagram's sender

@@ -4,8 +4,8 @@
 local thrum = require "thrum"
 
 local short_names = {
-    "byte_span", "channel", "condition_variable", "fiber", "file_descriptor", "generic_error", "ip",
-    "mutex", "semaphore", "system", "this_fiber", "time",
+    "byte_span", "channel", "condition_variable", "emitter", "fiber", "file_descriptor",
+    "generic_error", "ip", "mutex", "semaphore", "system", "this_fiber", "time",
 }
 
 local is_lazy = {}

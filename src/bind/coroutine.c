@@ -44,17 +44,21 @@ static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int
     return is_inside;
 }
 
-/* Make room for the mark before the coroutine runs: no memory is asked for once it is suspended. */
-static void reserve_mark(lua_State *L, const struct runtime *runtime, int index)
+/* The same question before the coroutine runs. If it does not, there is room for the mark from here
+ * on: no memory is asked for once it is suspended. */
+static bool reserve_mark(lua_State *L, const struct runtime *runtime, int index)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
-    if (lua_rawget(L, -2) == LUA_TNIL) {
+    bool is_known = lua_rawget(L, -2) != LUA_TNIL;
+    bool is_inside = lua_toboolean(L, -1);
+    if (!is_known) {
         lua_pushvalue(L, index);
         lua_pushboolean(L, 0);
         lua_rawset(L, -4);
     }
     lua_pop(L, 2);
+    return is_inside;
 }
 
 static void mark_inside_operation(lua_State *L, const struct runtime *runtime, int index,
@@ -98,8 +102,9 @@ static int deliver_end(lua_State *L, lua_State *co, int status, deliver_function
     return end_coroutine(L, deliver);
 }
 
-/* Resume `co` with `nargs` arguments on its stack. */
-static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
+/* Resume `co` with `nargs` arguments on its stack. `is_marked`: it stands inside an operation. */
+static int resume_step(lua_State *L, lua_State *co, int nargs, bool is_marked,
+                       deliver_function *deliver)
 {
     struct runtime *runtime = noun_runtime(L);
     struct fiber *fiber = runtime->current;
@@ -116,7 +121,7 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
     bool is_suspended = status == LUA_YIELD && runtime->is_suspending;
     /* A stack of C calls too deep refuses to go on with it: it stays inside its operation. */
     bool is_stuck = status > LUA_YIELD && lua_status(co) == LUA_YIELD;
-    if (!is_stuck)
+    if (!is_stuck && is_suspended != is_marked)
         mark_inside_operation(L, runtime, index_of(deliver), is_suspended);
     if (!is_suspended)
         return deliver_end(L, co, status, deliver);
@@ -131,14 +136,14 @@ static int resume_again(lua_State *L, int status, lua_KContext context)
     (void)status;
     if (!runtime->current || runtime->running != L) /* or somebody who knows no fibers */
         return lua_yieldk(L, 0, context, resume_again);
-    return resume_step(L, lua_tothread(L, index_of(deliver)), 0, deliver);
+    return resume_step(L, lua_tothread(L, index_of(deliver)), 0, true, deliver);
 }
 
-/* Why `co` cannot be resumed, or NULL. */
+/* Why `co` cannot be resumed, or NULL: then there is room for its mark. */
 static const char *refuse_resume(lua_State *L, lua_State *co, int index)
 {
     lua_Debug frame;
-    if (is_inside_operation(L, noun_runtime(L), index))
+    if (reserve_mark(L, noun_runtime(L), index))
         return "cannot resume non-suspended coroutine";
     if (lua_status(co) == LUA_YIELD)
         return NULL;
@@ -161,9 +166,8 @@ static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function
         lua_pushstring(L, refusal);
         return deliver(L, L, LUA_ERRRUN);
     }
-    reserve_mark(L, noun_runtime(L), index_of(deliver));
     lua_xmove(L, co, nargs);
-    return resume_step(L, co, nargs, deliver);
+    return resume_step(L, co, nargs, false, deliver);
 }
 
 static int move_results(lua_State *L, lua_State *co)

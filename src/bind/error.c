@@ -142,6 +142,13 @@ void error_push(lua_State *L, int error)
     char name[DETAIL_SIZE];
     noun_function_name(L, name, sizeof(name));
     error_push_from(L, noun_runtime(L), error, name);
+    error_set_where(L);
+}
+
+void error_set_where(lua_State *L)
+{
+    noun_push_caller(L);
+    lua_setfield(L, -2, "where");
 }
 
 void error_set_detail(lua_State *L, const char *format, ...)
@@ -219,11 +226,10 @@ static void describe_value(lua_State *L, int index, char *text, size_t size)
     }
 }
 
-void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
+/* Raise the error object on the top, about an argument that came so. */
+noreturn static void raise_about_arg(lua_State *L, int arg, const char *name, const char *expected,
+                                     const char *came)
 {
-    char came[DETAIL_SIZE];
-    describe_value(L, arg, came, sizeof(came));
-    error_push(L, error);
     lua_pushinteger(L, arg);
     lua_setfield(L, -2, "arg");
     if (name)
@@ -234,12 +240,46 @@ void error_raise_arg(lua_State *L, int error, int arg, const char *name, const c
     __builtin_unreachable();
 }
 
+void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
+{
+    char came[DETAIL_SIZE];
+    describe_value(L, arg, came, sizeof(came));
+    error_push(L, error);
+    raise_about_arg(L, arg, name, expected, came);
+}
+
+void error_raise_arg_of(lua_State *L, const char *op, int index, int arg, const char *name,
+                        const char *expected)
+{
+    char came[DETAIL_SIZE];
+    describe_value(L, index, came, sizeof(came));
+    error_push_from(L, noun_runtime(L), EINVAL, op);
+    error_set_where(L);
+    raise_about_arg(L, arg, name, expected, came);
+}
+
 void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint)
 {
     error_push(L, error);
     error_set_endpoint(L, endpoint);
     lua_error(L);
     __builtin_unreachable();
+}
+
+int error_by_name(const char *name)
+{
+    static const int own[] = {
+#define OWN_ERROR(constant, base, code, name, text) constant,
+        THRUM_OWN_ERRORS(OWN_ERROR)
+#undef OWN_ERROR
+    };
+    for (const struct thrum_posix_error *row = thrum_posix_errors(); row->name; row++)
+        if (strcmp(row->name, name) == 0)
+            return row->code;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(thrum_error_name(own[i]), name) == 0)
+            return own[i];
+    return 0;
 }
 
 int error_is_interruption(lua_State *L, int index, const struct runtime *runtime)
@@ -287,9 +327,12 @@ static int error_tostring(lua_State *L)
     push_message(L, category, code);
     const char *op = push_string_field(L, "op");
     const char *detail = push_string_field(L, "detail");
+    const char *where = push_string_field(L, "where");
     push_endpoint_text(L);
     lua_pushfstring(L, "%s%s%s%s%s%s", lua_tostring(L, 2), op ? ": " : "", op ? op : "",
                     lua_tostring(L, -1), detail ? ": " : "", detail ? detail : "");
+    if (where)
+        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), where);
     return 1;
 }
 

@@ -18,6 +18,8 @@ void error_open(lua_State *L, struct runtime *runtime);
 void error_push(lua_State *L, int error);
 /* The same where no function of ours is running; `op` may be NULL. */
 void error_push_from(lua_State *L, struct runtime *runtime, int error, const char *op);
+/* Set `where` of the error object on the top: which line of a script has called. */
+void error_set_where(lua_State *L);
 /* Set a field of the error object on the top; address and port only for an IP endpoint. */
 void error_set_detail(lua_State *L, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void error_set_endpoint(lua_State *L, const struct thrum_endpoint *endpoint);
@@ -30,8 +32,16 @@ noreturn void error_raise_detail(lua_State *L, int error, const char *format, ..
 /* Raise `error` about argument `arg`: "argument 3 (port): ... expected, got ...". */
 noreturn void error_raise_arg(lua_State *L, int error, int arg, const char *name,
                               const char *expected);
+/* Raise EINVAL about argument `arg` of `op`, a function written in Lua; what came stands at
+ * `index`.
+ */
+noreturn void error_raise_arg_of(lua_State *L, const char *op, int index, int arg, const char *name,
+                                 const char *expected);
 /* Raise `error` about an endpoint. */
 noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint);
+
+/* The error of that name: a POSIX one, or one of our own conditions. 0: there is none. */
+int error_by_name(const char *name);
 
 /* Whether the value at `index` is the interruption error. */
 int error_is_interruption(lua_State *L, int index, const struct runtime *runtime);

@@ -93,7 +93,8 @@ struct fiber {
     int wait_outcome;      /* decided before the wait ends */
     struct fiber *joiner;  /* waits for this one's end */
     struct fiber *joined;  /* whom this one waits for */
-    int traceback;         /* anchor of the traceback string of an uncaught error */
+    int traceback;         /* anchor: of an ended fiber the traceback of its uncaught error, before
+                              what inspect_keep_traceback has kept */
 
     struct thrum_operation operation;
 };

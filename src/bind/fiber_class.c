@@ -16,16 +16,6 @@
 
 /* ---- spawn ---- */
 
-/* Push where the running C function was called: "script.lua:12", or nil. */
-static void push_place(lua_State *L)
-{
-    lua_Debug frame;
-    if (lua_getstack(L, 1, &frame) && lua_getinfo(L, "Sl", &frame) && frame.currentline > 0)
-        lua_pushfstring(L, "%s:%d", frame.short_src, frame.currentline);
-    else
-        lua_pushnil(L);
-}
-
 /* What fiber.named makes: its user value is the function, and then the name. */
 struct named_function {
     struct object object;
@@ -56,7 +46,7 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
     }
     luaL_checkstack(L, 8, "spawn");
     struct fiber_handle *handle = noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
-    push_place(L);
+    noun_push_caller(L);
     unwrap_name(L, function);
     lua_rotate(L, function, 3);
     struct fiber *fiber = fiber_new(L, runtime, nargs);

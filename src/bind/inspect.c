@@ -59,9 +59,94 @@ static lua_State *push_next_inside(lua_State *L, const struct fiber *fiber, lua_
     return coroutine_push_resumed(L, thread);
 }
 
+/* What inspect_keep_traceback keeps: a table of these. */
+enum { KEPT_ERROR = 1, KEPT_TEXT, KEPT_THREAD };
+
+static int keep(lua_State *L)
+{
+    struct fiber *fiber = lua_touserdata(L, 2);
+    lua_createtable(L, KEPT_THREAD, 0);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, KEPT_ERROR);
+    lua_pushliteral(L, "");
+    append_frames(L, L, OWN_FRAMES);
+    lua_rawseti(L, -2, KEPT_TEXT);
+    lua_pushthread(L);
+    lua_rawseti(L, -2, KEPT_THREAD);
+    int anchor = fiber_anchor_value(L, fiber->runtime);
+    fiber_release_anchor(L, fiber->runtime, fiber->traceback);
+    fiber->traceback = anchor;
+    return 0;
+}
+
+/* Whether the kept table on the top is about this thread, and about the error that the fiber ended
+ * with: a function of coroutine.wrap puts a position before it. */
+static bool is_kept_for(lua_State *L, const struct fiber *fiber, lua_State *thread)
+{
+    size_t size, kept_size;
+    const char *error = lua_tolstring(fiber->thread, -1, &size);
+    lua_rawgeti(L, -1, KEPT_THREAD);
+    lua_rawgeti(L, -2, KEPT_ERROR);
+    const char *kept = lua_tolstring(L, -1, &kept_size);
+    bool is_it = lua_tothread(L, -2) == thread && kept_size <= size &&
+                 memcmp(error + size - kept_size, kept, kept_size) == 0;
+    lua_pop(L, 2);
+    return is_it;
+}
+
+/* Append the frames kept for a thread that has failed, to the text on the top; false if none are.
+ */
+static bool append_kept(lua_State *L, const struct fiber *fiber, lua_State *thread)
+{
+    bool has_failed = fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR;
+    if (!has_failed || fiber->traceback == LUA_NOREF || lua_type(fiber->thread, -1) != LUA_TSTRING)
+        return false;
+    fiber_push_anchored(L, fiber->runtime, fiber->traceback);
+    bool is_kept = is_kept_for(L, fiber, thread);
+    if (is_kept) {
+        lua_rawgeti(L, -1, KEPT_TEXT);
+        lua_remove(L, -2);
+        lua_concat(L, 2);
+    } else {
+        lua_pop(L, 1);
+    }
+    return is_kept;
+}
+
+/* The error value is at 1: it stays. Within, on behalf of a handler: whether it is known already,
+ * because a scope further in has raised it again. */
+static bool is_known(lua_State *L, const struct fiber *fiber)
+{
+    if (fiber->traceback == LUA_NOREF)
+        return false;
+    fiber_push_anchored(L, fiber->runtime, fiber->traceback);
+    lua_rawgeti(L, -1, KEPT_ERROR);
+    lua_rawgeti(L, -2, KEPT_THREAD);
+    bool is_it = lua_rawequal(L, -2, 1) && lua_tothread(L, -1) == L;
+    lua_pop(L, 3);
+    return is_it;
+}
+
+int inspect_keep_traceback(lua_State *L)
+{
+    const struct runtime *runtime = runtime_find(L);
+    struct fiber *fiber = runtime->current;
+    lua_settop(L, 1);
+    if (!fiber || lua_type(L, 1) != LUA_TSTRING || !lua_checkstack(L, 5) || is_known(L, fiber))
+        return 1;
+    lua_pushcfunction(L, keep);
+    lua_pushvalue(L, 1);
+    lua_pushlightuserdata(L, fiber);
+    lua_pcall(L, 2, 0, 0); /* without memory there is only the traceback of the end */
+    lua_settop(L, 1);
+    return 1;
+}
+
 /* A suspended C function's own frame tells nothing: Lua keeps something else in its place. */
 static void append_thread(lua_State *L, const struct fiber *fiber, lua_State *thread)
 {
+    if (append_kept(L, fiber, thread))
+        return;
     if (!is_suspended(fiber)) {
         append_frames(L, thread, thread == L ? OWN_FRAMES : 0);
     } else {

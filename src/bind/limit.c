@@ -11,6 +11,7 @@
 #include "bind/args.h"
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/inspect.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
 
@@ -95,7 +96,7 @@ static struct limit *push_limit(lua_State *L, double seconds)
     return limit;
 }
 
-/* limit, results...  or  limit, ..., error value */
+/* limit, handler, results...  or  limit, handler, ..., error value */
 static int finish(lua_State *L, int status, lua_KContext context)
 {
     struct limit *limit = lua_touserdata(L, 1);
@@ -103,7 +104,7 @@ static int finish(lua_State *L, int status, lua_KContext context)
     list_remove(&limit->link);
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
-    return lua_gettop(L) - 1;
+    return lua_gettop(L) - 2;
 }
 
 int limit_with_timeout(lua_State *L)
@@ -114,7 +115,9 @@ int limit_with_timeout(lua_State *L)
     call_check_interruption(L);
     push_limit(L, seconds);
     lua_replace(L, 1);
-    return finish(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish), 0);
+    lua_pushcfunction(L, inspect_keep_traceback);
+    lua_insert(L, 2);
+    return finish(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, finish), 0);
 }
 
 void limit_open(lua_State *L, struct runtime *runtime)

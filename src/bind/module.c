@@ -31,6 +31,7 @@ static void open_all(lua_State *L, struct runtime *runtime)
     run_open(L, runtime);
     lua_pushliteral(L, THRUM_VERSION);
     lua_setfield(L, -2, "version");
+    lua_modules_open(L, runtime);
 }
 
 /* Key of the table in the registry: its address. A state has one or none. */
@@ -65,4 +66,5 @@ static int open_one(lua_State *L, const char *name)
         return open_one(L, #name);         \
     }
 MODULES(LOADER)
+LUA_MODULES(LOADER)
 #undef LOADER

@@ -33,6 +33,16 @@ struct fiber;
 MODULES(MODULE_OPEN)
 #undef MODULE_OPEN
 
+/* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
+ * with the table of `require "thrum"` and the one of native.c, when that field is first asked for.
+ */
+#define LUA_MODULES(ROW) ROW(emitter)
+
+/* Make the table on the top load them. */
+void lua_modules_open(lua_State *L, struct runtime *runtime);
+/* Push what they need of C. */
+void native_push(lua_State *L, struct runtime *runtime);
+
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: its constructor. */

@@ -158,6 +158,10 @@ void noun_set_functions(lua_State *L, struct noun *noun, const struct function_r
 /* Give the table on the stack's top an __index that answers properties and raises for the rest. */
 void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row *properties);
 
+/* Push which line of a script has called the running function, by way of other functions of ours
+ * maybe, in C or in Lua: "script.lua:12", or nil. */
+void noun_push_caller(lua_State *L);
+
 /* Write the running function's full name, "ip.udp.socket.bind", never more than `size` bytes. */
 void noun_function_name(lua_State *L, char *name, size_t size);
 

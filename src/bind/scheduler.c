@@ -43,6 +43,7 @@ static int make_traceback(lua_State *L)
 {
     struct fiber *fiber = lua_touserdata(L, 1);
     inspect_push_traceback(L, fiber);
+    fiber_release_anchor(L, fiber->runtime, fiber->traceback);
     fiber->traceback = fiber_anchor_value(L, fiber->runtime);
     return 0;
 }

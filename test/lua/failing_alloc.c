@@ -105,6 +105,9 @@ static const struct {
     {"lookup", "return #ip.tcp.get_address_v4_info('localhost', 80)"},
     {"lookup, in vain", "return select(2, pcall(ip.udp.get_address_info, '::1', 'no-such'))"},
     {"names", "return ip.tcp.get_name_info('127.0.0.1', 80)[1].host_name"},
+    {"a module written in Lua",
+     "return thrum.emitter.new():on('x', tostring):once('x', error):removeListener('x', error), "
+     "pcall(thrum.emitter.new().on, 1)"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -120,6 +123,7 @@ static int open_all(lua_State *L)
     lua_setglobal(L, "ip");
     lua_getfield(L, -1, "byte_span");
     lua_setglobal(L, "byte_span");
+    lua_getfield(L, -1, "emitter"); /* a module written in Lua is loaded here */
     return 0;
 }
 

@@ -4,6 +4,7 @@ local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local spawn, this_fiber, time, ip, fiber, coroutine =
     thrum.spawn, thrum.this_fiber, thrum.time, thrum.ip, thrum.fiber, thrum.coroutine
+local scope, pcall = thrum.scope, thrum.pcall
 
 thrum.system.signal.set.new() -- the descriptors behind all sets are there from now on
 
@@ -271,6 +272,54 @@ t["test an error of the fiber itself has no coroutine in its traceback"] = funct
     end):detach()
     h.let_others_run()
     lu.assertNotStrContains(h.take_reports()[1].traceback, "in a coroutine")
+end
+
+-- The traceback of a detached fiber that has run f.
+local function report_of(f)
+    spawn(f):detach()
+    local reports
+    h.wait_until(function()
+        reports = h.take_reports()
+        return reports[1]
+    end)
+    return reports[1].traceback
+end
+
+t["test scope and with_timeout do not hide where an error comes from"] = function()
+    local function fail()
+        error("deep inside")
+    end
+    local function work()
+        scope(function()
+            time.with_timeout(60, function()
+                time.sleep(0)
+                fail()
+            end)
+        end)
+    end
+    local traceback = report_of(work)
+    h.assert_contains(traceback, "in upvalue 'fail'")
+    h.assert_contains(traceback, "scope'")
+    local nested = report_of(function() coroutine.wrap(work)() end)
+    h.assert_contains(nested, "in upvalue 'fail'")
+    local _, count = nested:gsub("in upvalue 'fail'.*%(in a coroutine, resumed at%)", "")
+    lu.assertEquals(count, 1)
+end
+
+t["test an error caught before is not in the traceback of a later one"] = function()
+    local function fail()
+        error("caught")
+    end
+    local traceback = report_of(function()
+        pcall(scope, fail)
+        error("uncaught")
+    end)
+    lu.assertNotStrContains(traceback, "fail")
+    traceback = report_of(function()
+        pcall(scope, fail)
+        scope(function() error(setmetatable({}, {__tostring = function() return "caught" end})) end)
+    end)
+    lu.assertNotStrContains(traceback, "fail")
 end
 
 t["test a hundred coroutines deep the list still answers"] = function()

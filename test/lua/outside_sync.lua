@@ -37,6 +37,14 @@ t["test the calls drive the loop until their own wait has ended"] = function()
     ch:close()
     receiver:join()
     lu.assertEquals(sum, 20100)
+
+    local buffer = thrum.channel.new(200)
+    for i = 1, 200 do
+        buffer:send({i})
+    end
+    for i = 1, 200 do
+        lu.assertEquals(buffer:receive(), {i})
+    end
 end
 
 t["test a mutex is held by the caller outside, fiber 0"] = function()
