@@ -34,6 +34,11 @@ local function look_up(text)
 end
 -- end::look_up[]
 
+local function reason(err)
+    local category = type(err) == "table" and err.category
+    return category and category:message(err.code) or tostring(err)
+end
+
 -- tag::side_by_side[]
 -- One fiber a word: they all wait at the same time, and the slowest takes `patience` seconds.
 local function look_up_all(words, patience)
@@ -46,7 +51,7 @@ local function look_up_all(words, patience)
         if ok then
             print(table.concat(lines, "\n"))
         else
-            print(words[i] .. ": " .. tostring(lines))
+            print(words[i] .. ": " .. reason(lines))
             n_failed = n_failed + 1
         end
     end

@@ -279,19 +279,21 @@ class Lookups(unittest.TestCase):
     def test_errors(self):
         """what the name server does not know is the resolver's error with its text"""
         lines = self.lua("""
-            for _, name in ipairs {"nobody.test", "broken.test"} do
-                local ok, err = pcall(udp.get_address_info, name, 53)
-                print(ok, tostring(err.category), err)
+            for _, name in ipairs {"nobody.test", "broken.test", "four.test"} do
+                local ok, err = pcall(udp.get_address_v6_info, name, 53)
+                print(ok, tostring(err.category), err.op, err.detail)
+                print(err)
             end
-            print(pcall(udp.get_address_v6_info, "four.test", 53))
         """)
-        self.assertEqual(lines, [
-            "false\tresolver\tName or service not known: ip.udp.get_address_info: nobody.test:53",
-            "false\tresolver\tTemporary failure in name resolution: ip.udp.get_address_info: "
-            "broken.test:53",
-            "false\tNo address associated with hostname: ip.udp.get_address_v6_info: "
-            "four.test:53",
-        ])
+        texts = [
+            "Name or service not known", "Temporary failure in name resolution",
+            "No address associated with hostname",
+        ]
+        for i, name in enumerate(["nobody.test", "broken.test", "four.test"]):
+            self.assertEqual(lines[2 * i],
+                             f"false\tresolver\tip.udp.get_address_v6_info\t{name}:53")
+            self.assertTrue(lines[2 * i + 1].startswith(
+                f"{texts[i]}: ip.udp.get_address_v6_info: {name}:53"), lines[2 * i + 1])
 
     def test_numbers(self):
         """the name server never hears of numbers, or of what could be no name"""
@@ -374,12 +376,10 @@ class Lookups(unittest.TestCase):
         """a lookup that takes too long times out, and the fiber goes on to the next"""
         lines = self.lua("""
             local ok, err = pcall(time.with_timeout, 0.05, udp.get_address_info, "silent.test", 1)
-            print(ok, err)
+            print(ok, err == require "generic_error".ETIMEDOUT, err.detail)
             show(time.with_timeout(20, udp.get_address_v4_info, "quick.test", 2))
         """)
-        self.assertEqual(lines, [
-            "false\tConnection timed out: ip.udp.get_address_info: silent.test:1", "192.0.2.1:2",
-        ])
+        self.assertEqual(lines, ["false\ttrue\tsilent.test:1", "192.0.2.1:2"])
 
     def test_list(self):
         """who looks at the fibers sees what is looked up"""
@@ -449,9 +449,9 @@ class Lookups(unittest.TestCase):
         for line in (
             "quick.test has address 192.0.2.1",
             "quick.test has address 2001:db8::1",
-            "silent.test: Connection timed out: ip.tcp.get_address_info: silent.test:0",
+            "silent.test: Connection timed out",
             "alias.test is an alias for quick.test",
-            "nobody.test: Name or service not known: ip.tcp.get_address_info: nobody.test:0",
+            "nobody.test: Name or service not known",
             "192.0.2.1 is quick.test",
         ):
             self.assertIn(line, done.stdout.splitlines())
