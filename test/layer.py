@@ -24,6 +24,7 @@ PUBLIC = {
     "address.h": "net",
     "context.h": "asio",
     "operation.h": "asio",
+    "process.h": "asio",
     "socket.h": "asio",
     "descriptor.h": "asio",
     "resolver.h": "asio",

@@ -20,6 +20,7 @@ thrum_context::thrum_context()
 // Only then are the operations let go, and with them the objects that waited for nothing else.
 thrum_context::~thrum_context()
 {
+    is_ending = true;
     for (struct list *node = objects.next; node != &objects; node = node->next)
         LIST_ITEM(node, thrum::object_hook, node)->owner->reset();
     if (lookups)

@@ -34,6 +34,7 @@ struct thrum_context {
     std::size_t n_pending = 0;   // operations
     std::size_t n_completed = 0; // operations, ever
     bool is_running = false;
+    bool is_ending = false;
     std::shared_ptr<thrum::lookup_pool> lookups; // NULL before the first lookup that needs it
 
     thrum_context();

@@ -20,6 +20,22 @@ int descriptor_prepare(int fd)
     return 0;
 }
 
+int descriptor_check_inherited(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0)
+        return errno;
+    return flags & FD_CLOEXEC ? EBUSY : 0;
+}
+
+int descriptor_inherit(int fd)
+{
+    int error = descriptor_check_inherited(fd);
+    if (!error && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        error = errno;
+    return error;
+}
+
 int descriptor_dup(int fd, int *copy)
 {
     int made = fcntl(fd, F_DUPFD_CLOEXEC, 0);

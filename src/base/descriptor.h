@@ -16,6 +16,20 @@ int descriptor_socket(int family, int type, int protocol, int *fd) THRUM_NOEXCEP
 /* accept(2), likewise. */
 int descriptor_accept(int listener, int *fd) THRUM_NOEXCEPT;
 
+/* pipe(2), close-on-exec; it blocks. */
+int descriptor_pipe(int ends[2]) THRUM_NOEXCEPT;
+
+/* Make every open descriptor from `first` on close-on-exec. For a child before its exec: it makes
+ * system calls only. */
+int descriptor_cloexec_from(int first) THRUM_NOEXCEPT;
+
+/* Whether a descriptor may have been open when this program began. EBADF: it is not open. EBUSY: it
+ * is close-on-exec, so it was opened since, or has been taken by descriptor_inherit. */
+int descriptor_check_inherited(int fd) THRUM_NOEXCEPT;
+
+/* Take such a descriptor: make it close-on-exec. */
+int descriptor_inherit(int fd) THRUM_NOEXCEPT;
+
 /* Make an adopted descriptor non-blocking and close-on-exec. */
 int descriptor_prepare(int fd) THRUM_NOEXCEPT;
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* Descriptors on Linux: born non-blocking and close-on-exec. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdalign.h>
+#include <stdint.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/descriptor.h"
 
@@ -24,4 +30,69 @@ int descriptor_accept(int listener, int *fd)
         return errno;
     *fd = made;
     return 0;
+}
+
+int descriptor_pipe(int ends[2])
+{
+    return pipe2(ends, O_CLOEXEC) < 0 ? errno : 0;
+}
+
+/* ---- all of them ---- */
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+enum { RANGE_CLOEXEC = 1 << 2 }; /* CLOSE_RANGE_CLOEXEC */
+
+/* An entry of getdents64(2). */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
+/* -1 for "." and "..". */
+static int number_of(const char *name)
+{
+    int number = 0;
+    if (*name == '.')
+        return -1;
+    while (*name)
+        number = 10 * number + (*name++ - '0');
+    return number;
+}
+
+static void mark_entries(const char *block, long size, int first)
+{
+    for (long offset = 0; offset < size;) {
+        const struct entry *entry = (const void *)(block + offset);
+        int fd = number_of(entry->name);
+        if (fd >= first)
+            fcntl(fd, F_SETFD, FD_CLOEXEC);
+        offset += entry->size;
+    }
+}
+
+/* Linux before 5.11: the open ones stand in /proc. opendir(3) would want memory. */
+static int cloexec_listed(int first)
+{
+    alignas(struct entry) char block[1024];
+    long size;
+    int list = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (list < 0)
+        return errno;
+    while ((size = syscall(SYS_getdents64, list, block, sizeof(block))) > 0)
+        mark_entries(block, size, first);
+    int error = size < 0 ? errno : 0;
+    close(list);
+    return error;
+}
+
+int descriptor_cloexec_from(int first)
+{
+    if (syscall(SYS_close_range, first, UINT_MAX, RANGE_CLOEXEC) == 0)
+        return 0;
+    return cloexec_listed(first);
 }

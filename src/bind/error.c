@@ -248,6 +248,14 @@ void error_raise_arg(lua_State *L, int error, int arg, const char *name, const c
     raise_about_arg(L, arg, name, expected, came);
 }
 
+void error_raise_part(lua_State *L, int arg, int index, const char *part, const char *expected)
+{
+    char came[DETAIL_SIZE];
+    describe_value(L, index, came, sizeof(came));
+    error_push(L, EINVAL);
+    raise_about_arg(L, arg, part, expected, came);
+}
+
 void error_raise_arg_of(lua_State *L, const char *op, int index, int arg, const char *name,
                         const char *expected)
 {

@@ -32,6 +32,10 @@ noreturn void error_raise_detail(lua_State *L, int error, const char *format, ..
 /* Raise `error` about argument `arg`: "argument 3 (port): ... expected, got ...". */
 noreturn void error_raise_arg(lua_State *L, int error, int arg, const char *name,
                               const char *expected);
+/* Raise EINVAL about a part of argument `arg`, the value at `index`: "argument 1 (extra_fds[3]):
+ * ... expected, got ...". */
+noreturn void error_raise_part(lua_State *L, int arg, int index, const char *part,
+                               const char *expected);
 /* Raise EINVAL about argument `arg` of `op`, a function written in Lua; what came stands at
  * `index`.
  */

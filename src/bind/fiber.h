@@ -89,7 +89,7 @@ struct fiber {
         int flags;
     } transfer;            /* what a socket's call needs to finish */
     struct list wait_link; /* in the queue of what it waits for */
-    void *wait_object;     /* the mutex, also a condition_variable's; or the lookup */
+    void *wait_object;     /* the mutex, also a condition_variable's; the process; the lookup */
     int wait_outcome;      /* decided before the wait ends */
     struct fiber *joiner;  /* waits for this one's end */
     struct fiber *joined;  /* whom this one waits for */

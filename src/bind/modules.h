@@ -45,6 +45,7 @@ void native_push(lua_State *L, struct runtime *runtime);
 
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
+void process_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: its constructor. */
 int udp_socket_open(lua_State *L, struct runtime *runtime);
 /* What all lookups share, and the flags, pushed; then a protocol's functions, for its table. */
@@ -60,5 +61,13 @@ bool fiber_is_function(lua_State *L, int index);
 
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);
+
+/* Functions of the module system that stand in files of their own. */
+int process_spawn_function(lua_State *L);
+int inherit_fd_function(lua_State *L);
+int inherit_listen_fds_function(lua_State *L);
+
+/* If the value at `index` is system.environment, replace it by the table of its variables. */
+void system_replace_environment(lua_State *L, int index);
 
 #endif

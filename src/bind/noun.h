@@ -39,6 +39,7 @@ struct socket_class;
     ROW(NOUN_LIMIT, "time.with_timeout")                                      \
     ROW(NOUN_SYSTEM, "system")                                                \
     ROW(NOUN_ENVIRONMENT, "system.environment")                               \
+    ROW(NOUN_PROCESS, "system.process")                                       \
     ROW(NOUN_SIGNAL, "system.signal")                                         \
     ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                          \

@@ -96,6 +96,8 @@ local module_arguments = {
     ["thrum.set_reporter"] = false, -- the harness has one: tried below
     ["thrum.system.exit"] = false, -- these two would do it: system.lua tries them
     ["thrum.system.kill"] = false,
+    ["thrum.system.inherited_fd"] = false, -- it would take standard input: system_inherit.lua
+    ["thrum.system.spawn"] = arguments(1, function() return {program = "true"} end),
     ["thrum.coroutine.create"] = arguments(1, function() return print end),
     ["thrum.coroutine.wrap"] = arguments(1, function() return print end),
     ["thrum.coroutine.resume"] = arguments(2, function()
@@ -250,6 +252,17 @@ local classes = {
             h.raises("EBADF", fd.close, fd)
         end,
         methods = {},
+    },
+    ["system.process"] = {
+        new = function() -- one that is dropped ends soon
+            return thrum.system.spawn {program = "sleep", arguments = {"sleep", "0.02"}}
+        end,
+        works = function(process)
+            pcall(process.kill, process, "SIGKILL")
+            lu.assertEquals(type(process:wait().exited), "boolean")
+            h.raises("ESRCH", process.kill, process, "SIGKILL")
+        end,
+        methods = {kill = arguments(1, function() return "SIGTERM" end)},
     },
     fiber = {
         new = function() return spawn(function() time.sleep(0) end) end,

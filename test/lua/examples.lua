@@ -7,6 +7,7 @@ local directory = h.source .. "/doc/example/"
 
 -- These run until they are stopped; test/peer talks to them.
 local is_server = {
+    ["activated_echo.lua"] = true,
     ["echo_server.lua"] = true,
     ["dns_server.lua"] = true,
     ["tftp_server.lua"] = true,
@@ -19,6 +20,9 @@ local parts = {
         "client: 13 bytes came back, as they were sent", "server: 0 bytes",
         "client: 0 bytes came back", "client: 30000 bytes came back", "server: stopped"},
     ["errors.lua"] = {"ip.udp.socket.bind", "End of file"},
+    ["spawn.lua"] = {"hello from process ", "the first child exited with code 3", "codes is 6",
+        "sleeps was ended by signal 15", "answers: A QUESTION\nit exited with code 0",
+        "No such file or directory: system.spawn: program \"no-such-program\""},
     ["release_assign.lua"] = {"udp v4", "still there"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},

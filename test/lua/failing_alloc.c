@@ -105,6 +105,13 @@ static const struct {
     {"lookup", "return #ip.tcp.get_address_v4_info('localhost', 80)"},
     {"lookup, in vain", "return select(2, pcall(ip.udp.get_address_info, '::1', 'no-such'))"},
     {"names", "return ip.tcp.get_name_info('127.0.0.1', 80)[1].host_name"},
+    {"system.spawn",
+     "local s = ip.udp.socket.new() s:open('v4') local fd = s:release() "
+     "local p = thrum.system.spawn{program = 'true', arguments = {'true', 'x'}, stdin = fd, "
+     "environment = {A = 'b', C = 'd'}, extra_fds = {[3] = fd, [7] = fd}} "
+     "return p:wait().code, tostring(p)"},
+    {"system.spawn, failing", "return tostring(select(2, pcall(thrum.system.spawn, "
+                              "{program = 'no-such-program', working_directory = '/'})))"},
     {"a module written in Lua",
      "return thrum.emitter.new():on('x', tostring):once('x', error):removeListener('x', error), "
      "pcall(thrum.emitter.new().on, 1)"},

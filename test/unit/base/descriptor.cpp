@@ -254,3 +254,28 @@ TEST_CASE_METHOD(leak_check, "a description never exceeds its buffer")
     CHECK(text[5] == 'x');
     CHECK(descriptor_close(fd) == 0);
 }
+
+TEST_CASE_METHOD(leak_check, "a pipe is close-on-exec")
+{
+    int ends[2];
+    REQUIRE(descriptor_pipe(ends) == 0);
+    for (int end : ends) {
+        CHECK(is_cloexec(end));
+        CHECK_FALSE(is_nonblocking(end));
+        CHECK(descriptor_close(end) == 0);
+    }
+}
+
+TEST_CASE_METHOD(leak_check, "what is not close-on-exec can be taken as inherited, once")
+{
+    int fd = open("/dev/null", O_RDONLY);
+    CHECK(descriptor_check_inherited(fd) == 0);
+    CHECK_FALSE(is_cloexec(fd));
+    CHECK(descriptor_inherit(fd) == 0);
+    CHECK(is_cloexec(fd));
+    CHECK(descriptor_inherit(fd) == EBUSY);
+    CHECK(descriptor_check_inherited(fd) == EBUSY);
+    CHECK(descriptor_close(fd) == 0);
+    CHECK(descriptor_inherit(fd) == EBADF);
+    CHECK(descriptor_inherit(-1) == EBADF);
+}
