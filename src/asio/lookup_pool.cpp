@@ -2,38 +2,14 @@
 // The threads behind the resolvers.
 #include "lookup_pool.hpp"
 
-#include <csignal>
-#include <pthread.h>
-
 #include <thrum/resolver.h>
+
+#include "base/thread.h"
 
 #include "operation.hpp"
 
 namespace thrum
 {
-
-namespace
-{
-
-// Signals are for the threads of the program: the new one inherits a mask that blocks them all.
-int create_detached(void *(*body)(void *), void *argument)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    sigfillset(&all);
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, &attributes, body, argument);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
-} // namespace
 
 // If one of the threads that are there will come to the job, a new one that cannot be had is no
 // error.
@@ -74,7 +50,7 @@ void lookup_pool::leave_loop() noexcept
 int lookup_pool::begin_thread()
 {
     auto reference = std::make_unique<std::shared_ptr<lookup_pool>>(shared_from_this());
-    int error = create_detached(thread, reference.get());
+    int error = thread_begin(thread, reference.get());
     if (error)
         return error;
     reference.release();
