@@ -113,9 +113,10 @@ struct fiber {
         struct socket *socket; /* anchored, like its buffer, by the caller's stack */
         size_t size;           /* of the buffer */
         int flags;
-    } transfer;           /* what a socket's call needs to finish */
-    void *wait_object;    /* for its wait_kind: the mutex, the group, the selection, the process */
-    int wait_outcome;     /* decided before the wait ends */
+    } transfer;        /* what a socket's call needs to finish */
+    void *wait_object; /* for its wait_kind: the mutex, the group, the selection, the process, the
+                          lookup */
+    int wait_outcome;  /* decided before the wait ends */
     struct fiber *joiner; /* waits for this one's end */
     struct list watchers; /* so do these, but leave it to be joined */
     struct fiber *joined; /* whom this one waits for */

@@ -35,6 +35,7 @@ local parts = {
         "ann runs\tbob runs", "1\ntrue"},
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
         "Connection timed out: fiber.group"},
+    ["host.lua"] = {"localhost", " has address 127.0.0.1", "127.0.0.1 is "},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
     ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},

@@ -172,6 +172,12 @@ static const struct {
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"lookup, numeric",
+     "local flag = ip.address_info_flag "
+     "return ip.udp.get_address_info('::1', 53, flag.canonical_name)[1].canonical_name"},
+    {"lookup", "return #ip.tcp.get_address_v4_info('localhost', 80)"},
+    {"lookup, in vain", "return select(2, pcall(ip.udp.get_address_info, '::1', 'no-such'))"},
+    {"names", "return ip.tcp.get_name_info('127.0.0.1', 80)[1].host_name"},
     {"system.spawn",
      "local s = ip.udp.socket.new() s:open('v4') local fd = s:release() "
      "local p = thrum.system.spawn{program = 'true', arguments = {'true', 'x'}, stdin = fd, "
