@@ -91,42 +91,60 @@ local function fields_behind(index)
         return index
     elseif type(index) == "function" then
         local _, fields = debug.getupvalue(index, 2)
-        return fields
+        return type(fields) == "table" and fields or {}
     end
     return {}
+end
+
+-- A class of a module written in Lua: a table of methods whose `meta` is its objects' metatable.
+local function is_lua_class(value)
+    local meta = type(value) == "table" and rawget(value, "meta")
+    return type(meta) == "table" and type(rawget(meta, "__name")) == "string"
 end
 
 local function has_items(index)
     return type(index) == "function" and debug.getupvalue(index, 3) ~= nil
 end
 
--- name -> "function", "table" or "value", of a module's table and what its metatable adds.
+local function kind_of(value)
+    local kind = type(value)
+    if is_lua_class(value) then
+        return "class"
+    end
+    return (kind == "function" or kind == "table") and kind or "value"
+end
+
+-- name -> "function", "table", "class" or "value", of a module's table and what its metatable adds.
 local function module_members(module)
     local members = {}
     local metatable = debug.getmetatable(module)
     for _, fields in ipairs { module, metatable and fields_behind(metatable.__index) } do
         for name, value in next, fields do
-            local kind = type(value)
-            members[name] = (kind == "function" or kind == "table") and kind or "value"
+            members[name] = kind_of(value)
         end
     end
     return members
 end
 
--- The modules reachable from the package: path -> members.
+-- The modules reachable from the package: path -> members. And the classes written in Lua.
 local function live_modules()
-    local modules = {}
+    local modules, lua_classes = {}, {}
     local function walk(path, module)
         local members = module_members(module)
         modules[path] = members
         for name, kind in pairs(members) do
             if kind == "table" then
                 walk(path == "thrum" and name or path .. "." .. name, module[name])
+            elseif kind == "class" then
+                lua_classes[#lua_classes + 1] = module[name]
             end
         end
     end
+    for name in pairs(thrum) do
+        assert(rawget(thrum, name) ~= nil, "pairs has not loaded " .. name)
+    end
     walk("thrum", thrum)
-    return modules
+    return modules, lua_classes
 end
 
 local function provoke(f, ...)
@@ -142,12 +160,16 @@ local function live_error_fields()
     sock:open("v4")
     sock:bind("127.0.0.1", 0)
     sock:send_to("too long", sock.local_address, sock.local_port)
+    local local_sock = thrum.unix.datagram.socket.new()
+    local_sock:open()
     local errors = {
+        provoke(local_sock.bind, local_sock, "/nowhere/at/all"),
         provoke(sock.receive_from, sock, byte_span.new(1)),
         provoke(sock.open, sock, "v4"),
         provoke(sock.bind, sock, 1),
     }
     sock:close()
+    local_sock:close()
     local fields = {}
     for _, err in ipairs(errors) do
         for name in pairs(err) do
@@ -165,25 +187,45 @@ local operators = {
     __le = "%s <= other",
 }
 
+local function class_operators(metatable)
+    local list = {}
+    for name, format in pairs(operators) do
+        if rawget(metatable, name) then
+            list[#list + 1] = format
+        end
+    end
+    if has_items(metatable.__index) then
+        list[#list + 1] = "%s[i]"
+    end
+    return list
+end
+
+local function lua_class(class)
+    local members = {}
+    for name, value in next, class do
+        if name ~= "meta" then
+            members[name] = type(value) == "function" and "function" or "property"
+        end
+    end
+    return { members = members, operators = class_operators(class.meta) }
+end
+
 -- The classes: name -> {members = name -> "function" or "property", operators = list of formats}.
-local function live_classes()
+local function live_classes(lua_classes)
     local classes = {}
+    for _, class in ipairs(lua_classes) do
+        classes[class.meta.__name] = lua_class(class)
+    end
     for key, metatable in pairs(debug.getregistry()) do
         local is_class = type(key) == "userdata" and type(metatable) == "table"
         if is_class and rawget(metatable, "__name") and next(fields_behind(metatable.__index)) then
-            local class = { members = {}, operators = {} }
+            local members = {}
             for name, value in next, fields_behind(metatable.__index) do
-                class.members[name] = type(value) == "function" and "function" or "property"
+                members[name] = type(value) == "function" and "function" or "property"
             end
-            for name, format in pairs(operators) do
-                if rawget(metatable, name) then
-                    class.operators[#class.operators + 1] = format
-                end
-            end
-            if has_items(metatable.__index) then
-                class.operators[#class.operators + 1] = "%s[i]"
-            end
-            classes[metatable.__name] = class
+            classes[metatable.__name] = {
+                members = members, operators = class_operators(metatable),
+            }
         end
     end
     for name, kind in pairs(live_error_fields()) do
@@ -486,22 +528,29 @@ local function option_type(text, shape, minimum, maximum, choices)
     return shape == "ERROR" and "error or nil" or shape:lower()
 end
 
--- The rows of option.c, written as the page writes them.
+-- The rows of option.c, written as the page of UDP writes them, and as those of unix sockets do,
+-- for whom there are no families.
 local function read_option_rows(text)
-    local rows, names = {}, {}
+    local rows, unix_rows, names, unix_names = {}, {}, {}, {}
     local table_text = text:match("option_row rows%[%] = (%b{})") or ""
-    local pattern = '{"([%w_]+)",%s*OPTION_(%u+),%s*OPTION_([%u_]+),%s*[%u_| ]+,'
+    local pattern = '{"([%w_]+)",%s*OPTION_(%u+),%s*OPTION_([%u_]+),%s*([%u_| ]+),'
         .. "%s*(%w+)%(([^)]*)%),%s*([%w_ %-]+),%s*([%w_ %-]+),%s*([%w_]+)}"
-    for name, shape, access, macro, system, low, high, choices in table_text:gmatch(pattern) do
+    for name, shape, access, traits, macro, system, low, high, choices in
+        table_text:gmatch(pattern)
+    do
         local row = ("*%s*: %s; %s; %s; %s"):format(name,
             option_type(text, shape, low, high, choices),
             access == "GET_SET" and "get, set" or access:lower(),
             macro == "V6" and "v6" or "v4, v6", one_line(system))
         rows[row] = true
         names[name] = access
+        if traits == "TRAITS_ANY" then
+            unix_rows[row:gsub("; v4, v6;", ";")] = true
+            unix_names[name] = access
+        end
     end
     assert(select(2, table_text:gsub('{"', "")) == #sorted_keys(names), "a row could not be read")
-    return rows, names
+    return rows, names, unix_rows, unix_names
 end
 
 -- The names behind an alias of the annotations.
@@ -514,29 +563,44 @@ local function read_alias(text, alias)
     return names
 end
 
-local function check_options(world, pages)
-    local rows, names = read_option_rows(world.option)
-    local page = pages["ip.udp.socket.3thrum"]
+local function written_options(lines)
     local written = {}
-    for _, term in ipairs(each_term(page.raw.OPTIONS)) do
+    for _, term in ipairs(each_term(lines)) do
         written[term] = true
     end
-    compare("options", rows, "option.c", written, "the page")
+    return written
+end
+
+local function check_option_names(names, meta, prefix)
     for _, access in ipairs { "GET", "SET" } do
         local there = {}
         for name, how in pairs(names) do
             there[name] = how:find(access, 1, true) and true or nil
         end
-        local alias = "ip.udp.socket." .. access:lower() .. "_option_name"
-        compare(alias, there, "option.c", read_alias(world.meta.ip, alias), "lua/meta")
+        local alias = prefix .. access:lower() .. "_option_name"
+        compare(alias, there, "option.c", read_alias(meta, alias), "lua/meta")
     end
+end
+
+local function check_options(world, pages)
+    local rows, names, unix_rows, unix_names = read_option_rows(world.option)
+    for name, page in pairs(pages) do
+        if page.sections.OPTIONS and name:find("^unix%.") then
+            local written = written_options(page.sections.OPTIONS)
+            compare("options of " .. name, unix_rows, "option.c", written, "the page")
+        end
+    end
+    local udp = written_options(pages["ip.udp.socket.3thrum"].sections.OPTIONS)
+    compare("options", rows, "option.c", udp, "the page")
+    check_option_names(names, world.meta.ip, "ip.udp.socket.")
+    check_option_names(unix_names, world.meta.unix, "unix.")
 end
 
 -- ---- the C API ----
 
 -- However it is broken into lines.
 local function normalise(prototype)
-    return (one_line(prototype):gsub("%( ", "("))
+    return (one_line(prototype):gsub("%( ", "("):gsub("%* ", "*"))
 end
 
 local function read_prototypes(text)
@@ -680,7 +744,8 @@ end
 
 local function check_all(world)
     problems = {}
-    local modules, classes = live_modules(), live_classes()
+    local modules, lua_classes = live_modules()
+    local classes = live_classes(lua_classes)
     local pages = read_pages(world)
     check_form(pages)
     check_links(world, pages)
@@ -704,6 +769,8 @@ local spoilers = {
         "*addr.is_v4* ->", "*addr.is_v5* ->", "'addr.is_v4' is in the code" },
     { "an operator that is not documented", "pages", "byte_span.3thrum",
         "=== #span", "", "'#span' is in the code" },
+    { "a method written in Lua that is not documented", "pages", "emitter.3thrum",
+        "=== em:once(", "=== em:twice(", "'em:once(' is in the code" },
     { "a field of errors that is not documented", "pages", "error.3thrum",
         "*err.length*", "*err.size*", "'err.length' is in the code" },
     { "an option of another type", "pages", "ip.udp.socket.3thrum",
@@ -713,6 +780,10 @@ local spoilers = {
         '{"debug",', '{"bugle",', "bugle" },
     { "an option missing from lua/meta", "meta", "ip",
         '---| "mark" # Extension. integer', "---", "'mark' is in option.c" },
+    { "an option of unix sockets of another type", "shared", "unix_options",
+        "*debug*: boolean;", "*debug*: integer;", "options of unix.stream.socket" },
+    { "an option of unix sockets missing from lua/meta", "meta", "unix",
+        '---| "error" # Extension. error or nil', "---", "'error' is in option.c" },
     { "a POSIX name that is not there", "pages", "generic_error.3thrum",
         "EXDEV", "EXTRA", "'EXTRA' is in CONSTANTS" },
     { "a prototype that differs", "headers", "socket",

@@ -304,6 +304,19 @@ class Fibers(Case):
         session.enter("1")
         session.expect("\n66\n> ")
 
+    def test_quit(self):
+        """SIGQUIT shows the fibers above the prompt, when that was asked for."""
+        session = self.session("-i", "--fibers-on-quit")
+        session.enter("fib = spawn(fiber.named('sleep' .. 'er', time.sleep), 60)")
+        session.expect("> ")
+        session.type("1 + ")
+        session.expect(r"1 \+ ")
+        os.kill(session.pid, signal.SIGQUIT)
+        session.expect(r'thrum: 1 fiber\n')
+        session.expect(r'fiber \d+ "sleeper": waits in time.sleep, ')
+        session.enter("41")
+        session.expect("\n42\n")
+
 
 class Interruption(Case):
     def test_sleep(self):

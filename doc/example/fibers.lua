@@ -83,7 +83,7 @@ print(careful.interruption_caught, log[1]) --> true	both halves are done
 -- tag::forbid[]
 this_fiber.forbid_suspend()
 print(pcall(time.sleep, 0))
---> false	Operation not permitted within a forbid-suspend block: time.sleep
+--> false	Operation not permitted within a forbid-suspend block: time.sleep (fibers.lua:85)
 this_fiber.allow_suspend()
 -- end::forbid[]
 

@@ -25,8 +25,8 @@ struct thrum_address {
 };
 
 enum {
-    THRUM_ADDRESS_TEXT_SIZE = 64, /* INET6_ADDRSTRLEN, '%', an interface's name, NUL */
-    THRUM_ENDPOINT_TEXT_SIZE = 80 /* with brackets, ':' and a port */
+    THRUM_ADDRESS_TEXT_SIZE = 64,  /* INET6_ADDRSTRLEN, '%', an interface's name, NUL */
+    THRUM_ENDPOINT_TEXT_SIZE = 128 /* with brackets, ':' and a port; a path that fills sun_path */
 };
 
 /* Read "192.0.2.1", "2001:db8::1", "fe80::1%eth0" or "fe80::1%2" (RFC 4291, RFC 4007 zones).
@@ -109,6 +109,20 @@ THRUM_API void thrum_endpoint_from_address(const struct thrum_address *address, 
 /* The address and port of an IP endpoint; EAFNOSUPPORT for any other family. */
 THRUM_API int thrum_endpoint_to_address(const struct thrum_endpoint *endpoint,
                                         struct thrum_address *address, uint16_t *port);
+/* A unix endpoint: a file's path; or, on Linux, an abstract name, which begins with NUL and may
+ * hold any bytes after it; or nothing, which has bind(2) choose an abstract name. EINVAL: a NUL in
+ * the path. ENAMETOOLONG: a path does not fit sun_path with its NUL, or an abstract name without.
+ */
+THRUM_API int thrum_endpoint_from_path(const char *path, size_t length,
+                                       struct thrum_endpoint *endpoint);
+/* The path or abstract name of a unix endpoint; no bytes for one without a name. `*path` is not
+ * ended by NUL and lives as long as the endpoint. EAFNOSUPPORT for any other family. */
+THRUM_API int thrum_endpoint_to_path(const struct thrum_endpoint *endpoint, const char **path,
+                                     size_t *length);
+/* An endpoint of these families for people to read: "192.0.2.1:53", "[2001:db8::1]:53", "/run/x",
+ * "@name" for an abstract name, with '@' for each NUL in it; "" for one without a name and for
+ * other families. `text` holds THRUM_ENDPOINT_TEXT_SIZE bytes; returns the length. */
+THRUM_API size_t thrum_endpoint_format(const struct thrum_endpoint *endpoint, char *text);
 /* "192.0.2.1:53" or "[2001:db8::1]:53": `text` holds THRUM_ENDPOINT_TEXT_SIZE bytes. */
 THRUM_API size_t thrum_address_format_port(const struct thrum_address *address, uint16_t port,
                                            char *text);

@@ -20,6 +20,8 @@ THRUM_API int luaopen_thrum_byte_span(lua_State *L);
 THRUM_API int luaopen_thrum_channel(lua_State *L);
 THRUM_API int luaopen_thrum_condition_variable(lua_State *L);
 THRUM_API int luaopen_thrum_coroutine(lua_State *L);
+THRUM_API int luaopen_thrum_emitter(lua_State *L);
+THRUM_API int luaopen_thrum_fiber(lua_State *L);
 THRUM_API int luaopen_thrum_file_descriptor(lua_State *L);
 THRUM_API int luaopen_thrum_generic_error(lua_State *L);
 THRUM_API int luaopen_thrum_ip(lua_State *L);
@@ -28,6 +30,7 @@ THRUM_API int luaopen_thrum_semaphore(lua_State *L);
 THRUM_API int luaopen_thrum_system(lua_State *L);
 THRUM_API int luaopen_thrum_this_fiber(lua_State *L);
 THRUM_API int luaopen_thrum_time(lua_State *L);
+THRUM_API int luaopen_thrum_unix(lua_State *L);
 
 /* Make a fiber of the function and the `nargs` arguments on the stack's top, pop them, push the
  * fiber's handle. The fiber begins to run in the next thrum_run or thrum_poll.
@@ -46,8 +49,9 @@ THRUM_API int thrum_poll(lua_State *L);
 THRUM_API int thrum_is_busy(lua_State *L);
 
 /* Where uncaught errors of fibers that nobody can join any more go: the function on the stack's
- * top, popped, called as reporter(error value, traceback string). nil takes the reporter away;
- * without one, thrum_run and thrum_poll return the error. */
+ * top, popped, called as reporter(error value, traceback, id, name), strings but for the error; the
+ * name may be nil. nil takes the reporter away; without one, thrum_run and thrum_poll return the
+ * error. */
 THRUM_API void thrum_set_reporter(lua_State *L);
 
 /* End the runtime: abandon what is pending, close every socket, forget the fibers. Nothing runs.

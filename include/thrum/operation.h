@@ -40,7 +40,8 @@ struct thrum_operation {
     int error;                      /* 0, ECANCELED after a cancel, or what went wrong */
     size_t size;                    /* bytes sent, the whole length of the datagram received, or a
                                        signal's number */
-    struct thrum_endpoint endpoint; /* the sender, after receive_from; else of no meaning */
+    struct thrum_endpoint endpoint; /* the sender, after receive_from and receive_with_fds;
+                                       else of no meaning */
 
     union {
         max_align_t alignment;

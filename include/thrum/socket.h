@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Sockets of every family and kind, and acceptors: one core over Asio's generic protocols. */
+/* Sockets of every family and kind, those that listen included: one core over Asio's generic
+ * protocols. */
 #ifndef THRUM_SOCKET_H
 #define THRUM_SOCKET_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <thrum/address.h>
 #include <thrum/context.h>
@@ -15,7 +17,6 @@
 THRUM_BEGIN_DECLS
 
 typedef struct thrum_socket thrum_socket;
-typedef struct thrum_acceptor thrum_acceptor;
 
 enum thrum_kind {
     THRUM_DATAGRAM = SOCK_DGRAM,
@@ -35,9 +36,13 @@ THRUM_API void thrum_socket_free(thrum_socket *socket) THRUM_NOEXCEPT;
  * EMFILE and the others of socket(2). */
 THRUM_API int thrum_socket_open(thrum_socket *socket, int family, int protocol) THRUM_NOEXCEPT;
 
+/* Open both, connected with each other and without names: socketpair(2), unix family. Errors:
+ * THRUM_EALREADY_OPEN, EINVAL (one socket twice, or two kinds), EBADF, EMFILE. */
+THRUM_API int thrum_socket_pair(thrum_socket *a, thrum_socket *b) THRUM_NOEXCEPT;
+
 /* Take over a descriptor whose SO_DOMAIN and SO_TYPE are this family and kind, and make it
- * non-blocking and close-on-exec. On error the caller still owns `fd`. Errors:
- * THRUM_EALREADY_OPEN, EBADF, ENOTSOCK, EINVAL (another family, another kind, or listening). */
+ * non-blocking and close-on-exec; it may be listening. On error the caller still owns `fd`. Errors:
+ * THRUM_EALREADY_OPEN, EBADF, ENOTSOCK, EINVAL (another family or kind). */
 THRUM_API int thrum_socket_assign(thrum_socket *socket, int family, int fd) THRUM_NOEXCEPT;
 
 /* Give the descriptor away, open and still non-blocking: the reactor forgets it first, pending
@@ -61,6 +66,17 @@ THRUM_API int thrum_socket_local_endpoint(const thrum_socket *socket,
                                           struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_remote_endpoint(const thrum_socket *socket,
                                            struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
+/* Who is at the other end of a unix socket: the process that connected, listened or made the pair,
+ * as it was then. `pid` is 0 where the system does not tell it, as from outside this process's
+ * namespace. Errors: EBADF, EOPNOTSUPP (no unix socket), ENOTCONN (also for datagram sockets that
+ * were connected by name: the system does not note it). */
+struct thrum_credentials {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+THRUM_API int thrum_socket_remote_credentials(const thrum_socket *socket,
+                                              struct thrum_credentials *credentials) THRUM_NOEXCEPT;
 /* Bytes that can be read without blocking (FIONREAD): for a datagram socket the size of the next
  * datagram. Errors: EBADF. */
 THRUM_API int thrum_socket_available(const thrum_socket *socket, size_t *size) THRUM_NOEXCEPT;
@@ -92,7 +108,9 @@ THRUM_API int thrum_socket_get_option(const thrum_socket *socket, int level, int
  *
  * `flags` are those of recvmsg(2) and sendmsg(2); MSG_NOSIGNAL is always added. A datagram longer
  * than the buffer is reported by its whole length if `flags` has MSG_TRUNC. A receive after
- * shutdown is THRUM_EEOF, a stream's end as well. An empty datagram has size 0 and no error. */
+ * shutdown is THRUM_EEOF, a stream's end as well. An empty datagram has size 0 and no error. The
+ * end of a seqpacket socket is THRUM_EEOF, too; the system tells it from an empty record only by
+ * what follows, so empty records right before the end are part of it. */
 
 THRUM_API int thrum_socket_try_receive(thrum_socket *socket, void *data, size_t size, int flags,
                                        size_t *received) THRUM_NOEXCEPT;
@@ -118,8 +136,55 @@ THRUM_API int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation 
                                    const void *data, size_t size, int flags,
                                    const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
 
+/* ---- transfers with descriptors ----
+ *
+ * A message of a unix socket may carry descriptors (SCM_RIGHTS; unix(7)). On a stream they come
+ * with the byte that was sent with them, the first of the send, and at least one there must be.
+ * Whoever receives without a list, or with a transfer above, drops them.
+ *
+ * A list for sending says which; it is borrowed until the operation has completed: neither the list
+ * nor what is in it may be closed before. A list for receiving says how many there is room for;
+ * what is put into it is the caller's from that moment, whatever becomes of the operation, and
+ * close-on-exec. */
+enum { THRUM_MAX_FDS = 253 }; /* in one message, as Linux has it */
+
+struct thrum_fds {
+    int *fds;
+    size_t max; /* receive: so many at most, up to THRUM_MAX_FDS */
+    size_t n;   /* how many there are; none before a receive */
+};
+
+/* Close what is in the list. */
+THRUM_API void thrum_fds_close(struct thrum_fds *fds) THRUM_NOEXCEPT;
+
+/* As above: the try functions ask now, EAGAIN means to start the operation. `sender` and `receiver`
+ * may be NULL. Errors, besides those of the transfers: EOPNOTSUPP (no unix socket, or an endpoint
+ * for a stream), EINVAL (more than THRUM_MAX_FDS; no byte to send or receive on a stream; a list
+ * for receiving that is not empty). From a send EBADF, for a descriptor that is not open; nothing
+ * has been sent then. From a receive EMSGSIZE if more came than there is room for, and EMFILE if
+ * the process could not have them all: then all of them have been closed, and `received`, or the
+ * operation's size, says how many bytes there were.
+ */
+THRUM_API int thrum_socket_try_receive_with_fds(thrum_socket *socket, void *data, size_t size,
+                                                int flags, struct thrum_fds *fds, size_t *received,
+                                                struct thrum_endpoint *sender) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_send_with_fds(thrum_socket *socket, const void *data, size_t size,
+                                             int flags, const struct thrum_fds *fds,
+                                             const struct thrum_endpoint *receiver,
+                                             size_t *sent) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_receive_with_fds(thrum_socket *socket, struct thrum_operation *operation,
+                                            void *data, size_t size, int flags,
+                                            struct thrum_fds *fds) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_send_with_fds(thrum_socket *socket, struct thrum_operation *operation,
+                                         const void *data, size_t size, int flags,
+                                         const struct thrum_fds *fds,
+                                         const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
+
+/* ---- connecting ---- */
+
 /* Connect; a closed socket is opened first, in the endpoint's family. A datagram socket's connect
- * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. */
+ * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. A connect to a
+ * unix listener whose backlog is full waits until there is room. */
 THRUM_API int thrum_socket_try_connect(thrum_socket *socket,
                                        const struct thrum_endpoint *remote) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,
@@ -130,37 +195,21 @@ enum thrum_wait { THRUM_WAIT_READ, THRUM_WAIT_WRITE };
 THRUM_API int thrum_socket_wait(thrum_socket *socket, struct thrum_operation *operation,
                                 enum thrum_wait what) THRUM_NOEXCEPT;
 
-/* ---- acceptor ---- */
+/* ---- accepting ---- */
 
-/* For the kinds that connect: EINVAL for THRUM_DATAGRAM. The rest is as for sockets; what is
- * assigned may be listening already. */
-THRUM_API int thrum_acceptor_new(thrum_context *context, enum thrum_kind kind,
-                                 thrum_acceptor **acceptor) THRUM_NOEXCEPT;
-THRUM_API void thrum_acceptor_free(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_open(thrum_acceptor *acceptor, int family,
-                                  int protocol) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_assign(thrum_acceptor *acceptor, int family, int fd) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_release(thrum_acceptor *acceptor, int *fd) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_bind(thrum_acceptor *acceptor,
-                                  const struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_listen(thrum_acceptor *acceptor, int backlog) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_close(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_cancel(thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API bool thrum_acceptor_is_open(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_native_handle(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_family(const thrum_acceptor *acceptor) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_local_endpoint(const thrum_acceptor *acceptor,
-                                            struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_set_option(thrum_acceptor *acceptor, int level, int name,
-                                        const void *value, size_t size) THRUM_NOEXCEPT;
-THRUM_API int thrum_acceptor_get_option(const thrum_acceptor *acceptor, int level, int name,
-                                        void *value, size_t *size) THRUM_NOEXCEPT;
-/* Accept one connection into `socket`, which is closed and of the acceptor's kind; its descriptor
- * is non-blocking and close-on-exec. `socket` stays alive until the operation completes. Accepts
- * complete first come, first served. Errors at the start: EBADF, EBUSY, EINVAL (another kind,
- * another context, or not listening), THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
-THRUM_API int thrum_acceptor_accept(thrum_acceptor *acceptor, struct thrum_operation *operation,
-                                    thrum_socket *socket) THRUM_NOEXCEPT;
+/* Begin to take connections: listen(2). Errors: EBADF, EOPNOTSUPP (a datagram socket). */
+THRUM_API int thrum_socket_listen(thrum_socket *socket, int backlog) THRUM_NOEXCEPT;
+
+/* Accept one connection into `socket`, which is closed and of the listener's kind and context; its
+ * descriptor is non-blocking and close-on-exec. To be tried first, like a transfer: EAGAIN means
+ * start the operation. Errors: EBADF, EINVAL (another kind, another context, or not listening),
+ * THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
+THRUM_API int thrum_socket_try_accept(thrum_socket *listener, thrum_socket *socket) THRUM_NOEXCEPT;
+/* The same as an operation: `socket` stays alive until it completes. Accepts complete first come,
+ * first served. Errors at the start: EBADF, EBUSY, EINVAL (another kind or context),
+ * THRUM_EALREADY_OPEN, ENOMEM. */
+THRUM_API int thrum_socket_accept(thrum_socket *listener, struct thrum_operation *operation,
+                                  thrum_socket *socket) THRUM_NOEXCEPT;
 
 THRUM_END_DECLS
 

@@ -13,15 +13,17 @@ local category = {}
 function category:message(code) end
 
 ---What thrum's functions raise: error(3thrum). `==` compares code and category; `system` and
----`generic` errors of the same POSIX meaning are equal. `tostring` is the text, op and detail.
+---`generic` errors of the same POSIX meaning are equal. `tostring` has all that is there.
 ---@class error
 ---@field code integer
 ---@field category error_category
 ---@field op? string # Extension. What raised it: "ip.udp.socket.bind"
+---@field where? string # Extension. The script and line that called it: "server.lua:7"
 ---@field arg? integer # which argument was wrong, from 1; self is the first of a method
 ---@field detail? string # Extension. More, in words
 ---@field address? ip.address # Extension. What a call was about, or a datagram's sender
 ---@field port? integer # Extension. The port that goes with it
+---@field path? string # Extension. The path or abstract name of a unix endpoint
 ---@field cause? any # Extension. What a cleanup handler raised; of cleanup_failed only
 ---@field length? integer # Extension. Bytes of a datagram that was longer than the buffer
 local err = {}

@@ -9,6 +9,30 @@
 ---@field signal thrum.module.system.signal
 system = {}
 
+---A standard descriptor of a child; nil: /dev/null.
+---@alias thrum.stdio file_descriptor | "share"
+
+---What a child gets; any other field raises EINVAL. `program` is looked up in PATH unless it has a
+---slash; `arguments` are all of them, its name first; without `environment` it is this process's;
+---`extra_fds` go by their numbers in the child, 3 or more.
+---@alias thrum.spawn_options { program: string, arguments?: string[], environment?: { [string]: string }, working_directory?: string, stdin?: thrum.stdio, stdout?: thrum.stdio, stderr?: thrum.stdio, extra_fds?: { [integer]: file_descriptor } }
+
+---Start a program in a child process, which gets these descriptors and no other. Raises EINVAL, what
+---execve(2) and chdir(2) say, EBADF, EBUSY, EAGAIN, EMFILE.
+---@param options thrum.spawn_options
+---@return system.process
+function system.spawn(options) end
+
+---Extension. Take a descriptor that this process was started with. Raises EINVAL, EBADF, EBUSY.
+---@param n integer
+---@return file_descriptor
+function system.inherited_fd(n) end
+
+---Extension. Take what a service manager hands over: sd_listen_fds(3). Once: then it is empty. Raises
+---EINVAL, EBADF, EBUSY.
+---@return { fd: file_descriptor, name: string }[]
+function system.listen_fds() end
+
 ---Send a signal to one process: kill(2). Raises EINVAL, ESRCH, EPERM.
 ---@param pid integer # 1 or more: no groups
 ---@param signal integer | string # 0: only ask whether it is there
@@ -25,6 +49,23 @@ function system.getppid() end
 ---End the process: finalizers run, fibers and cleanup handlers do not. Raises EINVAL.
 ---@param code? integer # 0 to 255, 0 by default
 function system.exit(code) end
+
+---A child process: system.process(3thrum). It is reaped whether or not anybody waits for it.
+---@class system.process
+---@field pid integer # also after its end
+local process = {}
+
+---How a process has ended: with a code, or by a signal.
+---@alias thrum.exit_status { exited: boolean, code?: integer, signal?: integer }
+
+---Wait for its end; any number of times. Suspends. Raises ECHILD.
+---@async
+---@return thrum.exit_status
+function process:wait() end
+
+---Send it a signal. Never reaches another process. Raises EINVAL, ESRCH, EPERM.
+---@param signal integer | string # not 0
+function process:kill(signal) end
 
 ---A set of signals to wait for: system.signal(3thrum), boost::asio::signal_set. They are caught until
 ---the last set that has them lets go; then their disposition is the default.

@@ -5,6 +5,7 @@
 ---The running fiber: this_fiber(3thrum). Any other field raises EINVAL.
 ---@class thrum.module.this_fiber
 ---@field id string # no other fiber of this state has had it; "0" outside any fiber
+---@field name? string # Extension. From fiber.named
 ---@field is_main boolean # the script, or the function given to thrum.run; true outside any fiber
 ---@field local_ table # this fiber's own, the same inside its coroutines
 this_fiber = {}

@@ -8,6 +8,8 @@
 ---@field channel thrum.module.channel
 ---@field condition_variable thrum.module.condition_variable
 ---@field coroutine thrum.module.coroutine
+---@field emitter thrum.module.emitter
+---@field fiber thrum.module.fiber
 ---@field file_descriptor thrum.module.file_descriptor
 ---@field generic_error thrum.module.generic_error
 ---@field ip thrum.module.ip
@@ -16,11 +18,12 @@
 ---@field system thrum.module.system
 ---@field this_fiber thrum.module.this_fiber
 ---@field time thrum.module.time
+---@field unix thrum.module.unix
 ---@field version string
 local thrum = {}
 
 ---Make a fiber: fiber(3thrum). Raises EINVAL for what is no function.
----@param f async fun(...): ...
+---@param f async fun(...): ... | thrum.named_function
 ---@param ... any # Extension. For `f`
 ---@return fiber
 function thrum.spawn(f, ...) end
@@ -55,7 +58,7 @@ function thrum.xpcall(f, handler, ...) end
 
 ---Extension. Run `f` as the main fiber, and all others, until nothing is left to do. Raises what `f`
 ---raises; EDEADLK inside a fiber; deadlock.
----@param f? async fun(...): ...
+---@param f? async fun(...): ... | thrum.named_function
 ---@param ... any # for `f`
 ---@return any ... # what `f` returned
 function thrum.run(f, ...) end
@@ -65,7 +68,7 @@ function thrum.run(f, ...) end
 function thrum.poll() end
 
 ---Extension. Where errors go that no fiber can join any more; nil: run and poll raise them.
----@param f? fun(err: any, traceback: string, id: string)
+---@param f? fun(err: any, traceback: string, id: string, name?: string)
 function thrum.set_reporter(f) end
 
 ---Extension. Give the errors of fibers that have failed and that nobody has joined to the reporter.

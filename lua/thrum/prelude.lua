@@ -4,8 +4,8 @@
 local thrum = require "thrum"
 
 local short_names = {
-    "byte_span", "channel", "condition_variable", "file_descriptor", "generic_error", "ip", "mutex",
-    "semaphore", "system", "this_fiber", "time",
+    "byte_span", "channel", "condition_variable", "emitter", "fiber", "file_descriptor",
+    "generic_error", "ip", "mutex", "semaphore", "system", "this_fiber", "time", "unix",
 }
 
 local is_lazy = {}
@@ -52,9 +52,10 @@ coroutine = thrum.coroutine -- luacheck: globals coroutine
 package.loaded.coroutine = thrum.coroutine
 
 -- An error that no fiber can join any more goes to standard error.
-thrum.set_reporter(function(err, traceback, id)
+thrum.set_reporter(function(err, traceback, id, name)
     local _, message = pcall(tostring, err)
-    io.stderr:write("thrum: uncaught error in fiber ", id, ": ", tostring(message), "\n",
+    local title = name and id .. ' "' .. name .. '"' or id
+    io.stderr:write("thrum: uncaught error in fiber ", title, ": ", tostring(message), "\n",
         traceback or "", "\n")
 end)
 

@@ -3,6 +3,7 @@
 #include "context.hpp"
 
 #include "error.hpp"
+#include "lookup_pool.hpp"
 #include "object.hpp"
 
 thrum_context::thrum_context()
@@ -19,8 +20,11 @@ thrum_context::thrum_context()
 // Only then are the operations let go, and with them the objects that waited for nothing else.
 thrum_context::~thrum_context()
 {
+    is_ending = true;
     for (struct list *node = objects.next; node != &objects; node = node->next)
         LIST_ITEM(node, thrum::object_hook, node)->owner->reset();
+    if (lookups)
+        lookups->leave_loop();
     work.reset();
     io.reset();
     while (!list_is_empty(&objects))

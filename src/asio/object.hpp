@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What sockets, acceptors, timers and signal sets have in common: a context, pending operations,
+// What sockets, timers, signal sets and processes have in common: a context, pending operations,
 // references.
 #ifndef ASIO_OBJECT_HPP
 #define ASIO_OBJECT_HPP
@@ -55,7 +55,8 @@ class object
     // The context is going, its Asio part has gone: end what is pending without a word.
     void abandon() noexcept;
 
-    // Take the Asio part away, closing it; what is pending is posted with operation_aborted.
+    // The handle is given up, or the context is: take the Asio part away, closing it; what is
+    // pending is posted with operation_aborted.
     virtual void reset() noexcept = 0;
 
     // An operation's result stands in it: correct it, and remember what follows for the object.

@@ -20,7 +20,8 @@ void operation_begin(struct thrum_operation *operation, object *owner, purpose d
     state.is_found_at_once = false;
     state.is_cancelled = false;
     state.is_retry = false;
-    state.is_paused = false;
+    state.is_waiting = false;
+    state.is_queued = false;
     state.is_eof = false;
     list_append(&owner->pending, &state.hook);
     owner->ref();

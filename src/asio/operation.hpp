@@ -20,12 +20,13 @@
 #include "protocol.hpp"
 
 struct thrum_socket;
+struct thrum_fds;
 
 namespace thrum
 {
 
-// What an operation does to its object. Only transfers are looked at again.
-enum class purpose : std::uint8_t { receive, send, connect, other };
+// What an operation does to its object.
+enum class purpose : std::uint8_t { receive, send, accept, connect, other };
 
 // A receive or send as it was asked for.
 struct transfer {
@@ -46,16 +47,19 @@ struct operation_state {
     alignas(void *) unsigned char canceller[canceller_size];
     transfer what;
     any_protocol::endpoint sender; // refers to the operation's own endpoint
-    thrum_socket *target;          // an accept's
-    unsigned life;                 // which life of the object it was started in
+    union {
+        thrum_socket *target;   // an accept's
+        struct thrum_fds *list; // a transfer's with descriptors, else NULL
+    };
+    unsigned life; // which life of the object it was started in
     purpose does;
     bool is_storage_taken;
     bool is_found_at_once; // a receive that had its data before the loop ran
     bool is_cancelled;     // by the caller
     bool is_retry;         // cancelled by us, to be tried again
     bool is_eof;           // cancelled by us, because nothing will be received any more
-    bool is_paused;        // a send that waits for a while
-    bool is_waiting;       // an accept that has got no connection yet
+    bool is_waiting;       // tried again when its wait is over: until then nothing has happened
+    bool is_queued;        // behind one that waits, where Asio does not know it
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <boost/asio/basic_datagram_socket.hpp>
-#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <thrum/address.h>
@@ -105,7 +104,6 @@ class any_protocol::endpoint
 
 using executor = boost::asio::io_context::executor_type;
 using io_socket = boost::asio::basic_datagram_socket<any_protocol, executor>;
-using io_acceptor = boost::asio::basic_socket_acceptor<any_protocol, executor>;
 
 } // namespace thrum
 

@@ -1,93 +1,50 @@
 // SPDX-License-Identifier: BSL-1.0
-// The core of a socket, and the C functions over it.
-//
-// Two things have to be done for Asio's reactor, which is edge-triggered. When a stream's end or
-// an error is seen, it looks no further: receives that wait behind the first one, or that start
-// later, would never be woken. So the end is remembered and given to everybody (end_receives), and
-// after an error whoever waits tries again (kick), and whoever comes next asks first (is_stale).
-//
-// And one thing for Linux: a unix datagram socket that sends to a named receiver whose queue is
-// full counts as writable. Each attempt that fails even makes a new event of it, so that the
-// reactor would spin. There a timer says when to try again (is_untold).
+// Sockets: their life, their state, and the calls that never wait.
 #include "socket.hpp"
 
-#include <boost/asio/buffer.hpp>
+#include "base/descriptor.h"
 
 #include "context.hpp"
-#include "descriptor.hpp"
 #include "option.hpp"
 
-using boost::asio::buffer;
 using boost::system::error_code;
-using thrum::completion;
 using thrum::error_from;
 using thrum::guarded;
-using thrum::operation_emit;
-using thrum::operation_post;
 using thrum::operation_state;
-using thrum::purpose;
 using thrum::state_of;
-using thrum::transfer;
 
 namespace
 {
 
-// In the size of an operation's endpoint: the receive has not found anything yet.
-constexpr socklen_t nothing_yet = ~socklen_t{0};
-
-// A gate is shut: why. 0 if the transfer may be tried all the same.
-int gate_answer(thrum::direction &way, int flags) noexcept
+// Always by assign: Asio then removes the descriptor from the reactor before it closes it, which
+// matters when another process has the same socket open, and which the close of a descriptor alone
+// does not do. On error the caller still owns it.
+int assign_to(thrum::io_socket &io, int family, int type, int number, int fd)
 {
-    if (way.gate & thrum::gate_closed)
-        return EBADF;
-    if (flags & MSG_ERRQUEUE) // another queue
+    error_code code;
+    io.assign(thrum::any_protocol(family, type, number), fd, code);
+    if (code)
+        return error_from(code);
+    io.non_blocking(true, code); // so that Asio's synchronous calls do not wait
+    if (!code)
         return 0;
-    if (way.gate & thrum::gate_eof)
-        return THRUM_EEOF;
-    if (!(way.gate & thrum::gate_waiting))
-        way.gate &= ~thrum::gate_skip;
-    return EAGAIN;
+    error_code ignored;
+    io.release(ignored);
+    return error_from(code);
 }
 
-inline bool is_shut(const thrum::direction &way) noexcept
+// Is `fd` what it is said to be? Then make it non-blocking and close-on-exec.
+int check_and_prepare(int fd, int family, int type) noexcept
 {
-    return __builtin_expect(way.gate != 0, false);
+    int actual_family, actual_type;
+    bool is_listening;
+    int error = descriptor_socket_kind(fd, &actual_family, &actual_type, &is_listening);
+    if (error)
+        return error;
+    if (actual_family != family || actual_type != type)
+        return EINVAL;
+    return descriptor_prepare(fd);
 }
-
-// A receive that was tried now failed.
-int failed_receive(thrum_socket *socket, const error_code &code, int flags) noexcept
-{
-    int error = error_from(code);
-    if (error == EAGAIN && !(flags & MSG_ERRQUEUE))
-        socket->receiving.gate |= thrum::gate_skip;
-    else if (error == THRUM_EEOF)
-        socket->receiving.gate |= thrum::gate_eof;
-    return error;
-}
-
-bool is_urgent(const operation_state &state) noexcept
-{
-    return state.does == purpose::receive && state.what.flags & MSG_OOB;
-}
-
-// Asio looks for an out-of-band receive in the wrong queue when it is to cancel it.
-class urgent_canceller
-{
-  public:
-    urgent_canceller(thrum_socket *socket, struct thrum_operation *operation) noexcept
-        : socket_(socket), operation_(operation)
-    {
-    }
-
-    void operator()(boost::asio::cancellation_type_t) noexcept
-    {
-        socket_->cancel_urgent(operation_);
-    }
-
-  private:
-    thrum_socket *socket_;
-    struct thrum_operation *operation_;
-};
 
 } // namespace
 
@@ -118,6 +75,10 @@ void thrum_socket::opened(int new_family, int fd) noexcept
 
 void thrum_socket::end_life() noexcept
 {
+    each_pending([](struct thrum_operation *operation, operation_state &state) {
+        if (state.is_queued)
+            thrum::operation_emit(operation);
+    });
     disarm();
     if (pause)
         pause->cancel();
@@ -134,27 +95,46 @@ int thrum_socket::open(int new_family, int number) noexcept
         return EBADF;
     if (is_open())
         return THRUM_EALREADY_OPEN;
-    int fd = -1;
-    int error = guarded([&] { return thrum::open(*io, new_family, kind, number, &fd); });
-    if (!error)
+    int fd;
+    int error = descriptor_socket(new_family, kind, number, &fd);
+    if (error)
+        return error;
+    error = guarded([&] { return assign_to(*io, new_family, kind, number, fd); });
+    if (error)
+        descriptor_close(fd);
+    else
         opened(new_family, fd);
     return error;
+}
+
+int thrum_socket::assign(int new_family, int fd) noexcept
+{
+    if (!io)
+        return EBADF;
+    if (is_open())
+        return THRUM_EALREADY_OPEN;
+    int error = check_and_prepare(fd, new_family, kind);
+    return error ? error : adopt(new_family, fd);
 }
 
 int thrum_socket::adopt(int new_family, int fd) noexcept
 {
-    int error = guarded([&] { return thrum::adopt(*io, new_family, kind, 0, fd); });
+    int error = guarded([&] { return assign_to(*io, new_family, kind, 0, fd); });
     if (!error)
         opened(new_family, fd);
     return error;
 }
 
+// The descriptor is gone whatever close(2) said; only a real failure to write is worth a word.
 int thrum_socket::close() noexcept
 {
     if (!is_open())
         return 0;
     end_life();
-    return thrum::close(*io);
+    error_code code;
+    io->close(code);
+    int error = error_from(code);
+    return error == EINTR || error == EINPROGRESS ? 0 : error;
 }
 
 int thrum_socket::release(int *fd) noexcept
@@ -171,8 +151,11 @@ int thrum_socket::cancel() noexcept
 {
     if (!is_open())
         return EBADF;
-    for (struct list *node = pending.next; node != &pending; node = node->next)
-        state_of(thrum::operation_at(node)).is_cancelled = true;
+    each_pending([](struct thrum_operation *operation, operation_state &state) {
+        state.is_cancelled = true;
+        if (state.is_queued)
+            thrum::operation_emit(operation);
+    });
     if (pause)
         pause->cancel();
     error_code code;
@@ -193,329 +176,6 @@ int thrum_socket::shutdown(int how) noexcept
     if (!error && how != SHUT_WR)
         end_receives();
     return error;
-}
-
-// ---- transfers ----
-
-thrum::direction &thrum_socket::direction_of(purpose does) noexcept
-{
-    return does == purpose::receive ? receiving : sending;
-}
-
-[[gnu::always_inline]] inline int thrum_socket::send_to_now(const transfer &what,
-                                                            const struct thrum_endpoint *receiver,
-                                                            std::size_t *size) noexcept
-{
-    error_code code;
-    *size = io->send_to(buffer(static_cast<const void *>(what.data), what.size),
-                        thrum::any_protocol::endpoint(receiver), what.flags, code);
-    if (!code.failed())
-        return 0;
-    int error = error_from(code);
-    return error == EAGAIN && is_unbound() ? EADDRNOTAVAIL : error;
-}
-
-// A datagram that finds no local port to go out from is told EAGAIN, too, and nothing will wake it:
-// sendto(2).
-bool thrum_socket::is_unbound() const noexcept
-{
-    struct thrum_endpoint local;
-    if (kind != THRUM_DATAGRAM || (family != AF_INET && family != AF_INET6))
-        return false;
-    return thrum::ask_name(::getsockname, descriptor, &local) == 0 && local.sa.v4.sin_port == 0;
-}
-
-int thrum_socket::receive_now(const transfer &what, std::size_t *size) noexcept
-{
-    error_code code;
-    *size = io->receive(buffer(what.data, what.size), what.flags, code);
-    return code.failed() ? failed_receive(this, code, what.flags) : 0;
-}
-
-int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
-{
-    error_code code;
-    *size = io->send(buffer(static_cast<const void *>(what.data), what.size), what.flags, code);
-    return code.failed() ? error_from(code) : 0;
-}
-
-bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
-{
-    return state_of(operation).does == purpose::send && operation->endpoint.size != 0 &&
-           ((family == AF_UNIX && kind == THRUM_DATAGRAM) || is_unbound());
-}
-
-int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) noexcept
-{
-    const transfer &what = state_of(operation).what;
-    if (state_of(operation).does == purpose::receive)
-        return receive_now(what, size);
-    if (operation->endpoint.size != 0)
-        return send_to_now(what, &operation->endpoint, size);
-    return send_now(what, size);
-}
-
-void thrum_socket::launch(struct thrum_operation *operation)
-{
-    switch (state_of(operation).does) {
-    case purpose::receive:
-        return launch_receive(operation);
-    case purpose::send:
-        return launch_send(operation);
-    default:
-        return launch_wait(operation);
-    }
-}
-
-void thrum_socket::launch_receive(struct thrum_operation *operation)
-{
-    operation_state &state = state_of(operation);
-    auto bytes = buffer(state.what.data, state.what.size);
-    completion handler{operation};
-    if (!is_stream()) {
-        operation->endpoint.size = nothing_yet;
-        // To a datagram MSG_OOB means nothing, but Asio would wait for urgent data.
-        io->async_receive_from(bytes, state.sender, state.what.flags & ~MSG_OOB, handler);
-        state.is_found_at_once = operation->endpoint.size != nothing_yet;
-    } else {
-        io->async_receive(bytes, state.what.flags, handler);
-        if (state.what.flags & MSG_OOB)
-            thrum::operation_slot(operation).emplace<urgent_canceller>(this, operation);
-    }
-}
-
-void thrum_socket::launch_send(struct thrum_operation *operation)
-{
-    const transfer &what = state_of(operation).what;
-    auto bytes = buffer(static_cast<const void *>(what.data), what.size);
-    completion handler{operation};
-    if (is_untold(operation))
-        launch_pause(operation);
-    else if (operation->endpoint.size != 0)
-        io->async_send_to(bytes, thrum::any_protocol::endpoint(&operation->endpoint), what.flags,
-                          handler);
-    else
-        io->async_send(bytes, what.flags, handler);
-}
-
-// All who pause try again together, in their order.
-void thrum_socket::launch_pause(struct thrum_operation *operation)
-{
-    if (!pause)
-        pause.emplace(*context->io);
-    if (pause->expiry() <= thrum::steady_clock::now())
-        pause->expires_after(std::chrono::milliseconds(1)); // who still waits is woken
-    pause->async_wait(completion{operation});
-    state_of(operation).is_paused = true;
-}
-
-void thrum_socket::launch_wait(struct thrum_operation *operation)
-{
-    bool is_read = state_of(operation).what.flags == THRUM_WAIT_READ;
-    io->async_wait(is_read ? io->wait_read : io->wait_write, completion{operation});
-}
-
-int thrum_socket::start(struct thrum_operation *operation, purpose does, const transfer &what,
-                        const struct thrum_endpoint *receiver) noexcept
-{
-    thrum::direction &way = direction_of(does);
-    operation_state &state = state_of(operation);
-    if (state.owner)
-        return EBUSY;
-    if (way.gate & (thrum::gate_closed | thrum::gate_eof))
-        return way.gate & thrum::gate_closed ? EBADF : THRUM_EEOF;
-    state.what = what;
-    state.life = life;
-    state.does = does;
-    if (receiver)
-        operation->endpoint = *receiver;
-    else
-        operation->endpoint.size = 0;
-    std::size_t size = 0;
-    int result = EAGAIN;
-    if (way.n_waiting == 0 && (way.is_stale || is_untold(operation)) && !is_urgent(state))
-        result = attempt(operation, &size);
-    int error = operation_start(operation, this, does, [&](completion) {
-        if (result == EAGAIN)
-            launch(operation);
-        else
-            operation_post(operation, result, size);
-    });
-    if (error)
-        return error;
-    ++way.n_waiting;
-    way.gate |= thrum::gate_waiting;
-    way.is_stale = way.is_stale && result != EAGAIN;
-    return 0;
-}
-
-int thrum_socket::connect(struct thrum_operation *operation,
-                          const struct thrum_endpoint *remote) noexcept
-{
-    if (state_of(operation).owner)
-        return EBUSY;
-    int error = is_open() ? 0 : open(remote->sa.any.sa_family, 0);
-    if (error)
-        return error;
-    state_of(operation).life = life;
-    operation->endpoint = *remote;
-    return operation_start(operation, this, purpose::connect, [&](completion handler) {
-        io->async_connect(thrum::any_protocol::endpoint(&operation->endpoint), handler);
-    });
-}
-
-int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexcept
-{
-    if (state_of(operation).owner)
-        return EBUSY;
-    if (!is_open())
-        return EBADF;
-    state_of(operation).life = life;
-    state_of(operation).what = {nullptr, 0, what};
-    return operation_start(operation, this, purpose::other,
-                           [&](completion) { launch_wait(operation); });
-}
-
-// ---- what follows from a completion ----
-
-template <typename Visit>
-void thrum_socket::each_pending(Visit visit) noexcept
-{
-    for (struct list *node = pending.next; node != &pending; node = node->next) {
-        struct thrum_operation *operation = thrum::operation_at(node);
-        operation_state &state = state_of(operation);
-        if (state.life == life)
-            visit(operation, state);
-    }
-}
-
-bool thrum_socket::settle(struct thrum_operation *operation) noexcept
-{
-    const operation_state &state = state_of(operation);
-    if (state.is_eof && operation->error == ECANCELED)
-        operation->error = THRUM_EEOF;
-    if (operation->endpoint.size == nothing_yet)
-        operation->endpoint.size = 0;
-    if (state.life != life)
-        return true;
-    if ((state.is_retry || state.is_paused) && retry(operation))
-        return false;
-    if (state.does == purpose::connect)
-        settle_connect(operation);
-    else if (state.does != purpose::other)
-        settle_transfer(operation);
-    return true;
-}
-
-// A unix listener whose backlog is full answers EAGAIN. Asio takes that for "in progress", finds
-// the socket writable and reports a connection that is not there.
-void thrum_socket::settle_connect(struct thrum_operation *operation) noexcept
-{
-    struct thrum_endpoint remote;
-    if (operation->error || family != AF_UNIX || kind == THRUM_DATAGRAM)
-        return;
-    if (thrum::ask_name(::getpeername, descriptor, &remote) == ENOTCONN)
-        operation->error = EAGAIN;
-}
-
-void thrum_socket::settle_transfer(struct thrum_operation *operation) noexcept
-{
-    const operation_state &state = state_of(operation);
-    thrum::direction &way = direction_of(state.does);
-    if (--way.n_waiting == 0)
-        way.gate &= ~thrum::gate_waiting;
-    if (is_urgent(state))
-        return;
-    if (is_stream() && operation->error && operation->error != ECANCELED) {
-        way.is_stale = true;
-        kick(state.does);
-    }
-    if (state.does == purpose::receive)
-        settle_receive(operation);
-}
-
-// Is it to ask itself, or rather to be launched again? Those who pause ask in their order.
-bool thrum_socket::has_turn(struct thrum_operation *operation) noexcept
-{
-    const operation_state &state = state_of(operation);
-    if (!is_untold(operation))
-        return state.does != purpose::other && !is_urgent(state);
-    struct thrum_operation *first = nullptr;
-    each_pending([&first](struct thrum_operation *other, operation_state &its) {
-        if (!first && its.does == purpose::send)
-            first = other;
-    });
-    return first == operation;
-}
-
-// True if it goes on.
-bool thrum_socket::retry(struct thrum_operation *operation) noexcept
-{
-    operation_state &state = state_of(operation);
-    bool is_due = operation->error == ECANCELED || (state.is_paused && !operation->error);
-    state.is_paused = false;
-    state.is_retry = false;
-    if (state.is_cancelled || !is_due)
-        return false;
-    if (has_turn(operation)) {
-        operation->error = attempt(operation, &operation->size);
-        if (operation->error != EAGAIN)
-            return false;
-    }
-    operation->error = guarded([&] {
-        launch(operation);
-        return 0;
-    });
-    return operation->error == 0;
-}
-
-// Where the data was there at once, trying first is worth it the next time. A stream tells by
-// filling the buffer.
-void thrum_socket::settle_receive(struct thrum_operation *operation) noexcept
-{
-    const operation_state &state = state_of(operation);
-    bool is_more_likely = is_stream() ? operation->size == state.what.size : state.is_found_at_once;
-    if (operation->error == THRUM_EEOF)
-        end_receives();
-    else if (is_more_likely && !operation->error)
-        receiving.gate &= ~thrum::gate_skip;
-    else
-        receiving.gate |= thrum::gate_skip;
-}
-
-// Nothing will be received any more.
-void thrum_socket::end_receives() noexcept
-{
-    if (receiving.gate & thrum::gate_eof)
-        return;
-    receiving.gate |= thrum::gate_eof;
-    each_pending([](struct thrum_operation *operation, operation_state &state) {
-        if (state.does != purpose::receive)
-            return;
-        state.is_eof = true;
-        operation_emit(operation);
-    });
-}
-
-void thrum_socket::kick(purpose does) noexcept
-{
-    each_pending([does](struct thrum_operation *operation, operation_state &state) {
-        if (state.does != does || is_urgent(state))
-            return;
-        state.is_retry = true;
-        operation_emit(operation);
-    });
-}
-
-// Cancel all, and have the others try again.
-void thrum_socket::cancel_urgent(struct thrum_operation *urgent) noexcept
-{
-    each_pending([urgent](struct thrum_operation *operation, operation_state &state) {
-        if (operation != urgent && !state.is_eof)
-            state.is_retry = true;
-    });
-    error_code code;
-    io->cancel(code);
 }
 
 extern "C" {
@@ -541,14 +201,35 @@ int thrum_socket_open(thrum_socket *socket, int family, int protocol) noexcept
     return socket->open(family, protocol);
 }
 
+int thrum_socket_pair(thrum_socket *a, thrum_socket *b) noexcept
+{
+    int fds[2];
+    if (!a->io || !b->io)
+        return EBADF;
+    if (a == b || a->kind != b->kind)
+        return EINVAL;
+    if (a->is_open() || b->is_open())
+        return THRUM_EALREADY_OPEN;
+    int error = descriptor_pair(AF_UNIX, a->kind, fds);
+    if (error)
+        return error;
+    error = a->adopt(AF_UNIX, fds[0]);
+    if (error) {
+        descriptor_close(fds[0]);
+        descriptor_close(fds[1]);
+        return error;
+    }
+    error = b->adopt(AF_UNIX, fds[1]);
+    if (error) {
+        descriptor_close(fds[1]);
+        a->close();
+    }
+    return error;
+}
+
 int thrum_socket_assign(thrum_socket *socket, int family, int fd) noexcept
 {
-    if (!socket->io)
-        return EBADF;
-    if (socket->is_open())
-        return THRUM_EALREADY_OPEN;
-    int error = thrum::check_and_prepare(fd, family, socket->kind, false);
-    return error ? error : socket->adopt(family, fd);
+    return socket->assign(family, fd);
 }
 
 int thrum_socket_release(thrum_socket *socket, int *fd) noexcept
@@ -595,6 +276,17 @@ int thrum_socket_remote_endpoint(const thrum_socket *socket,
     return thrum::ask_name(::getpeername, socket->descriptor, endpoint);
 }
 
+int thrum_socket_remote_credentials(const thrum_socket *socket,
+                                    struct thrum_credentials *credentials) noexcept
+{
+    if (!socket->is_open())
+        return EBADF;
+    if (socket->family != AF_UNIX)
+        return EOPNOTSUPP;
+    return descriptor_peer(socket->descriptor, &credentials->pid, &credentials->uid,
+                           &credentials->gid);
+}
+
 int thrum_socket_available(const thrum_socket *socket, size_t *size) noexcept
 {
     if (!socket->is_open())
@@ -608,7 +300,18 @@ int thrum_socket_available(const thrum_socket *socket, size_t *size) noexcept
 
 int thrum_socket_bind(thrum_socket *socket, const struct thrum_endpoint *endpoint) noexcept
 {
-    return socket->is_open() ? thrum::bind(*socket->io, endpoint) : EBADF;
+    if (!socket->is_open())
+        return EBADF;
+    error_code code;
+    socket->io->bind(thrum::any_protocol::endpoint(endpoint), code);
+    return error_from(code);
+}
+
+int thrum_socket_listen(thrum_socket *socket, int backlog) noexcept
+{
+    if (!socket->is_open())
+        return EBADF;
+    return ::listen(socket->descriptor, backlog) == 0 ? 0 : errno;
 }
 
 int thrum_socket_disconnect(thrum_socket *socket) noexcept
@@ -640,105 +343,6 @@ int thrum_socket_get_option(const thrum_socket *socket, int level, int name, voi
                             size_t *size) noexcept
 {
     return socket->is_open() ? thrum::get_option(*socket->io, level, name, value, size) : EBADF;
-}
-
-// ---- transfers ----
-
-int thrum_socket_try_receive(thrum_socket *socket, void *data, size_t size, int flags,
-                             size_t *received) noexcept
-{
-    if (is_shut(socket->receiving)) {
-        int answer = gate_answer(socket->receiving, flags);
-        if (answer)
-            return answer;
-    }
-    if (flags & MSG_OOB && socket->is_stream())
-        return EAGAIN; // recv(2) answers EINVAL until it is there
-    return socket->receive_now({data, size, flags}, received);
-}
-
-int thrum_socket_try_receive_from(thrum_socket *socket, void *data, size_t size, int flags,
-                                  size_t *received, struct thrum_endpoint *sender) noexcept
-{
-    if (is_shut(socket->receiving)) {
-        int answer = gate_answer(socket->receiving, flags);
-        if (answer)
-            return answer;
-    }
-    if (socket->is_stream())
-        return EOPNOTSUPP;
-    error_code code;
-    thrum::any_protocol::endpoint from(sender);
-    *received = socket->io->receive_from(buffer(data, size), from, flags, code);
-    return code.failed() ? failed_receive(socket, code, flags) : 0;
-}
-
-int thrum_socket_try_send(thrum_socket *socket, const void *data, size_t size, int flags,
-                          size_t *sent) noexcept
-{
-    if (is_shut(socket->sending))
-        return gate_answer(socket->sending, 0);
-    return socket->send_now({const_cast<void *>(data), size, flags}, sent);
-}
-
-int thrum_socket_try_send_to(thrum_socket *socket, const void *data, size_t size, int flags,
-                             const struct thrum_endpoint *receiver, size_t *sent) noexcept
-{
-    if (is_shut(socket->sending))
-        return gate_answer(socket->sending, 0);
-    return socket->send_to_now({const_cast<void *>(data), size, flags}, receiver, sent);
-}
-
-int thrum_socket_receive(thrum_socket *socket, struct thrum_operation *operation, void *data,
-                         size_t size, int flags) noexcept
-{
-    return socket->start(operation, purpose::receive, {data, size, flags}, nullptr);
-}
-
-int thrum_socket_receive_from(thrum_socket *socket, struct thrum_operation *operation, void *data,
-                              size_t size, int flags) noexcept
-{
-    if (socket->is_stream())
-        return EOPNOTSUPP;
-    return socket->start(operation, purpose::receive, {data, size, flags}, nullptr);
-}
-
-int thrum_socket_send(thrum_socket *socket, struct thrum_operation *operation, const void *data,
-                      size_t size, int flags) noexcept
-{
-    return socket->start(operation, purpose::send, {const_cast<void *>(data), size, flags},
-                         nullptr);
-}
-
-int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation *operation, const void *data,
-                         size_t size, int flags, const struct thrum_endpoint *receiver) noexcept
-{
-    return socket->start(operation, purpose::send, {const_cast<void *>(data), size, flags},
-                         receiver);
-}
-
-int thrum_socket_try_connect(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept
-{
-    if (socket->kind != THRUM_DATAGRAM)
-        return EAGAIN;
-    int error = socket->is_open() ? 0 : socket->open(remote->sa.any.sa_family, 0);
-    if (error)
-        return error;
-    error_code code;
-    socket->io->connect(thrum::any_protocol::endpoint(remote), code);
-    return error_from(code);
-}
-
-int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,
-                         const struct thrum_endpoint *remote) noexcept
-{
-    return socket->connect(operation, remote);
-}
-
-int thrum_socket_wait(thrum_socket *socket, struct thrum_operation *operation,
-                      enum thrum_wait what) noexcept
-{
-    return socket->wait(operation, what);
 }
 
 } // extern "C"

@@ -3,6 +3,7 @@
 #ifndef ASIO_SOCKET_HPP
 #define ASIO_SOCKET_HPP
 
+#include <cerrno>
 #include <optional>
 
 #include <thrum/socket.h>
@@ -27,6 +28,10 @@ enum gate : unsigned {
 struct direction {
     unsigned gate = gate_closed;
     unsigned n_waiting = 0;
+    unsigned n_queued = 0; // of those
+    // The one that Asio has no words for: it waits until the descriptor is ready and is tried then.
+    // Whoever comes after it queues.
+    struct thrum_operation *awaited = nullptr;
     // Asio's reactor has seen an error here and waits for an edge that may never come: ask first.
     bool is_stale = false;
 };
@@ -57,40 +62,62 @@ struct thrum_socket final : thrum::object {
 
     void reset() noexcept override;
     bool settle(struct thrum_operation *operation) noexcept override;
+    void forget(struct thrum_operation *operation) noexcept override;
 
     int open(int family, int number) noexcept;
-    int adopt(int family, int fd) noexcept;
+    int assign(int family, int fd) noexcept;
+    int adopt(int family, int fd) noexcept; // non-blocking and close-on-exec already
     int close() noexcept;
     int release(int *fd) noexcept;
     int cancel() noexcept;
     int shutdown(int how) noexcept;
 
+    int receive_answer(int error, const thrum::transfer &what, std::size_t size) noexcept;
     int receive_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_now(const thrum::transfer &what, std::size_t *size) noexcept;
     int send_to_now(const thrum::transfer &what, const struct thrum_endpoint *receiver,
                     std::size_t *size) noexcept;
-    // A receive or send; `receiver` may be NULL.
+    int accept_now(thrum_socket *target) noexcept;
+    int connect_now(const struct thrum_endpoint *remote) noexcept;
+    int check_target(const thrum_socket *target) const noexcept;
+    int receive_fds_now(const thrum::transfer &what, struct thrum_fds *list,
+                        struct thrum_endpoint *sender, std::size_t *size) noexcept;
+    int send_fds_now(const thrum::transfer &what, const struct thrum_fds *list,
+                     const struct thrum_endpoint *receiver, std::size_t *size) noexcept;
+    int check_fds(thrum::purpose does, const thrum::transfer &what, const struct thrum_fds *list,
+                  bool has_peer) const noexcept;
+    // A receive or send; `receiver` and `list` may be NULL.
     int start(struct thrum_operation *operation, thrum::purpose does, const thrum::transfer &what,
-              const struct thrum_endpoint *receiver) noexcept;
+              const struct thrum_endpoint *receiver, struct thrum_fds *list = nullptr) noexcept;
+    int accept(struct thrum_operation *operation, thrum_socket *target) noexcept;
     int connect(struct thrum_operation *operation, const struct thrum_endpoint *remote) noexcept;
     int wait(struct thrum_operation *operation, thrum_wait what) noexcept;
     void cancel_urgent(struct thrum_operation *operation) noexcept;
+    void cancel_queued(struct thrum_operation *operation) noexcept;
 
   private:
     void opened(int family, int fd) noexcept;
     void end_life() noexcept;
     thrum::direction &direction_of(thrum::purpose does) noexcept;
     bool is_unbound() const noexcept;
+    bool is_at_end(const thrum::transfer &what, std::size_t size) const noexcept;
     bool is_untold(struct thrum_operation *operation) noexcept;
+    bool is_awaited(struct thrum_operation *operation) noexcept;
     bool has_turn(struct thrum_operation *operation) noexcept;
+    bool must_queue(struct thrum_operation *operation) noexcept;
     int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;
+    int begin(struct thrum_operation *operation, thrum::purpose does) noexcept;
+    void queue(struct thrum_operation *operation) noexcept;
+    void enter(struct thrum_operation *operation);
     void launch(struct thrum_operation *operation);
     void launch_receive(struct thrum_operation *operation);
     void launch_send(struct thrum_operation *operation);
+    void launch_connect(struct thrum_operation *operation);
     void launch_pause(struct thrum_operation *operation);
+    void launch_awaited(struct thrum_operation *operation);
     void launch_wait(struct thrum_operation *operation);
+    void advance(thrum::direction &way) noexcept;
     bool retry(struct thrum_operation *operation) noexcept;
-    void settle_connect(struct thrum_operation *operation) noexcept;
     void settle_transfer(struct thrum_operation *operation) noexcept;
     void settle_receive(struct thrum_operation *operation) noexcept;
     void end_receives() noexcept;
@@ -98,5 +125,35 @@ struct thrum_socket final : thrum::object {
     template <typename Visit>
     void each_pending(Visit visit) noexcept;
 };
+
+// The operations of this life, in the order they were started.
+template <typename Visit>
+void thrum_socket::each_pending(Visit visit) noexcept
+{
+    for (struct list *node = pending.next; node != &pending; node = node->next) {
+        struct thrum_operation *operation = thrum::operation_at(node);
+        thrum::operation_state &state = thrum::state_of(operation);
+        if (state.life == life)
+            visit(operation, state);
+    }
+}
+
+namespace thrum
+{
+
+// getsockname(2) or getpeername(2): Asio's own would return the endpoint by value, and ours has no
+// bytes of its own.
+inline int ask_name(decltype(::getsockname) *ask, int fd, struct thrum_endpoint *endpoint) noexcept
+{
+    socklen_t size = sizeof(endpoint->sa);
+    if (fd < 0)
+        return EBADF;
+    if (ask(fd, &endpoint->sa.any, &size) != 0)
+        return errno;
+    any_protocol::endpoint(endpoint).resize(size);
+    return 0;
+}
+
+} // namespace thrum
 
 #endif

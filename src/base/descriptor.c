@@ -20,6 +20,22 @@ int descriptor_prepare(int fd)
     return 0;
 }
 
+int descriptor_check_inherited(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0)
+        return errno;
+    return flags & FD_CLOEXEC ? EBUSY : 0;
+}
+
+int descriptor_inherit(int fd)
+{
+    int error = descriptor_check_inherited(fd);
+    if (!error && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        error = errno;
+    return error;
+}
+
 int descriptor_dup(int fd, int *copy)
 {
     int made = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -34,6 +50,12 @@ int descriptor_close(int fd)
     if (close(fd) == 0 || errno == EINTR || errno == EINPROGRESS)
         return 0;
     return errno;
+}
+
+bool descriptor_is_at_end(int fd)
+{
+    char byte;
+    return descriptor_is_hung_up(fd) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 static int get_int(int fd, int name, int *value)
@@ -109,17 +131,21 @@ static const char *socket_name(int family, int type)
     }
 }
 
-static void describe_socket(int fd, char *text, size_t size)
+void descriptor_format_kind(int family, int type, bool is_listening, char *text, size_t size)
 {
-    int family, type;
-    bool is_listening;
-    const char *name = NULL;
-    if (descriptor_socket_kind(fd, &family, &type, &is_listening) == 0)
-        name = socket_name(family, type);
+    const char *name = socket_name(family, type);
     if (name)
         snprintf(text, size, "%s%s", name, is_listening ? " acceptor" : "");
     else
         snprintf(text, size, "socket");
+}
+
+static void describe_socket(int fd, char *text, size_t size)
+{
+    int family = AF_UNSPEC, type = 0;
+    bool is_listening = false;
+    (void)descriptor_socket_kind(fd, &family, &type, &is_listening);
+    descriptor_format_kind(family, type, is_listening, text, size);
 }
 
 static const char *file_name(mode_t mode)

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
 
 #include <thrum/visibility.h>
 
@@ -13,8 +15,27 @@ THRUM_BEGIN_DECLS
 /* socket(2), non-blocking and close-on-exec. Returns an error; `*fd` is set on success only. */
 int descriptor_socket(int family, int type, int protocol, int *fd) THRUM_NOEXCEPT;
 
+/* socketpair(2), likewise. */
+int descriptor_pair(int family, int type, int fds[2]) THRUM_NOEXCEPT;
+
 /* accept(2), likewise. */
 int descriptor_accept(int listener, int *fd) THRUM_NOEXCEPT;
+
+/* recvmsg(2); descriptors that come with the message are close-on-exec. */
+int descriptor_receive(int fd, struct msghdr *message, int flags, size_t *size) THRUM_NOEXCEPT;
+/* pipe(2), close-on-exec; it blocks. */
+int descriptor_pipe(int ends[2]) THRUM_NOEXCEPT;
+
+/* Make every open descriptor from `first` on close-on-exec. For a child before its exec: it makes
+ * system calls only. */
+int descriptor_cloexec_from(int first) THRUM_NOEXCEPT;
+
+/* Whether a descriptor may have been open when this program began. EBADF: it is not open. EBUSY: it
+ * is close-on-exec, so it was opened since, or has been taken by descriptor_inherit. */
+int descriptor_check_inherited(int fd) THRUM_NOEXCEPT;
+
+/* Take such a descriptor: make it close-on-exec. */
+int descriptor_inherit(int fd) THRUM_NOEXCEPT;
 
 /* Make an adopted descriptor non-blocking and close-on-exec. */
 int descriptor_prepare(int fd) THRUM_NOEXCEPT;
@@ -25,8 +46,24 @@ int descriptor_dup(int fd, int *copy) THRUM_NOEXCEPT;
 /* close(2); EINTR and EINPROGRESS count as closed, as POSIX.1-2024 has it. */
 int descriptor_close(int fd) THRUM_NOEXCEPT;
 
+/* Who connected the other end of a unix socket, or made the pair. ENOTCONN if nobody has, and for
+ * datagram sockets that were connected by name, where the system does not note it. */
+int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid) THRUM_NOEXCEPT;
+
+/* A receive from a connected socket of records has come back with nothing: was that the end, or an
+ * empty record? The system does not tell. The end, if the peer will send no more and nothing more
+ * is there. So empty records right before the end are taken for it. */
+bool descriptor_is_at_end(int fd) THRUM_NOEXCEPT;
+
+/* Whether the peer has closed a connected socket, or shut its sending down. */
+bool descriptor_is_hung_up(int fd) THRUM_NOEXCEPT;
+
 /* The family (AF_...), type (SOCK_...) and whether it listens; ENOTSOCK if it is no socket. */
 int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening) THRUM_NOEXCEPT;
+
+/* The words for such a socket, as descriptor_describe has them. */
+void descriptor_format_kind(int family, int type, bool is_listening, char *text,
+                            size_t size) THRUM_NOEXCEPT;
 
 /* What it is, in words: "udp v4", "tcp v6 acceptor", "unix stream", "file", "directory", "pipe",
  * "character device", "block device", "socket", "other". Writes at most `size` bytes with NUL. */

@@ -92,9 +92,9 @@ static struct bytes get_piece(lua_State *L, int arg, const char *name, lua_Integ
     else if (lua_type(L, -1) == LUA_TSTRING)
         piece.data = (const unsigned char *)lua_tolstring(L, -1, &piece.size);
     else
-        error_raise_detail(L, EINVAL,
-                           "argument %d (%s): element %lld: byte_span or string expected, got %s",
-                           arg, name, (long long)i, luaL_typename(L, -1));
+        error_raise_arg_detail(L, EINVAL, arg, name,
+                               "element %lld: byte_span or string expected, got %s", (long long)i,
+                               luaL_typename(L, -1));
     return piece;
 }
 

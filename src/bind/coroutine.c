@@ -5,7 +5,7 @@
  * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On
  * the way back each resume continues its coroutine with nothing, and the suspended call finishes
  * there. A yield of the user's own finds `is_suspending` false and means what it always meant. */
-#include "bind/modules.h"
+#include "bind/coroutine.h"
 
 #include <errno.h>
 
@@ -15,6 +15,7 @@
 
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
@@ -43,17 +44,21 @@ static bool is_inside_operation(lua_State *L, const struct runtime *runtime, int
     return is_inside;
 }
 
-/* Make room for the mark before the coroutine runs: no memory is asked for once it is suspended. */
-static void reserve_mark(lua_State *L, const struct runtime *runtime, int index)
+/* The same question before the coroutine runs. If it does not, there is room for the mark from here
+ * on: no memory is asked for once it is suspended. */
+static bool reserve_mark(lua_State *L, const struct runtime *runtime, int index)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->inner);
     lua_pushvalue(L, index);
-    if (lua_rawget(L, -2) == LUA_TNIL) {
+    bool is_known = lua_rawget(L, -2) != LUA_TNIL;
+    bool is_inside = lua_toboolean(L, -1);
+    if (!is_known) {
         lua_pushvalue(L, index);
         lua_pushboolean(L, 0);
         lua_rawset(L, -4);
     }
     lua_pop(L, 2);
+    return is_inside;
 }
 
 static void mark_inside_operation(lua_State *L, const struct runtime *runtime, int index,
@@ -97,8 +102,9 @@ static int deliver_end(lua_State *L, lua_State *co, int status, deliver_function
     return end_coroutine(L, deliver);
 }
 
-/* Resume `co` with `nargs` arguments on its stack. */
-static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function *deliver)
+/* Resume `co` with `nargs` arguments on its stack. `is_marked`: it stands inside an operation. */
+static int resume_step(lua_State *L, lua_State *co, int nargs, bool is_marked,
+                       deliver_function *deliver)
 {
     struct runtime *runtime = noun_runtime(L);
     struct fiber *fiber = runtime->current;
@@ -115,7 +121,7 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, deliver_function 
     bool is_suspended = status == LUA_YIELD && runtime->is_suspending;
     /* A stack of C calls too deep refuses to go on with it: it stays inside its operation. */
     bool is_stuck = status > LUA_YIELD && lua_status(co) == LUA_YIELD;
-    if (!is_stuck)
+    if (!is_stuck && is_suspended != is_marked)
         mark_inside_operation(L, runtime, index_of(deliver), is_suspended);
     if (!is_suspended)
         return deliver_end(L, co, status, deliver);
@@ -130,14 +136,14 @@ static int resume_again(lua_State *L, int status, lua_KContext context)
     (void)status;
     if (!runtime->current || runtime->running != L) /* or somebody who knows no fibers */
         return lua_yieldk(L, 0, context, resume_again);
-    return resume_step(L, lua_tothread(L, index_of(deliver)), 0, deliver);
+    return resume_step(L, lua_tothread(L, index_of(deliver)), 0, true, deliver);
 }
 
-/* Why `co` cannot be resumed, or NULL. */
+/* Why `co` cannot be resumed, or NULL: then there is room for its mark. */
 static const char *refuse_resume(lua_State *L, lua_State *co, int index)
 {
     lua_Debug frame;
-    if (is_inside_operation(L, noun_runtime(L), index))
+    if (reserve_mark(L, noun_runtime(L), index))
         return "cannot resume non-suspended coroutine";
     if (lua_status(co) == LUA_YIELD)
         return NULL;
@@ -160,9 +166,8 @@ static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function
         lua_pushstring(L, refusal);
         return deliver(L, L, LUA_ERRRUN);
     }
-    reserve_mark(L, noun_runtime(L), index_of(deliver));
     lua_xmove(L, co, nargs);
-    return resume_step(L, co, nargs, deliver);
+    return resume_step(L, co, nargs, false, deliver);
 }
 
 static int move_results(lua_State *L, lua_State *co)
@@ -248,6 +253,46 @@ static int coroutine_wrap(lua_State *L)
     create(L);
     lua_pushcclosure(L, call_wrapped, 3);
     return 1;
+}
+
+/* ---- looking inside ---- */
+
+/* What `thread`'s innermost call has for a coroutine: pushed, or nil. Lua keeps the function of a
+ * suspended call no longer, but what stands last in its frame: resume's is the coroutine itself. */
+static void push_coroutine_of(lua_State *L, lua_State *thread, lua_Debug *frame)
+{
+    lua_getinfo(L, "f", frame);
+    if (lua_tocfunction(L, -1) == call_wrapped) {
+        lua_getupvalue(L, -1, 3);
+        lua_remove(L, -2);
+    } else if (lua_tocfunction(L, -1) == coroutine_resume && lua_status(thread) == LUA_OK) {
+        lua_pop(L, 1);
+        if (lua_checkstack(thread, 1) && lua_getlocal(thread, frame, 1))
+            lua_xmove(thread, L, 1);
+        else
+            lua_pushnil(L);
+    } else if (!lua_isthread(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+    }
+}
+
+lua_State *coroutine_push_resumed(lua_State *L, lua_State *thread)
+{
+    lua_Debug frame;
+    if (!lua_getstack(thread, 0, &frame))
+        return NULL;
+    push_coroutine_of(L, thread, &frame);
+    lua_State *co = lua_tothread(L, -1);
+    bool is_alike = false; /* both run, both are suspended, or both have failed */
+    if (co && lua_status(thread) <= LUA_YIELD)
+        is_alike = lua_status(co) == lua_status(thread);
+    else if (co)
+        is_alike = lua_status(co) > LUA_YIELD;
+    if (is_alike && lua_getstack(co, 0, &frame))
+        return co;
+    lua_pop(L, 1);
+    return NULL;
 }
 
 /* ---- the rest ---- */

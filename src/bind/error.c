@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "bind/address.h"
+#include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
 
@@ -141,6 +142,13 @@ void error_push(lua_State *L, int error)
     char name[DETAIL_SIZE];
     noun_function_name(L, name, sizeof(name));
     error_push_from(L, noun_runtime(L), error, name);
+    error_set_where(L);
+}
+
+void error_set_where(lua_State *L)
+{
+    noun_push_caller(L);
+    lua_setfield(L, -2, "where");
 }
 
 void error_set_detail(lua_State *L, const char *format, ...)
@@ -158,12 +166,17 @@ void error_set_endpoint(lua_State *L, const struct thrum_endpoint *endpoint)
 {
     struct thrum_address address;
     uint16_t port;
-    if (thrum_endpoint_to_address(endpoint, &address, &port))
-        return;
-    address_push(L, noun_runtime(L), &address);
-    lua_setfield(L, -2, "address");
-    lua_pushinteger(L, port);
-    lua_setfield(L, -2, "port");
+    const char *path;
+    size_t length;
+    if (thrum_endpoint_to_address(endpoint, &address, &port) == 0) {
+        address_push(L, noun_runtime(L), &address);
+        lua_setfield(L, -2, "address");
+        lua_pushinteger(L, port);
+        lua_setfield(L, -2, "port");
+    } else if (thrum_endpoint_to_path(endpoint, &path, &length) == 0 && length > 0) {
+        lua_pushlstring(L, path, length);
+        lua_setfield(L, -2, "path");
+    }
 }
 
 void error_raise(lua_State *L, int error)
@@ -218,11 +231,10 @@ static void describe_value(lua_State *L, int index, char *text, size_t size)
     }
 }
 
-void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
+/* Raise the error object on the top, about an argument that came so. */
+noreturn static void raise_about_arg(lua_State *L, int arg, const char *name, const char *expected,
+                                     const char *came)
 {
-    char came[DETAIL_SIZE];
-    describe_value(L, arg, came, sizeof(came));
-    error_push(L, error);
     lua_pushinteger(L, arg);
     lua_setfield(L, -2, "arg");
     if (name)
@@ -233,12 +245,70 @@ void error_raise_arg(lua_State *L, int error, int arg, const char *name, const c
     __builtin_unreachable();
 }
 
+void error_raise_arg(lua_State *L, int error, int arg, const char *name, const char *expected)
+{
+    char came[DETAIL_SIZE];
+    describe_value(L, arg, came, sizeof(came));
+    error_push(L, error);
+    raise_about_arg(L, arg, name, expected, came);
+}
+
+void error_raise_part(lua_State *L, int arg, int index, const char *part, const char *expected)
+{
+    char came[DETAIL_SIZE];
+    describe_value(L, index, came, sizeof(came));
+    error_push(L, EINVAL);
+    raise_about_arg(L, arg, part, expected, came);
+}
+
+void error_raise_arg_of(lua_State *L, const char *op, int index, int arg, const char *name,
+                        const char *expected)
+{
+    char came[DETAIL_SIZE];
+    describe_value(L, index, came, sizeof(came));
+    error_push_from(L, noun_runtime(L), EINVAL, op);
+    error_set_where(L);
+    raise_about_arg(L, arg, name, expected, came);
+}
+
+void error_raise_arg_detail(lua_State *L, int error, int arg, const char *name, const char *format,
+                            ...)
+{
+    char text[DETAIL_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    error_push(L, error);
+    lua_pushinteger(L, arg);
+    lua_setfield(L, -2, "arg");
+    error_set_detail(L, "argument %d (%s): %s", arg, name, text);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
 void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint)
 {
     error_push(L, error);
     error_set_endpoint(L, endpoint);
     lua_error(L);
     __builtin_unreachable();
+}
+
+int error_by_name(const char *name)
+{
+    static const int own[] = {
+#define OWN_ERROR(constant, base, code, name, text) constant,
+        THRUM_OWN_ERRORS(OWN_ERROR)
+#undef OWN_ERROR
+    };
+    for (const struct thrum_posix_error *row = thrum_posix_errors(); row->name; row++)
+        if (strcmp(row->name, name) == 0)
+            return row->code;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(thrum_error_name(own[i]), name) == 0)
+            return own[i];
+    return 0;
 }
 
 int error_is_interruption(lua_State *L, int index, const struct runtime *runtime)
@@ -259,9 +329,21 @@ static const char *push_string_field(lua_State *L, const char *name)
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* " 192.0.2.1:53" for an error with address and port. */
+/* The endpoint whose path is the raw field of self; false if there is none. */
+static bool get_path(lua_State *L, struct thrum_endpoint *endpoint)
+{
+    size_t length;
+    bool is_path = push_string_field(L, "path") != NULL;
+    const char *path = is_path ? lua_tolstring(L, -1, &length) : NULL;
+    is_path = is_path && thrum_endpoint_from_path(path, length, endpoint) == 0;
+    lua_pop(L, 1);
+    return is_path;
+}
+
+/* " 192.0.2.1:53" for an error with address and port, " /run/x.sock" for one with a path. */
 static void push_endpoint_text(lua_State *L)
 {
+    struct thrum_endpoint endpoint;
     char text[THRUM_ENDPOINT_TEXT_SIZE] = "";
     lua_pushstring(L, "address");
     lua_rawget(L, 1);
@@ -271,6 +353,8 @@ static void push_endpoint_text(lua_State *L)
     lua_Integer port = lua_tointeger(L, -1);
     if (address && lua_isinteger(L, -1) && port >= 0 && port <= UINT16_MAX)
         thrum_address_format_port(address, (uint16_t)port, text);
+    else if (get_path(L, &endpoint))
+        thrum_endpoint_format(&endpoint, text);
     lua_pop(L, 2);
     lua_pushfstring(L, "%s%s", text[0] ? " " : "", text);
 }
@@ -286,9 +370,12 @@ static int error_tostring(lua_State *L)
     push_message(L, category, code);
     const char *op = push_string_field(L, "op");
     const char *detail = push_string_field(L, "detail");
+    const char *where = push_string_field(L, "where");
     push_endpoint_text(L);
     lua_pushfstring(L, "%s%s%s%s%s%s", lua_tostring(L, 2), op ? ": " : "", op ? op : "",
                     lua_tostring(L, -1), detail ? ": " : "", detail ? detail : "");
+    if (where)
+        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), where);
     return 1;
 }
 
@@ -387,7 +474,7 @@ static void set_generic_closure(lua_State *L, struct noun *noun, const char *nam
     lua_setfield(L, -2, name);
 }
 
-int error_open_generic(lua_State *L, struct runtime *runtime)
+int generic_error_open(lua_State *L, struct runtime *runtime)
 {
     struct noun *noun = &runtime->nouns[NOUN_GENERIC_ERROR];
     lua_newtable(L);

@@ -10,33 +10,88 @@
 
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/group.h"
+#include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
+#include "bind/select.h"
 
 /* ---- spawn ---- */
+
+/* What fiber.named makes: its user value is the function, and then the name. */
+struct named_function {
+    struct object object;
+};
+
+/* Push the name at `index` and put the function in place of what carries both; or push nil. */
+static void unwrap_name(lua_State *L, int index)
+{
+    if (!noun_test(L, index, NOUN_NAMED_FUNCTION)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_getuservalue(L, index);
+    lua_rawgeti(L, -1, 1);
+    lua_replace(L, index);
+    lua_rawgeti(L, -1, 2);
+    lua_remove(L, -2);
+}
 
 /* The handle exists, closed, before the fiber: nothing is lost if memory runs out in between. */
 struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
 {
+    int function = lua_gettop(L) - nargs;
     if (!runtime->context) {
         error_push_from(L, runtime, ECANCELED, "spawn");
         error_set_detail(L, "thrum has been closed in this state");
         lua_error(L);
     }
+    luaL_checkstack(L, 8, "spawn");
     struct fiber_handle *handle = noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
-    lua_insert(L, -nargs - 2);
+    noun_push_caller(L);
+    unwrap_name(L, function);
+    lua_rotate(L, function, 3);
     struct fiber *fiber = fiber_new(L, runtime, nargs);
     fiber->handle = handle;
     handle->fiber = fiber;
     return fiber;
 }
 
+bool fiber_is_function(lua_State *L, int index)
+{
+    return lua_isfunction(L, index) || noun_test(L, index, NOUN_NAMED_FUNCTION);
+}
+
 int fiber_spawn_function(lua_State *L)
 {
-    if (!lua_isfunction(L, 1))
+    if (!fiber_is_function(L, 1))
         error_raise_arg(L, EINVAL, 1, "f", "function");
     fiber_spawn(L, noun_runtime(L), lua_gettop(L) - 1);
     return 1;
+}
+
+/* fiber.named(name, f) */
+static int fiber_named(lua_State *L)
+{
+    if (lua_type(L, 1) != LUA_TSTRING)
+        error_raise_arg(L, EINVAL, 1, "name", "string");
+    if (!lua_isfunction(L, 2))
+        error_raise_arg(L, EINVAL, 2, "f", "function");
+    lua_settop(L, 2);
+    noun_new_object(L, noun_runtime(L), NOUN_NAMED_FUNCTION, sizeof(struct named_function));
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, 2);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, 2);
+    lua_setuservalue(L, -2);
+    return 1;
+}
+
+/* Push `3` or `3 "rx"`. */
+static void push_title(lua_State *L, const struct fiber *fiber)
+{
+    lua_pushfstring(L, fiber->name ? "%I \"%s\"" : "%I", (LUAI_UACINT)fiber->id, fiber->name);
 }
 
 /* ---- join ---- */
@@ -49,15 +104,34 @@ static void cancel_join(struct fiber *fiber)
     fiber_wake(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_join = {"fiber.join", false, cancel_join};
+static void describe_join(lua_State *L, const struct fiber *fiber)
+{
+    push_title(L, fiber->joined);
+}
+
+static const struct wait_kind wait_join = {0, cancel_join, describe_join};
+
+/* Raise a copy of the error that the fiber's group keeps. */
+static int raise_kept(lua_State *L, struct fiber *fiber)
+{
+    lua_pushvalue(fiber->thread, -1);
+    lua_xmove(fiber->thread, L, 1);
+    fiber->handle->is_joined = true;
+    fiber->joiner = NULL;
+    fiber->is_told = true;
+    fiber_forget(L, fiber);
+    return lua_error(L);
+}
 
 /* Move the ended fiber's results, or its error, to the top of L, and let go of it. */
 static int take_results(lua_State *L, struct fiber *fiber)
 {
+    if (fiber->group)
+        return raise_kept(L, fiber);
     struct fiber_handle *handle = fiber->handle;
     enum fiber_ending ending = fiber->ending;
     lua_State *thread = fiber->thread;
-    int count = ending == ENDED_WELL ? lua_gettop(thread) : ending == ENDED_WITH_ERROR ? 1 : 0;
+    int count = fiber_count_results(fiber);
     if (!lua_checkstack(L, count)) {
         fiber->joiner = NULL;
         luaL_error(L, "stack overflow (too many results of a fiber)");
@@ -125,6 +199,49 @@ static int fiber_join(lua_State *L)
     return call_suspend(L, fiber, &wait_join, NO_DEADLINE, finish_join);
 }
 
+/* ---- a case of fiber.select: the end, without the join ---- */
+
+static struct fiber *watched(const struct choice *choice)
+{
+    return ((const struct fiber_handle *)choice->object)->fiber;
+}
+
+static void check_watched(lua_State *L, const struct choice *choice)
+{
+    const struct fiber *fiber = watched(choice);
+    if (!fiber)
+        error_raise_detail(L, EINVAL, "case %d: the fiber was joined or detached", choice->number);
+    if (fiber == fiber->runtime->current)
+        error_raise_detail(L, EDEADLK, "case %d: a fiber cannot wait for its own end",
+                           choice->number);
+}
+
+static bool attempt_watch(lua_State *L, struct choice *choice, int *outcome)
+{
+    (void)L;
+    (void)outcome;
+    return watched(choice)->state == FIBER_ENDED;
+}
+
+static struct list *watch_queue(const struct choice *choice)
+{
+    return &watched(choice)->watchers;
+}
+
+static void describe_watch(lua_State *L, const struct choice *choice)
+{
+    if (watched(choice))
+        push_title(L, watched(choice));
+    else
+        lua_pushliteral(L, "(detached)");
+}
+
+const struct choice_kind choice_fiber = {.name = "fiber",
+                                         .attempt = attempt_watch,
+                                         .queue = watch_queue,
+                                         .check = check_watched,
+                                         .describe = describe_watch};
+
 /* ---- the handle's other methods ---- */
 
 static int fiber_detach(lua_State *L)
@@ -168,13 +285,23 @@ static int fiber_gc(lua_State *L)
 
 static int fiber_tostring(lua_State *L)
 {
-    static const char *const states[] = {"new", "alive", "ended"};
+    static const char *const states[] = {"new", "alive", "alive", "ended"};
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (handle->fiber)
-        lua_pushfstring(L, "fiber %I (%s)", (LUAI_UACINT)handle->fiber->id,
-                        states[handle->fiber->state]);
-    else
+    if (handle->fiber) {
+        push_title(L, handle->fiber);
+        lua_pushfstring(L, "fiber %s (%s)", lua_tostring(L, -1), states[handle->fiber->state]);
+    } else {
         lua_pushfstring(L, "fiber (%s)", handle->is_joined ? "joined" : "detached");
+    }
+    return 1;
+}
+
+static int named_tostring(lua_State *L)
+{
+    noun_check_self(L, NOUN_NAMED_FUNCTION);
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, -1, 2);
+    lua_pushfstring(L, "function \"%s\"", lua_tostring(L, -1));
     return 1;
 }
 
@@ -185,10 +312,23 @@ static const struct property_row properties[] = {
 static const struct function_row metamethods[] = {
     {"__gc", fiber_gc}, {"__tostring", fiber_tostring}, {0}};
 
-void fiber_open(lua_State *L, struct runtime *runtime)
+static const struct function_row named_metamethods[] = {{"__tostring", named_tostring}, {0}};
+static const struct function_row functions[] = {{"group", group_function},
+                                                {"list", inspect_list},
+                                                {"named", fiber_named},
+                                                {"select", select_function},
+                                                {0}};
+
+int fiber_open(lua_State *L, struct runtime *runtime)
 {
-    noun_open_class(L, &runtime->nouns[NOUN_FIBER],
-                    &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    struct noun *noun = &runtime->nouns[NOUN_FIBER];
+    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    noun_open_class(L, &runtime->nouns[NOUN_NAMED_FUNCTION],
+                    &(struct class_rows){.metamethods = named_metamethods});
+    group_open(L, runtime);
+    lua_newtable(L);
+    noun_set_functions(L, noun, functions);
+    return 1;
 }
 
 /* ---- this_fiber ---- */
@@ -293,6 +433,12 @@ static int allow_suspend(lua_State *L)
     return count_down(L, &current_fiber(L)->n_suspend_forbidden, "forbid_suspend");
 }
 
+static int get_name(lua_State *L)
+{
+    lua_pushstring(L, check_current(L)->name);
+    return 1;
+}
+
 static const struct function_row this_fiber_functions[] = {
     {"yield", this_fiber_yield},
     {"disable_interruption", disable_interruption},
@@ -300,8 +446,11 @@ static const struct function_row this_fiber_functions[] = {
     {"forbid_suspend", forbid_suspend},
     {"allow_suspend", allow_suspend},
     {0}};
-static const struct property_row this_fiber_properties[] = {
-    {"id", get_id, NULL}, {"is_main", get_is_main, NULL}, {"local_", get_local, NULL}, {0}};
+static const struct property_row this_fiber_properties[] = {{"id", get_id, NULL},
+                                                            {"name", get_name, NULL},
+                                                            {"is_main", get_is_main, NULL},
+                                                            {"local_", get_local, NULL},
+                                                            {0}};
 
 int this_fiber_open(lua_State *L, struct runtime *runtime)
 {

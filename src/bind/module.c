@@ -13,24 +13,16 @@
 static const struct {
     const char *name;
     int (*open)(lua_State *L, struct runtime *runtime);
-} modules[] = {{"byte_span", byte_span_open},
-               {"channel", channel_open},
-               {"condition_variable", condition_variable_open},
-               {"coroutine", coroutine_open},
-               {"file_descriptor", file_descriptor_open},
-               {"generic_error", error_open_generic},
-               {"ip", ip_open},
-               {"mutex", mutex_open},
-               {"semaphore", semaphore_open},
-               {"system", system_open},
-               {"this_fiber", this_fiber_open},
-               {"time", time_open}};
+} modules[] = {
+#define MODULE(name) {#name, name##_open},
+    MODULES(MODULE)
+#undef MODULE
+};
 
 /* Push the table `require "thrum"` returns; it also keeps the modules by name. */
 static void open_all(lua_State *L, struct runtime *runtime)
 {
     error_open(L, runtime);
-    fiber_open(L, runtime);
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
         modules[i].open(L, runtime);
@@ -39,6 +31,7 @@ static void open_all(lua_State *L, struct runtime *runtime)
     run_open(L, runtime);
     lua_pushliteral(L, THRUM_VERSION);
     lua_setfield(L, -2, "version");
+    lua_modules_open(L, runtime);
 }
 
 /* Key of the table in the registry: its address. A state has one or none. */
@@ -57,7 +50,7 @@ int luaopen_thrum(lua_State *L)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return 1;
     lua_pop(L, 1);
-    return runtime_open_quietly(L, open_table);
+    return runtime_call_quietly(L, open_table);
 }
 
 static int open_one(lua_State *L, const char *name)
@@ -72,16 +65,6 @@ static int open_one(lua_State *L, const char *name)
     {                                      \
         return open_one(L, #name);         \
     }
-LOADER(byte_span)
-LOADER(channel)
-LOADER(condition_variable)
-LOADER(coroutine)
-LOADER(file_descriptor)
-LOADER(generic_error)
-LOADER(ip)
-LOADER(mutex)
-LOADER(semaphore)
-LOADER(system)
-LOADER(this_fiber)
-LOADER(time)
+MODULES(LOADER)
+LUA_MODULES(LOADER)
 #undef LOADER

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* What each file of the binding opens: _open functions that return 1 push their module or class
- * table, the others only make a class. Called once per runtime, by module.c. */
+/* The modules, and what each file of the binding opens: _open functions that return 1 push their
+ * module or class table, the others only make a class. Called once per runtime, by module.c. */
 #ifndef BIND_MODULES_H
 #define BIND_MODULES_H
+
+#include <stdbool.h>
 
 #include <lua.h>
 
@@ -11,28 +13,62 @@
 struct runtime;
 struct fiber;
 
-void fiber_open(lua_State *L, struct runtime *runtime);
-int this_fiber_open(lua_State *L, struct runtime *runtime);
-int coroutine_open(lua_State *L, struct runtime *runtime);
-int mutex_open(lua_State *L, struct runtime *runtime);
-int condition_variable_open(lua_State *L, struct runtime *runtime);
-int semaphore_open(lua_State *L, struct runtime *runtime);
-int channel_open(lua_State *L, struct runtime *runtime);
-int time_open(lua_State *L, struct runtime *runtime);
+/* Each is a field of `require "thrum"`, opened by NAME_open and found by luaopen_thrum_NAME. */
+#define MODULES(ROW)        \
+    ROW(byte_span)          \
+    ROW(channel)            \
+    ROW(condition_variable) \
+    ROW(coroutine)          \
+    ROW(fiber)              \
+    ROW(file_descriptor)    \
+    ROW(generic_error)      \
+    ROW(ip)                 \
+    ROW(mutex)              \
+    ROW(semaphore)          \
+    ROW(system)             \
+    ROW(this_fiber)         \
+    ROW(time)               \
+    ROW(unix)
+
+#define MODULE_OPEN(name) int name##_open(lua_State *L, struct runtime *runtime);
+MODULES(MODULE_OPEN)
+#undef MODULE_OPEN
+
+/* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
+ * with the table of `require "thrum"` and the one of native.c, when that field is first asked for.
+ */
+#define LUA_MODULES(ROW) ROW(emitter)
+
+/* Make the table on the top load them. */
+void lua_modules_open(lua_State *L, struct runtime *runtime);
+/* Push what they need of C. */
+void native_push(lua_State *L, struct runtime *runtime);
+
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
-int system_open(lua_State *L, struct runtime *runtime);
 int signal_open(lua_State *L, struct runtime *runtime);
-int byte_span_open(lua_State *L, struct runtime *runtime);
-int file_descriptor_open(lua_State *L, struct runtime *runtime);
-int ip_open(lua_State *L, struct runtime *runtime);
-/* The table of a socket class: its constructor. */
-int udp_socket_open(lua_State *L, struct runtime *runtime);
+void process_open(lua_State *L, struct runtime *runtime);
+/* The table of a socket class: what makes its objects. */
+int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id);
+/* What all lookups share, and the flags, pushed; then a protocol's functions, for its table. */
+int resolver_open(lua_State *L, struct runtime *runtime);
+void resolver_set_functions(lua_State *L, struct runtime *runtime, enum noun_id protocol);
 
 /* Make a fiber of the function and `nargs` arguments on the top; leaves its handle there. Raises
  * ECANCELED in a closed state. */
 struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs);
 
+/* Whether the value can be spawned: a function, or one with a name. */
+bool fiber_is_function(lua_State *L, int index);
+
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);
+
+/* Functions of the module system that stand in files of their own. */
+int process_spawn_function(lua_State *L);
+int inherit_fd_function(lua_State *L);
+int inherit_listen_fds_function(lua_State *L);
+
+/* If the value at `index` is system.environment, replace it by the table of its variables. */
+void system_replace_environment(lua_State *L, int index);
 
 #endif

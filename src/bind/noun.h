@@ -23,6 +23,8 @@ struct socket_class;
     ROW(NOUN_CATEGORY, "error_category")                                      \
     ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
     ROW(NOUN_FIBER, "fiber")                                                  \
+    ROW(NOUN_NAMED_FUNCTION, "fiber.named")                                   \
+    ROW(NOUN_GROUP, "fiber.group")                                            \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
     ROW(NOUN_COROUTINE, "coroutine")                                          \
     ROW(NOUN_MUTEX, "mutex")                                                  \
@@ -38,16 +40,27 @@ struct socket_class;
     ROW(NOUN_LIMIT, "time.with_timeout")                                      \
     ROW(NOUN_SYSTEM, "system")                                                \
     ROW(NOUN_ENVIRONMENT, "system.environment")                               \
+    ROW(NOUN_PROCESS, "system.process")                                       \
     ROW(NOUN_SIGNAL, "system.signal")                                         \
     ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                          \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                              \
+    ROW(NOUN_DESCRIPTOR_LIST, "file_descriptor.list") /* never shown */       \
     ROW(NOUN_IP, "ip")                                                        \
     ROW(NOUN_ADDRESS, "ip.address")                                           \
     ROW(NOUN_NETWORK, "ip.network")                                           \
     ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                 \
+    ROW(NOUN_ADDRESS_INFO_FLAG, "ip.address_info_flag")                       \
+    ROW(NOUN_QUERY, "lookup")                                                 \
+    ROW(NOUN_UDP, "ip.udp")                                                   \
+    ROW(NOUN_TCP, "ip.tcp")                                                   \
     ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */ \
-    ROW(NOUN_UDP_SOCKET, "ip.udp.socket")
+    ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
+    ROW(NOUN_UNIX_DATAGRAM_SOCKET, "unix.datagram.socket")                    \
+    ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
+    ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \
+    ROW(NOUN_UNIX_SEQPACKET_SOCKET, "unix.seqpacket.socket")                  \
+    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")
 
 enum noun_id {
 #define NOUN_CONSTANT(id, name) id,
@@ -78,6 +91,11 @@ struct property_row {
 static inline struct noun *noun_self(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static inline const struct function_row *noun_row(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(2));
 }
 
 static inline struct runtime *noun_runtime(lua_State *L)
@@ -147,6 +165,10 @@ void noun_set_functions(lua_State *L, struct noun *noun, const struct function_r
 
 /* Give the table on the stack's top an __index that answers properties and raises for the rest. */
 void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row *properties);
+
+/* Push which line of a script has called the running function, by way of other functions of ours
+ * maybe, in C or in Lua: "script.lua:12", or nil. */
+void noun_push_caller(lua_State *L);
 
 /* Write the running function's full name, "ip.udp.socket.bind", never more than `size` bytes. */
 void noun_function_name(lua_State *L, char *name, size_t size);

@@ -10,6 +10,8 @@
 #include <thrum/lua.h>
 
 #include "bind/error.h"
+#include "bind/group.h"
+#include "bind/inspect.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
@@ -17,23 +19,13 @@
 
 /* ---- the main fiber ---- */
 
-static void push_traceback(lua_State *L, const struct fiber *fiber)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
-    if (fiber->traceback == LUA_NOREF)
-        lua_pushnil(L);
-    else
-        lua_rawgeti(L, -1, fiber->traceback);
-    lua_remove(L, -2);
-}
-
 /* Leave the dead main fiber's error and traceback in place of its handle at `base`. */
 static int take_main_error(lua_State *L, struct fiber *fiber, int base)
 {
     luaL_checkstack(L, 4, "main fiber");
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
-    push_traceback(L, fiber);
+    fiber_push_anchored(L, fiber->runtime, fiber->traceback);
     fiber_free(L, fiber);
     lua_remove(L, base);
     return LUA_ERRRUN;
@@ -41,7 +33,7 @@ static int take_main_error(lua_State *L, struct fiber *fiber, int base)
 
 static int take_main_results(lua_State *L, struct fiber *fiber, int base)
 {
-    int count = lua_gettop(fiber->thread);
+    int count = fiber_count_results(fiber);
     luaL_checkstack(L, count, "too many results of the main fiber");
     lua_xmove(fiber->thread, L, count);
     fiber_free(L, fiber);
@@ -60,8 +52,11 @@ static int fail_deadlock(lua_State *L, struct fiber *fiber, int base)
 {
     struct runtime *runtime = fiber->runtime;
     error_push_from(L, runtime, THRUM_EDEADLOCK, "thrum.run");
-    error_set_detail(L, "the main fiber waits in %s", fiber->wait ? fiber->wait->name : "vain");
-    luaL_traceback(L, fiber->thread, NULL, 0);
+    inspect_push_wait(L, fiber);
+    lua_insert(L, -2);
+    error_set_detail(L, "the main fiber waits in %s", lua_tostring(L, -2));
+    lua_remove(L, -2);
+    inspect_push_traceback(L, fiber);
     lua_remove(L, base);
     return LUA_ERRRUN;
 }
@@ -94,8 +89,11 @@ void run_report_rest(lua_State *L, struct runtime *runtime)
     for (struct list *link = runtime->fibers.next; link != &runtime->fibers; link = next) {
         struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
         next = link->next;
-        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner)
-            fiber_forget(L, fiber);
+        if (!fiber_is_unheard(fiber))
+            continue;
+        if (fiber->group)
+            group_lose_child(L, fiber);
+        fiber_forget(L, fiber);
     }
     scheduler_report(L, runtime);
 }
@@ -104,8 +102,7 @@ static bool has_failed_fiber(const struct runtime *runtime)
 {
     for (const struct list *link = runtime->fibers.next; link != &runtime->fibers;
          link = link->next) {
-        const struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
-        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner)
+        if (fiber_is_unheard(LIST_ITEM(link, struct fiber, link)))
             return true;
     }
     return false;
@@ -145,7 +142,7 @@ static int thrum_run_function(lua_State *L)
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_pushcfunction(L, return_nothing);
-    } else if (!lua_isfunction(L, 1)) {
+    } else if (!fiber_is_function(L, 1)) {
         error_raise_arg(L, EINVAL, 1, "f", "function");
     }
     if (run_main(L, runtime, lua_gettop(L) - 1)) {
@@ -223,7 +220,7 @@ void thrum_spawn(lua_State *L, int nargs)
     struct runtime *runtime = runtime_get(L);
     luaopen_thrum(L);
     lua_pop(L, 1);
-    luaL_argcheck(L, lua_isfunction(L, -nargs - 1), 1, "function expected");
+    luaL_argcheck(L, fiber_is_function(L, -nargs - 1), 1, "function expected");
     fiber_spawn(L, runtime, nargs);
 }
 

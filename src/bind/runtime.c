@@ -49,8 +49,8 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->ready_end = &runtime->ready;
     runtime->n_pending = 0;
     runtime->n_live = 0;
+    free_fibers(L, &runtime->fibers); /* a group that goes with them gives up the error it has */
     free_fibers(L, &runtime->unreported);
-    free_fibers(L, &runtime->fibers);
     limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
     deadline_free_orphans(runtime);
@@ -116,11 +116,11 @@ struct runtime *runtime_find(lua_State *L)
     return memory ? align_runtime(memory) : NULL;
 }
 
-int runtime_open_quietly(lua_State *L, lua_CFunction open)
+int runtime_call_quietly(lua_State *L, lua_CFunction function)
 {
     int was_running = lua_gc(L, LUA_GCISRUNNING, 0);
     lua_gc(L, LUA_GCSTOP, 0);
-    lua_pushcfunction(L, open);
+    lua_pushcfunction(L, function);
     int status = lua_pcall(L, 0, 1, 0);
     if (was_running)
         lua_gc(L, LUA_GCRESTART, 0);
@@ -137,7 +137,7 @@ struct runtime *runtime_get(lua_State *L)
     if (runtime)
         return runtime;
     luaL_checkstack(L, 4, "thrum");
-    runtime_open_quietly(L, runtime_new);
+    runtime_call_quietly(L, runtime_new);
     runtime = lua_touserdata(L, -1);
     lua_pop(L, 1);
     return runtime;
@@ -152,6 +152,7 @@ static int runtime_new(lua_State *L)
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);
     list_init(&runtime->orphans);
+    list_init(&runtime->groups_to_interrupt);
     init_nouns(runtime);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     runtime->main = lua_tothread(L, -1);

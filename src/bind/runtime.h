@@ -30,9 +30,10 @@ struct runtime {
     struct list fibers;     /* every fiber that has a record */
     struct list orphans;    /* deadlines that outlive their fibers, for a turn of the loop */
     struct list unreported; /* ended with an error that nobody can join any more */
-    size_t n_pending;       /* waits that something outside Lua will end */
-    size_t n_live;          /* fibers that have not ended */
-    size_t n_handlers;      /* cleanup handlers, in all scopes of all threads */
+    struct list groups_to_interrupt;
+    size_t n_pending;  /* waits that something outside Lua will end */
+    size_t n_live;     /* fibers that have not ended */
+    size_t n_handlers; /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
     lua_KContext last_ticket; /* of a suspension */
 
@@ -52,9 +53,9 @@ struct runtime *runtime_get(lua_State *L);
 /* The same, or NULL when there is none. */
 struct runtime *runtime_find(lua_State *L);
 
-/* Call a function that makes things once per state, and push its result. The collector rests
- * meanwhile, so that no finaliser comes in between and makes them, too. */
-int runtime_open_quietly(lua_State *L, lua_CFunction open);
+/* Call a function without arguments and push its result. The collector rests meanwhile: no
+ * finaliser comes in between. */
+int runtime_call_quietly(lua_State *L, lua_CFunction function);
 
 /* Abandon what is pending and forget the fibers. Quiet when done twice. */
 void runtime_end(struct runtime *runtime, lua_State *L);

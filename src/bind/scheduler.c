@@ -11,8 +11,11 @@
 #include <thrum/error.h>
 
 #include "bind/error.h"
+#include "bind/group.h"
+#include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
+#include "bind/wait_queue.h"
 
 void scheduler_make_ready(struct fiber *fiber)
 {
@@ -41,7 +44,8 @@ static struct fiber *take_ready(struct runtime *runtime)
 static int make_traceback(lua_State *L)
 {
     struct fiber *fiber = lua_touserdata(L, 1);
-    luaL_traceback(L, fiber->thread, NULL, 0);
+    inspect_push_traceback(L, fiber);
+    fiber_release_anchor(L, fiber->runtime, fiber->traceback);
     fiber->traceback = fiber_anchor_value(L, fiber->runtime);
     return 0;
 }
@@ -103,15 +107,23 @@ static bool is_interruption(lua_State *L, struct fiber *fiber)
  * would free a fiber that has ended. So it ends when all is known of it. */
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 {
-    enum fiber_ending ending = ENDED_WELL;
-    if (status != LUA_OK)
-        ending = fiber->is_interrupted && is_interruption(L, fiber) ? ENDED_INTERRUPTED
-                                                                    : ENDED_WITH_ERROR;
-    if (ending == ENDED_WITH_ERROR)
+    struct runtime *runtime = fiber->runtime;
+    fiber->state = FIBER_ENDING;
+    if (status == LUA_OK)
+        fiber->ending = ENDED_WELL;
+    else if (fiber->interruption & INTERRUPTED && is_interruption(L, fiber))
+        fiber->ending = ENDED_INTERRUPTED;
+    else
+        fiber->ending = ENDED_WITH_ERROR;
+    if (fiber->ending == ENDED_WITH_ERROR)
         keep_traceback(L, fiber);
+
     fiber->state = FIBER_ENDED;
-    fiber->ending = ending;
-    fiber->runtime->n_live--;
+    runtime->n_live--;
+    if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
+        group_child_ended(L, fiber);
+    if (!list_is_empty(&fiber->watchers))
+        wait_queue_wake_all(&fiber->watchers, 0);
     if (fiber->joiner)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)
@@ -176,8 +188,8 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     int nargs = 0;
     if (fiber->state == FIBER_NEW) {
         fiber->state = FIBER_ALIVE;
-        nargs = lua_gettop(fiber->thread) - 1;
-        if (fiber->is_interrupted) { /* it never runs */
+        nargs = fiber->n_args;
+        if (fiber->interruption & INTERRUPTED) { /* it never runs */
             fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
             end_fiber(L, fiber, LUA_ERRRUN);
             return;
@@ -201,20 +213,22 @@ static bool push_reporter(lua_State *L, struct runtime *runtime)
     return true;
 }
 
-/* Push the error value, the traceback and the id of the oldest unreported fiber; let go of it,
- * before anything is allocated: a finaliser might report or drive, too, and shall not find it. */
+/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it, before
+ * anything is allocated: a finaliser might report or drive, too, and shall not find it. */
 static void take_unreported(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
     unsigned long long id = fiber->id;
-    luaL_checkstack(L, 5, "uncaught error");
+    const char *name = fiber->name;
+    luaL_checkstack(L, 6, "uncaught error");
+    fiber_push_anchored(L, runtime, fiber->anchor); /* the thread, where the name stands */
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->anchors);
-    lua_rawgeti(L, -1, fiber->traceback);
-    lua_remove(L, -2);
+    fiber_push_anchored(L, runtime, fiber->traceback);
     fiber_free(L, fiber);
     lua_pushfstring(L, "%I", (LUAI_UACINT)id);
+    lua_pushstring(L, name);
+    lua_remove(L, -5);
 }
 
 /* An error inside the reporter itself has nobody left to be told. */
@@ -222,7 +236,7 @@ void scheduler_report(lua_State *L, struct runtime *runtime)
 {
     while (!list_is_empty(&runtime->unreported) && push_reporter(L, runtime)) {
         take_unreported(L, runtime);
-        if (lua_pcall(L, 3, 0, 0))
+        if (lua_pcall(L, 4, 0, 0))
             lua_pop(L, 1);
     }
 }
@@ -232,7 +246,7 @@ bool scheduler_take_unreported(lua_State *L, struct runtime *runtime)
     if (list_is_empty(&runtime->unreported))
         return false;
     take_unreported(L, runtime);
-    lua_pop(L, 2);
+    lua_pop(L, 3);
     return true;
 }
 

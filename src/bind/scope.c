@@ -11,6 +11,7 @@
 #include "bind/args.h"
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/inspect.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
 
@@ -110,10 +111,15 @@ static void never_cancelled(struct fiber *fiber)
     (void)fiber;
 }
 
-static const struct wait_kind wait_for_the_end = {"a cleanup handler that raised", false,
-                                                  never_cancelled};
+static void describe_end(lua_State *L, const struct fiber *fiber)
+{
+    (void)fiber;
+    lua_pushliteral(L, "(for the end: a cleanup handler has raised)");
+}
 
-static int describe(lua_State *L)
+static const struct wait_kind wait_for_the_end = {0, never_cancelled, describe_end};
+
+static int make_text(lua_State *L)
 {
     luaL_tolstring(L, 1, NULL);
     return 1;
@@ -123,7 +129,7 @@ static int describe(lua_State *L)
 static void wrap_error(lua_State *L, struct runtime *runtime)
 {
     luaL_checkstack(L, 3, "cleanup handler");
-    lua_pushcfunction(L, describe);
+    lua_pushcfunction(L, make_text);
     lua_pushvalue(L, -2);
     bool has_text = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1);
     error_push_from(L, runtime, THRUM_ECLEANUP_FAILED, "scope_cleanup");
@@ -195,8 +201,7 @@ static int go_on_ending(lua_State *L, int status, lua_KContext old_base)
 
 static bool is_scope_function(lua_State *L)
 {
-    const struct function_row *row = lua_touserdata(L, lua_upvalueindex(2));
-    return row->function == scope_scope;
+    return noun_row(L)->function == scope_scope;
 }
 
 /* Run the handlers of the scope that ends, then go back to the old one. */
@@ -244,13 +249,6 @@ static int scope_pcall(lua_State *L)
     return call_protected(L);
 }
 
-static int scope_scope(lua_State *L)
-{
-    if (!lua_isfunction(L, 1))
-        error_raise_arg(L, EINVAL, 1, "f", "function");
-    return call_protected(L);
-}
-
 /* handler, true, results...  or  handler, true, ..., error value */
 static int finish_xpcall(lua_State *L, int status, lua_KContext old_base)
 {
@@ -258,20 +256,36 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext old_base)
     return finish_call(L, status, old_base);
 }
 
+/* handler, f, arguments...  ->  handler, true, f, arguments... */
+static int call_handled(lua_State *L)
+{
+    call_check_interruption(L);
+    lua_KContext old_base = enter(L, noun_runtime(L));
+    lua_pushboolean(L, 1);
+    lua_insert(L, 2);
+    int status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, old_base, finish_xpcall);
+    return finish_xpcall(L, status, old_base);
+}
+
 static int scope_xpcall(lua_State *L)
 {
     luaL_checkany(L, 1);
     if (!lua_isfunction(L, 2))
         error_raise_arg(L, EINVAL, 2, "handler", "function");
-    call_check_interruption(L);
-    lua_KContext old_base = enter(L, noun_runtime(L));
-    lua_pushboolean(L, 1);
+    lua_pushvalue(L, 1);
+    lua_copy(L, 2, 1);
+    lua_replace(L, 2);
+    return call_handled(L);
+}
+
+/* It raises what f does: the traceback is kept before the frames are gone. */
+static int scope_scope(lua_State *L)
+{
+    if (!lua_isfunction(L, 1))
+        error_raise_arg(L, EINVAL, 1, "f", "function");
+    lua_pushcfunction(L, inspect_keep_traceback);
     lua_insert(L, 1);
-    lua_pushvalue(L, 3);
-    lua_insert(L, 1);
-    lua_remove(L, 4); /* handler, true, f, arguments... */
-    int status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, old_base, finish_xpcall);
-    return finish_xpcall(L, status, old_base);
+    return call_handled(L);
 }
 
 /* ---- scope_cleanup_push, scope_cleanup_pop ---- */

@@ -19,13 +19,6 @@ struct signal_set {
     sigset_t numbers;       /* what it has, for tostring */
 };
 
-static void cancel_wait(struct fiber *fiber)
-{
-    thrum_operation_cancel(&fiber->operation);
-}
-
-static const struct wait_kind wait_signal = {"system.signal.set.wait", true, cancel_wait};
-
 static struct signal_set *self(lua_State *L)
 {
     return noun_check_self(L, NOUN_SIGNAL_SET);
@@ -129,7 +122,7 @@ static int set_wait(lua_State *L)
     struct signal_set *set = self(L);
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     raise_if(L, thrum_signal_set_wait(set->core, &fiber->operation));
-    return call_suspend(L, fiber, &wait_signal, NO_DEADLINE, finish_wait);
+    return call_suspend(L, fiber, &wait_operation, NO_DEADLINE, finish_wait);
 }
 
 static int set_tostring(lua_State *L)

@@ -9,6 +9,7 @@
 
 #include <thrum/error.h>
 
+#include "base/descriptor.h"
 #include "bind/args.h"
 #include "bind/error.h"
 #include "bind/file_descriptor.h"
@@ -31,9 +32,8 @@ static void raise_if(lua_State *L, int error)
 
 /* ---- life ---- */
 
-static int socket_new(lua_State *L)
+struct socket *socket_push(lua_State *L, const struct noun *noun)
 {
-    const struct noun *noun = noun_self(L);
     struct socket *socket = lua_newuserdata(L, sizeof(*socket));
     *socket = (struct socket){{&noun_kinds[NOUN_SOCKET]}, .runtime = noun->runtime};
     socket->class = noun->socket_class;
@@ -43,7 +43,21 @@ static int socket_new(lua_State *L)
     if (!noun->runtime->context)
         error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
     raise_if(L, thrum_socket_new(noun->runtime->context, socket->class->kind, &socket->core));
+    return socket;
+}
+
+static int socket_new(lua_State *L)
+{
+    socket_push(L, noun_self(L));
     return 1;
+}
+
+static int socket_pair(lua_State *L)
+{
+    const struct socket *a = socket_push(L, noun_self(L));
+    const struct socket *b = socket_push(L, noun_self(L));
+    raise_if(L, thrum_socket_pair(a->core, b->core));
+    return 2;
 }
 
 static int socket_gc(lua_State *L)
@@ -65,15 +79,40 @@ static int socket_open(lua_State *L)
     return 0;
 }
 
+enum { KIND_SIZE = 64 };
+
+noreturn static void raise_kind(lua_State *L, int error, int arg, int fd, const char *expected)
+{
+    char came[KIND_SIZE] = "a descriptor that is not open";
+    (void)descriptor_describe(fd, came, sizeof(came));
+    error_raise_arg_detail(L, error, arg, "fd", "%s expected, got %s", expected, came);
+}
+
+/* The core looks at family and type again; whether it listens is the class's business. */
+static void check_kind(lua_State *L, const struct socket_class *class, int family, int arg, int fd)
+{
+    char expected[KIND_SIZE];
+    int actual_family = AF_UNSPEC, actual_type = 0;
+    bool is_listening = false, is_acceptor = class->traits & TRAIT_ACCEPTOR;
+    int error = descriptor_socket_kind(fd, &actual_family, &actual_type, &is_listening);
+    if (!error &&
+        (actual_family != family || actual_type != (int)class->kind || is_listening != is_acceptor))
+        error = EINVAL;
+    if (!error)
+        return;
+    descriptor_format_kind(family, class->kind, is_acceptor, expected, sizeof(expected));
+    raise_kind(L, error, arg, fd, expected);
+}
+
 static int socket_assign(lua_State *L)
 {
     const struct socket *socket = socket_self(L, 0);
-    int family = socket->class->codec->check_family(L, 2);
-    struct file_descriptor *descriptor = file_descriptor_check_open(L, 3, "fd");
-    int error = thrum_socket_assign(socket->core, family, descriptor->fd);
-    if (error == EINVAL)
-        error_raise_arg(L, EINVAL, 3, "fd", "socket of this class and family");
-    raise_if(L, error);
+    const struct socket_class *class = socket->class;
+    int family = class->codec->check_family(L, 2);
+    int arg = 2 + class->codec->n_family;
+    struct file_descriptor *descriptor = file_descriptor_check_open(L, arg, "fd");
+    check_kind(L, class, family, arg, descriptor->fd);
+    raise_if(L, thrum_socket_assign(socket->core, family, descriptor->fd));
     descriptor->fd = DESCRIPTOR_TAKEN;
     return 0;
 }
@@ -151,9 +190,9 @@ typedef int endpoint_query(const thrum_socket *socket,
                            struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
 
 /* Push value `which` of the endpoint that `query` tells. */
-static int push_endpoint_value(lua_State *L, endpoint_query *query, int which)
+static int push_endpoint_value(lua_State *L, unsigned traits, endpoint_query *query, int which)
 {
-    const struct socket *socket = socket_self(L, TRAIT_IP);
+    const struct socket *socket = socket_self(L, traits);
     struct thrum_endpoint endpoint;
     raise_if(L, query(socket->core, &endpoint));
     int count = socket->class->codec->push(L, &endpoint);
@@ -163,22 +202,32 @@ static int push_endpoint_value(lua_State *L, endpoint_query *query, int which)
 
 static int get_local_address(lua_State *L)
 {
-    return push_endpoint_value(L, thrum_socket_local_endpoint, 0);
+    return push_endpoint_value(L, TRAIT_IP, thrum_socket_local_endpoint, 0);
 }
 
 static int get_local_port(lua_State *L)
 {
-    return push_endpoint_value(L, thrum_socket_local_endpoint, 1);
+    return push_endpoint_value(L, TRAIT_IP, thrum_socket_local_endpoint, 1);
+}
+
+static int get_local_path(lua_State *L)
+{
+    return push_endpoint_value(L, TRAIT_UNIX, thrum_socket_local_endpoint, 0);
 }
 
 static int get_remote_address(lua_State *L)
 {
-    return push_endpoint_value(L, thrum_socket_remote_endpoint, 0);
+    return push_endpoint_value(L, TRAIT_IP | TRAIT_SOCKET, thrum_socket_remote_endpoint, 0);
 }
 
 static int get_remote_port(lua_State *L)
 {
-    return push_endpoint_value(L, thrum_socket_remote_endpoint, 1);
+    return push_endpoint_value(L, TRAIT_IP | TRAIT_SOCKET, thrum_socket_remote_endpoint, 1);
+}
+
+static int get_remote_path(lua_State *L)
+{
+    return push_endpoint_value(L, TRAIT_UNIX | TRAIT_SOCKET, thrum_socket_remote_endpoint, 0);
 }
 
 static int get_timeout(lua_State *L)
@@ -204,6 +253,8 @@ static const struct socket_property_row socket_properties[] = {
     {{"local_port", get_local_port, NULL}, TRAIT_IP},
     {{"remote_address", get_remote_address, NULL}, TRAIT_IP | TRAIT_SOCKET},
     {{"remote_port", get_remote_port, NULL}, TRAIT_IP | TRAIT_SOCKET},
+    {{"local_path", get_local_path, NULL}, TRAIT_UNIX},
+    {{"remote_path", get_remote_path, NULL}, TRAIT_UNIX | TRAIT_SOCKET},
     {{"timeout", get_timeout, set_timeout}, 0},
     {{0}, 0}};
 
@@ -213,15 +264,11 @@ static int socket_tostring(lua_State *L)
 {
     const struct socket *socket = socket_self(L, 0);
     struct thrum_endpoint endpoint;
-    struct thrum_address address;
-    uint16_t port;
-    char text[THRUM_ENDPOINT_TEXT_SIZE] = "closed";
-    if (thrum_socket_is_open(socket->core))
-        snprintf(text, sizeof(text), "open");
-    if (!thrum_socket_local_endpoint(socket->core, &endpoint) &&
-        !thrum_endpoint_to_address(&endpoint, &address, &port))
-        thrum_address_format_port(&address, port, text);
-    lua_pushfstring(L, "%s (%s)", noun_self(L)->name, text);
+    char text[THRUM_ENDPOINT_TEXT_SIZE] = "";
+    const char *state = thrum_socket_is_open(socket->core) ? "open" : "closed";
+    if (!thrum_socket_local_endpoint(socket->core, &endpoint))
+        thrum_endpoint_format(&endpoint, text);
+    lua_pushfstring(L, "%s (%s)", noun_self(L)->name, text[0] ? text : state);
     return 1;
 }
 
@@ -230,8 +277,30 @@ static const struct function_row metamethods[] = {
 
 /* ---- classes ---- */
 
-static const struct socket_class udp_class = {NOUN_UDP_SOCKET, THRUM_DATAGRAM,
-                                              TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_IP, &codec_ip};
+static const struct socket_class classes[] = {
+    {NOUN_UDP_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_IP, &codec_ip, 0},
+    {NOUN_UNIX_DATAGRAM_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_UNIX,
+     &codec_unix, 0},
+    {NOUN_UNIX_STREAM_SOCKET, THRUM_STREAM, TRAIT_SOCKET | TRAIT_STREAM | TRAIT_UNIX, &codec_unix,
+     0},
+    {NOUN_UNIX_STREAM_ACCEPTOR, THRUM_STREAM, TRAIT_ACCEPTOR | TRAIT_STREAM | TRAIT_UNIX,
+     &codec_unix, NOUN_UNIX_STREAM_SOCKET},
+    {NOUN_UNIX_SEQPACKET_SOCKET, THRUM_SEQPACKET, TRAIT_SOCKET | TRAIT_SEQPACKET | TRAIT_UNIX,
+     &codec_unix, 0},
+    {NOUN_UNIX_SEQPACKET_ACCEPTOR, THRUM_SEQPACKET, TRAIT_ACCEPTOR | TRAIT_SEQPACKET | TRAIT_UNIX,
+     &codec_unix, NOUN_UNIX_SEQPACKET_SOCKET},
+};
+
+static const struct socket_method_row functions[] = {
+    {{"new", socket_new}, 0}, {{"pair", socket_pair}, TRAIT_SOCKET | TRAIT_UNIX}, {{0}, 0}};
+
+static const struct socket_class *find_class(enum noun_id id)
+{
+    const struct socket_class *class = classes;
+    while (class->id != id)
+        class ++;
+    return class;
+}
 
 static void add_methods(lua_State *L, struct noun *noun, const struct socket_method_row *rows)
 {
@@ -247,24 +316,19 @@ static void add_properties(lua_State *L, const struct noun *noun)
             noun_add_property(L, &row->property);
 }
 
-/* Push the class's table: its constructor. */
-static int open_class(lua_State *L, struct runtime *runtime, const struct socket_class *class)
+int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id)
 {
-    static const struct function_row functions[] = {{"new", socket_new}, {0}};
-    struct noun *noun = &runtime->nouns[class->id];
-    noun->socket_class = class;
+    struct noun *noun = &runtime->nouns[id];
+    noun->socket_class = find_class(id);
     lua_newtable(L);
     add_methods(L, noun, socket_life_methods);
+    add_methods(L, noun, socket_connection_methods);
     add_methods(L, noun, socket_transfer_methods);
+    add_methods(L, noun, socket_passing_methods);
     add_methods(L, noun, socket_option_methods);
     add_properties(L, noun);
     noun_finish_class(L, noun, &(struct class_rows){.metamethods = metamethods});
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    add_methods(L, noun, functions);
     return 1;
-}
-
-int udp_socket_open(lua_State *L, struct runtime *runtime)
-{
-    return open_class(L, runtime, &udp_class);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* system: this process, its command line and environment; signals stand in signal.c. */
+/* system: this process, its command line and environment. Signals stand in signal.c, children in
+ * process.c, what this process was given in inherit.c. */
 #include "bind/modules.h"
 
 #include <errno.h>
@@ -54,7 +55,10 @@ static int system_exit(lua_State *L)
     exit(status);
 }
 
-static const struct function_row functions[] = {{"kill", system_kill},
+static const struct function_row functions[] = {{"spawn", process_spawn_function},
+                                                {"inherited_fd", inherit_fd_function},
+                                                {"listen_fds", inherit_listen_fds_function},
+                                                {"kill", system_kill},
                                                 {"getpid", system_getpid},
                                                 {"getppid", system_getppid},
                                                 {"exit", system_exit},
@@ -187,6 +191,17 @@ static int get_environment(lua_State *L)
     return keep(L, &environment_key);
 }
 
+void system_replace_environment(lua_State *L, int index)
+{
+    if (push_kept(L, &environment_key)) {
+        if (lua_rawequal(L, -1, index)) {
+            luaL_getmetafield(L, index, "__index");
+            lua_replace(L, index);
+        }
+        lua_pop(L, 1);
+    }
+}
+
 static const struct property_row properties[] = {
     {"arguments", get_arguments, NULL}, {"environment", get_environment, NULL}, {0}};
 
@@ -195,6 +210,7 @@ int system_open(lua_State *L, struct runtime *runtime)
     struct noun *noun = &runtime->nouns[NOUN_SYSTEM];
     lua_newtable(L);
     noun_set_functions(L, noun, functions);
+    process_open(L, runtime);
     signal_open(L, runtime);
     lua_setfield(L, -2, "signal");
     noun_make_strict(L, noun, properties);

@@ -11,6 +11,7 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 /* The system's clock may be set meanwhile: look again at least that often. */
@@ -22,13 +23,6 @@ struct timer {
     int64_t expiry_ns; /* of that clock */
     struct list waiters;
 };
-
-static void cancel_timer(struct fiber *fiber)
-{
-    thrum_operation_cancel(&fiber->operation);
-}
-
-static const struct wait_kind wait_timer = {"timer.wait", true, cancel_timer};
 
 static struct timer *self(lua_State *L)
 {
@@ -53,10 +47,10 @@ static int timer_new(lua_State *L)
 static lua_Integer cancel_waiters(struct timer *timer)
 {
     lua_Integer count = 0;
-    struct fiber *fiber;
-    while ((fiber = wait_queue_take(&timer->waiters))) {
-        count += fiber->wait != NULL; /* else its wait is over, and it has not run since */
-        fiber_cancel_wait(fiber, ECANCELED);
+    struct waiter *waiter;
+    while ((waiter = wait_queue_take(&timer->waiters))) {
+        count += waiter->fiber->wait != NULL; /* else it is over, and the fiber has not run since */
+        fiber_cancel_wait(waiter->fiber, ECANCELED);
     }
     return count;
 }
@@ -110,14 +104,14 @@ static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
     int error = fiber_start_timer(fiber, steady_deadline(timer));
     if (error)
         error_raise(L, error);
-    return wait_queue_suspend(L, &timer->waiters, fiber, &wait_timer, finish_wait);
+    return wait_queue_suspend(L, &timer->waiters, fiber, &wait_operation, finish_wait);
 }
 
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
     struct timer *timer = lua_touserdata(L, 1);
-    bool has_new_expiry = list_is_empty(&fiber->wait_link);
-    list_remove(&fiber->wait_link);
+    bool has_new_expiry = list_is_empty(&fiber->waiter.link);
+    list_remove(&fiber->waiter.link);
     if (error)
         error_raise(L, error);
     if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
@@ -130,6 +124,31 @@ static int timer_wait(lua_State *L)
     struct timer *timer = self(L);
     return suspend(L, timer, call_begin(L, noun_runtime(L)));
 }
+
+/* ---- a case of fiber.select ---- */
+
+static bool attempt_expiry(lua_State *L, struct choice *choice, int *outcome)
+{
+    const struct timer *timer = choice->object;
+    (void)L;
+    (void)outcome;
+    return timer->expiry_ns <= timer->now_ns();
+}
+
+static struct list *expiry_queue(const struct choice *choice)
+{
+    return &((struct timer *)choice->object)->waiters;
+}
+
+static int64_t choice_expiry(const struct choice *choice)
+{
+    return steady_deadline(choice->object);
+}
+
+const struct choice_kind choice_timer = {
+    .name = "timer", .attempt = attempt_expiry, .queue = expiry_queue, .expiry = choice_expiry};
+
+/* ---- the rest ---- */
 
 static int timer_cancel(lua_State *L)
 {

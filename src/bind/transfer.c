@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Sockets: connecting, receiving and sending, the calls that may suspend. */
+/* Sockets: receiving and sending, and what their calls that may suspend have in common. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -23,28 +23,51 @@ static int64_t socket_deadline(const struct socket *socket)
     return socket->timeout == HUGE_VAL ? NO_DEADLINE : call_deadline_after(socket->timeout);
 }
 
-/* What has to stand before an operation of this socket is started. */
-static void prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber)
+void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber)
 {
     if (socket->timeout != HUGE_VAL)
         call_prepare_deadline(L, fiber);
 }
 
-static int wait_operation_of(lua_State *L, const struct socket *socket, struct fiber *fiber,
-                             call_finish *finish)
+/* A socket is known by where it is bound, or else by its peer. */
+static void describe_socket(lua_State *L, const struct fiber *fiber)
 {
-    return call_suspend(L, fiber, &wait_operation, socket_deadline(socket), finish);
+    const struct thrum_socket *core = fiber->transfer.socket->core;
+    struct thrum_endpoint endpoint;
+    char text[THRUM_ENDPOINT_TEXT_SIZE];
+    if (thrum_socket_local_endpoint(core, &endpoint))
+        lua_pushliteral(L, "(not open)");
+    else if (thrum_endpoint_format(&endpoint, text) > 0)
+        lua_pushstring(L, text);
+    else if (!thrum_socket_remote_endpoint(core, &endpoint) &&
+             thrum_endpoint_format(&endpoint, text) > 0)
+        lua_pushfstring(L, "-> %s", text);
+    else
+        lua_pushliteral(L, "(no name)");
 }
 
+static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
+                                             describe_socket};
+
+int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
+{
+    fiber->transfer.socket = socket;
+    return call_suspend(L, fiber, &wait_socket, socket_deadline(socket), finish);
+}
+
+enum { STREAM_FLAGS = MSG_PEEK | MSG_OOB };
 enum { RECEIVE_FLAGS = MSG_PEEK | MSG_OOB | MSG_TRUNC };
 enum { SEND_FLAGS = MSG_OOB | MSG_DONTROUTE | MSG_EOR };
 
-noreturn static void raise_flags(lua_State *L, int arg, bool is_receive)
+noreturn static void raise_flags(lua_State *L, int arg, int allowed)
 {
-    error_raise_arg(L, EINVAL, arg, "flags",
-                    is_receive ? "0 or ip.message_flag.peek, out_of_band, truncate or'ed together"
-                               : "0 or ip.message_flag.do_not_route, end_of_record, out_of_band "
-                                 "or'ed together");
+    const char *expected = "0 or ip.message_flag.do_not_route, end_of_record, out_of_band or'ed "
+                           "together";
+    if (allowed == RECEIVE_FLAGS)
+        expected = "0 or ip.message_flag.peek, out_of_band, truncate or'ed together";
+    else if (allowed == STREAM_FLAGS)
+        expected = "0 or ip.message_flag.peek, out_of_band or'ed together";
+    error_raise_arg(L, EINVAL, arg, "flags", expected);
 }
 
 static int check_flags(lua_State *L, int arg, int allowed)
@@ -55,7 +78,7 @@ static int check_flags(lua_State *L, int arg, int allowed)
     int is_integer = 0;
     lua_Integer flags = type == LUA_TNUMBER ? lua_tointegerx(L, arg, &is_integer) : 0;
     if (!is_integer || (flags & ~(lua_Integer)allowed))
-        raise_flags(L, arg, allowed == RECEIVE_FLAGS);
+        raise_flags(L, arg, allowed);
     return (int)flags;
 }
 
@@ -80,13 +103,19 @@ noreturn static void raise_truncated(lua_State *L, const struct fiber *fiber, bo
     __builtin_unreachable();
 }
 
-static void push_received(lua_State *L, const struct fiber *fiber, int error, bool with_sender)
+bool socket_is_truncated(const struct fiber *fiber)
+{
+    return fiber->operation.size > fiber->transfer.size &&
+           (fiber->transfer.flags & (MSG_TRUNC | MSG_PEEK)) == 0;
+}
+
+void socket_push_received(lua_State *L, const struct fiber *fiber, int error, bool with_sender)
 {
     size_t size = fiber->operation.size;
     if (error)
         socket_raise(L, error);
     if (size > fiber->transfer.size) {
-        if ((fiber->transfer.flags & (MSG_TRUNC | MSG_PEEK)) == 0)
+        if (socket_is_truncated(fiber))
             raise_truncated(L, fiber, with_sender);
         size = fiber->transfer.size;
     }
@@ -95,36 +124,46 @@ static void push_received(lua_State *L, const struct fiber *fiber, int error, bo
 
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
-    push_received(L, fiber, error, false);
+    socket_push_received(L, fiber, error, false);
     return 1;
 }
 
 static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
 {
     struct socket *socket = fiber->transfer.socket;
-    push_received(L, fiber, error, true);
+    socket_push_received(L, fiber, error, true);
     return 1 + socket->class->codec->push_sender(L, 1, socket, &fiber->operation.endpoint);
 }
 
-/* Check the arguments, take the fiber, and note what finishing needs. */
-static struct fiber *begin_receive(lua_State *L, struct socket *socket,
-                                   const struct byte_span **buffer)
+const struct byte_span *socket_check_buffer(lua_State *L)
 {
-    *buffer = noun_test(L, ARG_BUFFER, NOUN_BYTE_SPAN);
-    if (!*buffer)
+    const struct byte_span *buffer = noun_test(L, ARG_BUFFER, NOUN_BYTE_SPAN);
+    if (!buffer)
         error_raise_arg(L, EINVAL, ARG_BUFFER, "buffer", "byte_span");
-    int flags = check_flags(L, ARG_RECEIVE_FLAGS, RECEIVE_FLAGS);
-    if (flags & MSG_OOB && socket->class->kind == THRUM_DATAGRAM) /* it would wait for ever */
+    return buffer;
+}
+
+static int check_receive_flags(lua_State *L, const struct socket *socket)
+{
+    bool is_stream = socket->class->kind == THRUM_STREAM;
+    int flags = check_flags(L, ARG_RECEIVE_FLAGS, is_stream ? STREAM_FLAGS : RECEIVE_FLAGS);
+    if (flags & MSG_OOB && !is_stream) /* it would wait for ever */
         error_raise_detail(L, EOPNOTSUPP, "datagrams have no out-of-band data");
+    return flags;
+}
+
+struct fiber *socket_begin_receive(lua_State *L, struct socket *socket,
+                                   const struct byte_span *buffer, int flags)
+{
     struct fiber *fiber = call_begin(L, socket->runtime);
     fiber->transfer.socket = socket;
-    fiber->transfer.size = (*buffer)->size;
+    fiber->transfer.size = buffer->size;
     fiber->transfer.flags = flags;
     return fiber;
 }
 
 /* With MSG_TRUNC the kernel tells a datagram's whole length; a stream would throw bytes away. */
-static int kernel_flags(const struct fiber *fiber)
+int socket_receive_flags(const struct fiber *fiber)
 {
     bool is_stream = fiber->transfer.socket->class->kind == THRUM_STREAM;
     return is_stream ? fiber->transfer.flags : fiber->transfer.flags | MSG_TRUNC;
@@ -133,44 +172,54 @@ static int kernel_flags(const struct fiber *fiber)
 static int socket_receive(lua_State *L)
 {
     struct socket *socket = socket_self(L, TRAIT_SOCKET);
-    const struct byte_span *buffer;
-    struct fiber *fiber = begin_receive(L, socket, &buffer);
+    const struct byte_span *buffer = socket_check_buffer(L);
+    int user_flags = check_receive_flags(L, socket);
+    struct fiber *fiber = socket_begin_receive(L, socket, buffer, user_flags);
     struct thrum_operation *operation = &fiber->operation;
-    int flags = kernel_flags(fiber);
+    int flags = socket_receive_flags(fiber);
     int error =
         thrum_socket_try_receive(socket->core, buffer->data, buffer->size, flags, &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_receive);
-    prepare_wait(L, socket, fiber);
+    socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_receive(socket->core, operation, buffer->data, buffer->size, flags);
     if (error)
         return finish_receive(L, fiber, error);
-    return wait_operation_of(L, socket, fiber, finish_receive);
+    return socket_suspend(L, socket, fiber, finish_receive);
+}
+
+/* Asio's name for it on a stream, without flags. */
+static int socket_read_some(lua_State *L)
+{
+    socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
+    lua_settop(L, ARG_BUFFER);
+    return socket_receive(L);
 }
 
 static int socket_receive_from(lua_State *L)
 {
     struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
-    const struct byte_span *buffer;
-    struct fiber *fiber = begin_receive(L, socket, &buffer);
+    const struct byte_span *buffer = socket_check_buffer(L);
+    int user_flags = check_receive_flags(L, socket);
+    struct fiber *fiber = socket_begin_receive(L, socket, buffer, user_flags);
     struct thrum_operation *operation = &fiber->operation;
-    int flags = kernel_flags(fiber);
+    int flags = socket_receive_flags(fiber);
     int error = thrum_socket_try_receive_from(socket->core, buffer->data, buffer->size, flags,
                                               &operation->size, &operation->endpoint);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_receive_from);
-    prepare_wait(L, socket, fiber);
+    socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_receive_from(socket->core, operation, buffer->data, buffer->size, flags);
     if (error)
         return finish_receive_from(L, fiber, error);
-    return wait_operation_of(L, socket, fiber, finish_receive_from);
+    return socket_suspend(L, socket, fiber, finish_receive_from);
 }
 
 /* ---- send ---- */
 
 enum { ARG_PAYLOAD = 2, ARG_RECEIVER = 3 };
 
-static int finish_send(lua_State *L, struct fiber *fiber, int error)
+int socket_finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error)
         socket_raise(L, error);
@@ -179,7 +228,7 @@ static int finish_send(lua_State *L, struct fiber *fiber, int error)
 }
 
 /* An error that is about where the datagram was going says so. */
-static int finish_to(lua_State *L, struct fiber *fiber, int error, int arg)
+int socket_finish_to(lua_State *L, struct fiber *fiber, int error, int arg)
 {
     if (error) {
         const struct socket *socket = lua_touserdata(L, 1);
@@ -195,12 +244,12 @@ static int finish_to(lua_State *L, struct fiber *fiber, int error, int arg)
 
 static int finish_send_to(lua_State *L, struct fiber *fiber, int error)
 {
-    return finish_to(L, fiber, error, ARG_RECEIVER);
+    return socket_finish_to(L, fiber, error, ARG_RECEIVER);
 }
 
 static int socket_send(lua_State *L)
 {
-    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     int flags = check_flags(L, ARG_PAYLOAD + 1, SEND_FLAGS);
     struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
@@ -208,17 +257,24 @@ static int socket_send(lua_State *L)
     int error =
         thrum_socket_try_send(socket->core, payload.data, payload.size, flags, &operation->size);
     if (error != EAGAIN)
-        return call_done(L, fiber, error, finish_send);
-    prepare_wait(L, socket, fiber);
+        return call_done(L, fiber, error, socket_finish_send);
+    socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_send(socket->core, operation, payload.data, payload.size, flags);
     if (error)
-        return finish_send(L, fiber, error);
-    return wait_operation_of(L, socket, fiber, finish_send);
+        return socket_finish_send(L, fiber, error);
+    return socket_suspend(L, socket, fiber, socket_finish_send);
+}
+
+static int socket_write_some(lua_State *L)
+{
+    socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
+    lua_settop(L, ARG_PAYLOAD);
+    return socket_send(L);
 }
 
 static int socket_send_to(lua_State *L)
 {
-    const struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
+    struct socket *socket = socket_self(L, TRAIT_DATAGRAM);
     const struct endpoint_codec *codec = socket->class->codec;
     struct thrum_endpoint receiver;
     codec->check(L, ARG_RECEIVER, thrum_socket_family(socket->core), false, &receiver);
@@ -230,45 +286,19 @@ static int socket_send_to(lua_State *L)
                                          &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_send_to);
-    prepare_wait(L, socket, fiber);
+    socket_prepare_wait(L, socket, fiber);
     error =
         thrum_socket_send_to(socket->core, operation, payload.data, payload.size, flags, &receiver);
     if (error)
         return finish_send_to(L, fiber, error);
-    return wait_operation_of(L, socket, fiber, finish_send_to);
-}
-
-/* ---- connect ---- */
-
-enum { ARG_REMOTE = 2 };
-
-static int finish_connect(lua_State *L, struct fiber *fiber, int error)
-{
-    if (!error)
-        return 0;
-    return finish_to(L, fiber, error, ARG_REMOTE);
-}
-
-static int socket_connect(lua_State *L)
-{
-    const struct socket *socket = socket_self(L, TRAIT_SOCKET);
-    struct thrum_endpoint remote;
-    socket->class->codec->check(L, ARG_REMOTE, thrum_socket_family(socket->core), false, &remote);
-    struct fiber *fiber = call_begin(L, socket->runtime);
-    int error = thrum_socket_try_connect(socket->core, &remote);
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, finish_connect);
-    prepare_wait(L, socket, fiber);
-    error = thrum_socket_connect(socket->core, &fiber->operation, &remote);
-    if (error)
-        return finish_connect(L, fiber, error);
-    return wait_operation_of(L, socket, fiber, finish_connect);
+    return socket_suspend(L, socket, fiber, finish_send_to);
 }
 
 const struct socket_method_row socket_transfer_methods[] = {
     {{"receive", socket_receive}, TRAIT_SOCKET},
     {{"receive_from", socket_receive_from}, TRAIT_DATAGRAM},
+    {{"read_some", socket_read_some}, TRAIT_SOCKET | TRAIT_STREAM},
     {{"send", socket_send}, TRAIT_SOCKET},
     {{"send_to", socket_send_to}, TRAIT_DATAGRAM},
-    {{"connect", socket_connect}, TRAIT_SOCKET},
+    {{"write_some", socket_write_some}, TRAIT_SOCKET | TRAIT_STREAM},
     {{0}, 0}};

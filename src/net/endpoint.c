@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Endpoints: addresses and ports as sockaddr bytes and as text. */
+/* Endpoints: addresses and ports, and paths, as sockaddr bytes and as text. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,8 @@
 #include <thrum/address.h>
 
 #include "net/decimal.h"
+
+enum { PATH_OFFSET = offsetof(struct sockaddr_un, sun_path) };
 
 void thrum_endpoint_from_address(const struct thrum_address *address, uint16_t port,
                                  struct thrum_endpoint *endpoint)
@@ -54,6 +56,59 @@ int thrum_endpoint_to_address(const struct thrum_endpoint *endpoint, struct thru
         return 0;
     }
     return EAFNOSUPPORT;
+}
+
+int thrum_endpoint_from_path(const char *path, size_t length, struct thrum_endpoint *endpoint)
+{
+    struct sockaddr_un *un = &endpoint->sa.path;
+    bool is_file = length > 0 && path[0] != '\0';
+    if (is_file && memchr(path, '\0', length))
+        return EINVAL;
+    size_t size = is_file ? length + 1 : length;
+    if (size > sizeof(un->sun_path))
+        return ENAMETOOLONG;
+    memset(un, 0, sizeof(*un));
+    un->sun_family = AF_UNIX;
+    if (length > 0)
+        memcpy(un->sun_path, path, length);
+    endpoint->size = (socklen_t)(PATH_OFFSET + size);
+    return 0;
+}
+
+/* The sender of a datagram that has no name is reported without even a family. */
+int thrum_endpoint_to_path(const struct thrum_endpoint *endpoint, const char **path, size_t *length)
+{
+    const struct sockaddr_un *un = &endpoint->sa.path;
+    if (endpoint->size != 0 && family_of(endpoint) != AF_UNIX)
+        return EAFNOSUPPORT;
+    size_t size = endpoint->size > PATH_OFFSET ? endpoint->size - PATH_OFFSET : 0;
+    if (size > sizeof(un->sun_path))
+        size = sizeof(un->sun_path);
+    bool is_file = size > 0 && un->sun_path[0] != '\0';
+    *path = un->sun_path;
+    *length = is_file ? strnlen(un->sun_path, size) : size;
+    return 0;
+}
+
+static size_t format_path(const struct thrum_endpoint *endpoint, char *text)
+{
+    const char *path;
+    size_t length;
+    if (thrum_endpoint_to_path(endpoint, &path, &length))
+        length = 0;
+    for (size_t i = 0; i < length; i++)
+        text[i] = path[i] ? path[i] : '@';
+    text[length] = '\0';
+    return length;
+}
+
+size_t thrum_endpoint_format(const struct thrum_endpoint *endpoint, char *text)
+{
+    struct thrum_address address;
+    uint16_t port;
+    if (thrum_endpoint_to_address(endpoint, &address, &port) == 0)
+        return thrum_address_format_port(&address, port, text);
+    return format_path(endpoint, text);
 }
 
 size_t thrum_address_format_port(const struct thrum_address *address, uint16_t port, char *text)

@@ -10,23 +10,20 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <lua.h>
 
-#include <thrum/descriptor.h>
 #include <thrum/error.h>
 
-#include "base/descriptor.h"
 #include "bind/error.h"
 #include "bind/runtime.h"
+#include "signal_pipe.h"
 
 static struct {
     struct runtime *runtime;
     struct fiber *target;
     volatile sig_atomic_t n_unseen; /* signals that nobody has acted upon yet */
-    int ends[2];                    /* of the pipe */
-    thrum_descriptor *descriptor;   /* its reading end */
+    struct signal_pipe pipe;
     struct thrum_operation wait;
     struct sigaction before;
 } interrupts;
@@ -56,16 +53,12 @@ static void stop(lua_State *L, lua_Debug *where)
 
 static void catch_signal(int number)
 {
-    int saved = errno;
     lua_State *running = interrupts.runtime->running;
     (void)number;
     interrupts.n_unseen++;
     if (running)
         lua_sethook(running, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
-    if (write(interrupts.ends[1], "", 1) < 0) {
-        /* The pipe is full: it will be read. */
-    }
-    errno = saved;
+    signal_pipe_write(&interrupts.pipe);
 }
 
 /* A script's own handler stays, and so does ignoring it. System calls are not restarted: Ctrl-C
@@ -95,9 +88,7 @@ static void give_signal_back(void)
 
 static void forget_signals(void)
 {
-    char bytes[64];
-    while (read(interrupts.ends[0], bytes, sizeof(bytes)) > 0) {
-    }
+    signal_pipe_drain(&interrupts.pipe);
     interrupts.n_unseen = 0;
 }
 
@@ -112,7 +103,7 @@ static void signalled(struct thrum_operation *wait)
         fiber_interrupt(interrupts.target);
     else if (is_unseen)
         fiber_cancel_wait(&runtime->outside, EINTR);
-    thrum_descriptor_wait(interrupts.descriptor, wait);
+    thrum_descriptor_wait(interrupts.pipe.reader, wait);
 }
 
 void interrupt_aim(struct fiber *fiber)
@@ -122,39 +113,18 @@ void interrupt_aim(struct fiber *fiber)
     take_signal(NULL);
 }
 
-static int open_pipe(void)
-{
-    if (pipe(interrupts.ends) < 0)
-        return errno;
-    int error = descriptor_prepare(interrupts.ends[0]);
-    if (!error)
-        error = descriptor_prepare(interrupts.ends[1]);
-    if (!error)
-        error = thrum_descriptor_new(interrupts.runtime->context, interrupts.ends[0],
-                                     &interrupts.descriptor);
-    if (!error)
-        error = thrum_descriptor_wait(interrupts.descriptor, &interrupts.wait);
-    return error;
-}
-
-static void close_pipe(void)
-{
-    thrum_descriptor_free(interrupts.descriptor);
-    interrupts.descriptor = NULL;
-    descriptor_close(interrupts.ends[0]);
-    descriptor_close(interrupts.ends[1]);
-}
-
 int interrupt_begin(struct runtime *runtime)
 {
     interrupts.runtime = runtime;
     interrupts.target = NULL;
     interrupts.n_unseen = 0;
-    interrupts.ends[0] = interrupts.ends[1] = -1;
     thrum_operation_init(&interrupts.wait, signalled, NULL);
-    int error = open_pipe();
+    int error = signal_pipe_open(&interrupts.pipe, runtime->context);
     if (error)
-        close_pipe();
+        return error;
+    error = thrum_descriptor_wait(interrupts.pipe.reader, &interrupts.wait);
+    if (error)
+        signal_pipe_close(&interrupts.pipe);
     else
         take_signal(&interrupts.before);
     return error;
@@ -163,5 +133,5 @@ int interrupt_begin(struct runtime *runtime)
 void interrupt_end(void)
 {
     give_signal_back();
-    close_pipe();
+    signal_pipe_close(&interrupts.pipe);
 }

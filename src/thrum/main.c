@@ -13,6 +13,7 @@
 #include "bind/run.h"
 #include "bind/runtime.h"
 #include "prelude.h"
+#include "quit.h"
 #include "repl.h"
 #include "report.h"
 #include "runner.h"
@@ -29,21 +30,11 @@ static int load_prelude(lua_State *L)
 static void preload(lua_State *L)
 {
     static const luaL_Reg loaders[] = {
+#define LOADER(name) {"thrum." #name, luaopen_thrum_##name},
+        MODULES(LOADER) LUA_MODULES(LOADER){"thrum.prelude", load_prelude},
         {"thrum", luaopen_thrum},
-        {"thrum.byte_span", luaopen_thrum_byte_span},
-        {"thrum.channel", luaopen_thrum_channel},
-        {"thrum.condition_variable", luaopen_thrum_condition_variable},
-        {"thrum.coroutine", luaopen_thrum_coroutine},
-        {"thrum.file_descriptor", luaopen_thrum_file_descriptor},
-        {"thrum.generic_error", luaopen_thrum_generic_error},
-        {"thrum.ip", luaopen_thrum_ip},
-        {"thrum.mutex", luaopen_thrum_mutex},
-        {"thrum.prelude", load_prelude},
-        {"thrum.semaphore", luaopen_thrum_semaphore},
-        {"thrum.system", luaopen_thrum_system},
-        {"thrum.this_fiber", luaopen_thrum_this_fiber},
-        {"thrum.time", luaopen_thrum_time},
         {NULL, NULL}};
+#undef LOADER
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, loaders, 0);
     lua_pop(L, 1);
@@ -65,16 +56,20 @@ struct command_line {
 };
 
 /* The function that the options ask for, and whether a session is to follow it. */
-static bool push_main_function(lua_State *L, const struct command_line *line)
+static bool push_main_function(lua_State *L, struct runtime *runtime,
+                               const struct command_line *line)
 {
     if (luaL_loadbuffer(L, (const char *)runner_lua, sizeof(runner_lua), "=thrum"))
         return lua_error(L);
     push_command_line(L, line->argc, line->argv);
     lua_pushstring(L, THRUM_VERSION);
     lua_pushboolean(L, isatty(STDIN_FILENO));
-    lua_call(L, 3, 2);
-    bool is_interactive = lua_toboolean(L, -1);
-    lua_pop(L, 1);
+    lua_call(L, 3, 3);
+    bool shows_fibers = lua_toboolean(L, -1);
+    bool is_interactive = lua_toboolean(L, -2);
+    lua_pop(L, 2);
+    if (shows_fibers)
+        quit_begin(L, runtime);
     return is_interactive;
 }
 
@@ -103,7 +98,7 @@ static int run(lua_State *L)
     lua_call(L, 1, 0);
 
     struct runtime *runtime = runtime_get(L);
-    bool is_interactive = push_main_function(L, line);
+    bool is_interactive = push_main_function(L, runtime, line);
     if (is_interactive ? run_before_session(L, runtime) : run_main(L, runtime, 0))
         report_main(L);
     else
@@ -130,6 +125,7 @@ int main(int argc, char **argv)
     lua_pushlightuserdata(L, &line);
     if (lua_pcall(L, 1, 0, 0))
         report_print(report_push_message(L, -1), NULL);
+    quit_end();
     thrum_close(L); /* finalizers start nothing any more */
     lua_close(L);
     return line.status;

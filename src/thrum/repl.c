@@ -159,8 +159,7 @@ static int call_above(lua_State *L)
     return status ? lua_error(L) : lua_gettop(L);
 }
 
-/* above(f) -> a function that does what f does, above the prompt if there is one */
-static int above(lua_State *L)
+int repl_above(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     lua_settop(L, 1);
@@ -229,7 +228,7 @@ static const struct function_row functions[] = {{"start", start},
                                                 {"remember", remember},
                                                 {"run", run},
                                                 {"message", message},
-                                                {"above", above},
+                                                {"above", repl_above},
                                                 {"complete_with", complete_with},
                                                 {0}};
 

@@ -12,4 +12,7 @@ struct runtime;
  * handler has raised, or memory has run out. */
 void repl_run(lua_State *L, struct runtime *runtime);
 
+/* above(f) -> a function that does what f does, above the prompt if there is one. */
+int repl_above(lua_State *L);
+
 #endif

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- The thrum program's options, chunks and script. It is given the command line as a table, the
 -- program's own name at 0, the version, and whether standard input is a terminal; it answers the
--- main fiber's function, and whether an interactive session is to follow it.
+-- main fiber's function, whether an interactive session is to follow it, and whether SIGQUIT is to
+-- show the fibers.
 local command_line, version, is_terminal = ...
 
 local usage = [=[
@@ -13,6 +14,9 @@ Options are:
   -v         show the version
   --         stop handling options
   -          execute standard input, and stop handling options
+  --fibers-on-quit
+             on SIGQUIT, write what every fiber waits for, and go on
+  -h, --help, --version
 Without -e, -v or a script, standard input is executed; a terminal is asked, as by -i.
 ]=]
 
@@ -33,6 +37,11 @@ local function option_value(word, index)
     return value, index + 1
 end
 
+local is_flag = {
+    ["-v"] = "-v", ["--version"] = "-v", ["-i"] = "-i", ["-h"] = "-h", ["--help"] = "-h",
+    ["--fibers-on-quit"] = "--fibers-on-quit",
+}
+
 -- What to do, in order; the index of the script (or of "-") if there is one; and the flags.
 local function parse()
     local actions, index, flags = {}, 1, {}
@@ -43,8 +52,8 @@ local function parse()
             break
         elseif word:sub(1, 1) ~= "-" or word == "-" then
             break
-        elseif word == "-v" or word == "-i" then
-            flags[word] = true
+        elseif is_flag[word] then
+            flags[is_flag[word]] = true
         elseif word:find("^%-[el]") then
             local value
             value, index = option_value(word, index)
@@ -103,6 +112,10 @@ function perform.l(module)
 end
 
 local actions, script_index, flags = parse()
+if flags["-h"] then
+    io.stdout:write(usage)
+    os.exit(0, true)
+end
 local has_nothing_to_do = not script_index and #actions == 0 and not flags["-v"]
 local is_interactive = flags["-i"] or has_nothing_to_do and is_terminal
 
@@ -123,4 +136,4 @@ local function run()
     return nil
 end
 
-return run, is_interactive
+return run, is_interactive, flags["--fibers-on-quit"]

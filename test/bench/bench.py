@@ -158,9 +158,8 @@ def server_peers(build):
     ]
 
 
-def choose_peers(build, names):
+def choose(peers, names):
     """The peers that can run, of those asked for; says why the others are left out."""
-    peers = server_peers(build)
     wanted = names.split(',') if names else [peer.name for peer in peers]
     unknown = set(wanted) - {peer.name for peer in peers}
     if unknown:
@@ -171,6 +170,10 @@ def choose_peers(build, names):
         if peer.missing:
             print(f'skipped: {peer.title}: {peer.missing}')
     return [peer for peer in chosen if not peer.missing]
+
+
+def choose_servers(build, names):
+    return choose(server_peers(build), names)
 
 
 # Processes
@@ -266,6 +269,14 @@ def run_client(build, server, cpu, window, echoes, seconds, timeout_ms=500, spin
 # Numbers
 
 median = statistics.median
+
+
+def collected(path):
+    """The total of a callgrind file."""
+    for line in path.read_text().splitlines():
+        if line.startswith('summary:'):
+            return int(line.split()[1])
+    raise BenchError(f'{path.name} has no summary: callgrind did not end as it should')
 
 
 def print_table(head, rows):

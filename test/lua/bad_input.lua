@@ -5,6 +5,7 @@
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local ip, byte_span, time, spawn = thrum.ip, thrum.byte_span, thrum.time, thrum.spawn
+local unix = thrum.unix
 local generic_error = thrum.generic_error
 
 -- The bad values. Made anew for each round: a call may close or consume what it is given.
@@ -87,17 +88,27 @@ end
 
 -- Functions of modules: the good arguments of those that have any.
 local loopback = ip.address.loopback_v4()
+local numeric = arguments(3, function() -- so that no name server hears of it
+    local flag = ip.address_info_flag
+    return "127.0.0.1", 80, flag.numeric_host | flag.numeric_service
+end)
 local module_arguments = {
     ["thrum.spawn"] = arguments(2, function() return function() end, 1 end),
     ["thrum.set_reporter"] = false, -- the harness has one: tried below
     ["thrum.system.exit"] = false, -- these two would do it: system.lua tries them
     ["thrum.system.kill"] = false,
+    ["thrum.system.inherited_fd"] = false, -- it would take standard input: system_inherit.lua
+    ["thrum.system.spawn"] = arguments(1, function() return {program = "true"} end),
     ["thrum.coroutine.create"] = arguments(1, function() return print end),
     ["thrum.coroutine.wrap"] = arguments(1, function() return print end),
     ["thrum.coroutine.resume"] = arguments(2, function()
         return coroutine.create(function() end), 1
     end),
     ["thrum.coroutine.status"] = arguments(1, function() return coroutine.create(print) end),
+    ["thrum.fiber.group"] = arguments(2, function() return function() end, 1 end),
+    ["thrum.fiber.select"] = arguments(1, function()
+        return {thrum.channel.new(1), timeout = 0}
+    end),
     ["thrum.time.sleep"] = arguments(1, function() return 0 end),
     ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
     ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),
@@ -105,16 +116,30 @@ local module_arguments = {
     ["thrum.ip.toendpoint"] = arguments(1, function() return "127.0.0.1:80" end),
     ["thrum.ip.address.new"] = arguments(1, function() return "::1" end),
     ["thrum.ip.address.from_bytes"] = arguments(1, function() return "\1\2\3\4" end),
+    ["thrum.ip.udp.get_address_info"] = numeric,
+    ["thrum.ip.udp.get_address_v4_info"] = numeric,
+    ["thrum.ip.udp.get_address_v6_info"] = numeric,
+    ["thrum.ip.udp.get_name_info"] = arguments(2, function() return loopback, 80 end),
+    ["thrum.ip.tcp.get_address_info"] = numeric,
+    ["thrum.ip.tcp.get_address_v4_info"] = numeric,
+    ["thrum.ip.tcp.get_address_v6_info"] = numeric,
+    ["thrum.ip.tcp.get_name_info"] = arguments(2, function() return loopback, 80 end),
     ["thrum.ip.network.new"] = arguments(1, function() return "10.0.0.0/8" end),
 }
+
+-- What a class written in Lua is: methods, tried below.
+local function is_lua_class(value)
+    return type(rawget(value, "meta")) == "table"
+end
 
 local no_arguments = arguments(0, function() end)
 
 local function walk(module, path, visit)
+    -- pairs of the package loads the modules written in Lua
     for name, value in pairs(module) do
         if type(value) == "table" and getmetatable(value) ~= getmetatable(generic_error.EPERM) or
-            type(value) == "table" and (name == "this_fiber" or name == "message_flag") then
-            if name ~= "generic_error" then
+            type(value) == "table" and (name == "this_fiber" or name:find("_flag$")) then
+            if name ~= "generic_error" and not is_lua_class(value) then
                 walk(value, path .. "." .. name, visit)
             end
         elseif type(value) == "function" then
@@ -133,6 +158,7 @@ t["test functions of the modules survive every bad value in every position"] = f
         end
     end)
     lu.assertTrue(count >= 25, tostring(count))
+    lu.assertNotNil(rawget(thrum, "emitter"))
 end
 
 t["test set_reporter survives every bad value"] = function()
@@ -162,7 +188,101 @@ local function socket_works(sock)
     sock:close()
 end
 
+-- Unix sockets bind to whatever string they get. What they leave behind is removed, unless
+-- something of that name was here before.
+local is_ours = {}
+for _, name in ipairs {"x", "v4", "127.0.0.1"} do
+    local file = io.open(name)
+    is_ours[name] = file == nil
+    if file then
+        file:close()
+    end
+end
+
+local function remove_left_behind()
+    for name, ours in pairs(is_ours) do
+        if ours then
+            os.remove(name)
+        end
+    end
+end
+
+local function unix_methods(kind, is_acceptor)
+    return {
+        assign = arguments(1, function()
+            local sock = unix[kind][is_acceptor and "acceptor" or "socket"].new()
+            sock:open()
+            if is_acceptor then
+                sock:bind("")
+                sock:listen()
+            end
+            return sock:release()
+        end),
+        bind = arguments(1, function() return "" end),
+        listen = is_acceptor and arguments(1, function() return 1 end) or nil,
+        connect = not is_acceptor and arguments(1, function() return "\0thrum-nobody" end) or nil,
+        shutdown = not is_acceptor and arguments(1, function() return "both" end) or nil,
+        receive = not is_acceptor and arguments(2, function()
+            return byte_span.new(8), 0
+        end) or nil,
+        send = not is_acceptor and arguments(2, function() return "x", 0 end) or nil,
+        receive_with_fds = not is_acceptor and arguments(2, function()
+            return byte_span.new(8), 1
+        end) or nil,
+        send_with_fds = not is_acceptor and arguments(2, function()
+            return "x", {h.bound():release()}
+        end) or nil,
+        set_option = arguments(2, function() return "send_buffer_size", 4096 end),
+        get_option = arguments(1, function() return "error" end),
+    }
+end
+
+local function unix_class(kind, is_acceptor)
+    local class = unix[kind][is_acceptor and "acceptor" or "socket"]
+    local methods = unix_methods(kind, is_acceptor)
+    if kind == "datagram" then
+        methods.receive_from = arguments(2, function() return byte_span.new(8), 0 end)
+        methods.receive_from_with_fds = arguments(2, function() return byte_span.new(8), 1 end)
+        methods.send_to = arguments(3, function() return "x", "\0thrum-nobody", 0 end)
+        methods.send_to_with_fds = arguments(3, function() return "x", "\0thrum-nobody", {} end)
+    elseif kind == "stream" and not is_acceptor then
+        methods.read_some = arguments(1, function() return byte_span.new(8) end)
+        methods.write_some = arguments(1, function() return "x" end)
+    end
+    return {
+        new = function()
+            local sock = class.new()
+            if is_acceptor then
+                sock:open()
+                sock:bind("")
+                sock:listen()
+            elseif kind == "datagram" then
+                sock:open()
+            else
+                sock = class.pair()
+            end
+            sock.timeout = 0.0005
+            return sock
+        end,
+        works = function(sock)
+            remove_left_behind()
+            sock:close()
+            sock:open()
+            sock:bind("")
+            lu.assertEquals(sock.local_path:byte(1), 0)
+            sock:close()
+        end,
+        done = function(sock) sock:close() end,
+        methods = methods,
+    }
+end
+
 local classes = {
+    ["unix.datagram.socket"] = unix_class("datagram", false),
+    ["unix.stream.socket"] = unix_class("stream", false),
+    ["unix.stream.acceptor"] = unix_class("stream", true),
+    ["unix.seqpacket.socket"] = unix_class("seqpacket", false),
+    ["unix.seqpacket.acceptor"] = unix_class("seqpacket", true),
     ["ip.udp.socket"] = {
         new = new_socket,
         works = socket_works,
@@ -232,6 +352,17 @@ local classes = {
         end,
         methods = {},
     },
+    ["system.process"] = {
+        new = function() -- one that is dropped ends soon
+            return thrum.system.spawn {program = "sleep", arguments = {"sleep", "0.02"}}
+        end,
+        works = function(process)
+            pcall(process.kill, process, "SIGKILL")
+            lu.assertEquals(type(process:wait().exited), "boolean")
+            h.raises("ESRCH", process.kill, process, "SIGKILL")
+        end,
+        methods = {kill = arguments(1, function() return "SIGTERM" end)},
+    },
     fiber = {
         new = function() return spawn(function() time.sleep(0) end) end,
         works = function(fiber)
@@ -241,6 +372,42 @@ local classes = {
             h.raises("EINVAL", fiber.join, fiber)
         end,
         methods = {},
+    },
+    ["fiber.group"] = {
+        new = function() return thrum.fiber.group() end,
+        works = function(group)
+            if tostring(group) ~= "fiber.group (ended)" then
+                group:join()
+            end
+            h.raises("EINVAL", group.join, group)
+        end,
+        methods = {spawn = arguments(2, function() return function() end, 1 end)},
+    },
+    emitter = {
+        new = function() return thrum.emitter.new() end,
+        works = function(em)
+            local heard
+            em:on("works", function(value) heard = value end)
+            lu.assertIs(em:emit("works", "well"), em)
+            lu.assertEquals(heard, "well")
+        end,
+        takes_self = function(value) return type(value) == "table" end,
+        methods = {
+            on = arguments(2, function() return "x", print end),
+            once = arguments(2, function() return "x", print end),
+            addListener = arguments(2, function() return "x", print end),
+            prependListener = arguments(2, function() return "x", print end),
+            prependOnceListener = arguments(2, function() return "x", print end),
+            removeListener = arguments(2, function() return "x", print end),
+            off = arguments(2, function() return "x", print end),
+            emit = arguments(2, function() return "x", 1 end),
+            missingHandlerType = arguments(2, function() return "x", 1 end),
+            listeners = arguments(1, function() return "x" end),
+            listenerCount = arguments(1, function() return "x" end),
+            removeAllListeners = arguments(1, function() return "x" end),
+            wrap = arguments(1, function() return "x" end),
+            propagate = arguments(2, function() return "x", thrum.emitter.new() end),
+        },
     },
     error_category = {
         new = function() return generic_error.EPERM.category end,
@@ -316,8 +483,12 @@ for class_name, class in pairs(classes) do
                 local given = good()
                 local ok, err = pcall(object[name], bad, table.unpack(given, 1, given.n))
                 assert_clean(ok, err, class_name .. "." .. name)
-                if ok and not (class_name == "byte_span" and name == "append") then
-                    -- only an object of the class itself may succeed
+                local is_taken = class.takes_self and class.takes_self(bad)
+                local is_shared = class_name == "byte_span" and name == "append" or
+                    class_name:find("^unix%.") and tostring(bad):find("^ip%.udp%.socket %(")
+                if ok and not is_taken and not is_shared then
+                    -- only an object of the class itself, or for what all sockets have in common
+                    -- another socket, may succeed
                     lu.assertTrue(rawequal(debug.getmetatable(bad), debug.getmetatable(object)),
                         class_name .. "." .. name .. " of a " .. name_of(bad))
                 end

@@ -262,6 +262,25 @@ t["test calls that complete at once give way now and then"] = function()
     lu.assertTrue(turns > 1)
 end
 
+t["test a value taken while giving way arrives before the interruption"] = function()
+    local ch, n_received = channel.new(200), 0
+    for i = 1, 200 do
+        ch:send({i})
+    end
+    local fiber = h.start(function()
+        for value in ch:values() do
+            n_received = n_received + 1
+            lu.assertEquals(value, {n_received})
+        end
+    end)
+    lu.assertTrue(n_received < 200) -- so it gives way, with a value in its hands
+    lu.assertEquals(#ch, 200 - n_received - 1)
+    fiber:interrupt()
+    fiber:join()
+    lu.assertTrue(fiber.interruption_caught)
+    lu.assertEquals(#ch, 200 - n_received)
+end
+
 t["test a channel works from coroutines inside fibers"] = function()
     local ch = channel.new()
     local sender = spawn(coroutine.wrap(function()

@@ -219,26 +219,26 @@ static void run_inside_a_fiber_is_an_error(void)
 /* ---- ends ---- */
 
 /* Waits of every kind, in fibers, in coroutines and with deadlines. */
-static const char pending[] =
-    "local ip, byte_span = thrum.ip, thrum.byte_span\n"
-    "sock = ip.udp.socket.new() sock:open('v4')\n"
-    "sock:bind(ip.address.loopback_v4(), 0) sock.timeout = 1000\n"
-    "fd = ip.udp.socket.new() fd:open('v4') fd = fd:release()\n"
-    "span, addr = byte_span.new(8), ip.address.new('fe80::1')\n"
-    "handles = {}\n"
-    "local function add(f) handles[#handles + 1] = thrum.spawn(f) end\n"
-    "for _ = 1, 5 do\n"
-    "    add(function() sock:receive(byte_span.new(100)) end)\n"
-    "    add(function() thrum.time.sleep(1000) end)\n"
-    "    add(function() handles[2]:join() end)\n"
-    "    add(function() thrum.coroutine.wrap(function() sock:receive_from(byte_span.new(1)) end)()\n"
-    "    end)\n"
-    "    add(function() error('nobody joins me') end)\n"
-    "    add(function() return 'results' end)\n"
-    "end\n"
-    "thrum.poll()\n"
-    "add(function() end) -- never begins\n"
-    "main_address = tostring(sock.local_address)\n";
+static const char pending[] = "local ip, byte_span = thrum.ip, thrum.byte_span\n"
+                              "sock = ip.udp.socket.new() sock:open('v4')\n"
+                              "sock:bind(ip.address.loopback_v4(), 0) sock.timeout = 1000\n"
+                              "fd = ip.udp.socket.new() fd:open('v4') fd = fd:release()\n"
+                              "span, addr = byte_span.new(8), ip.address.new('fe80::1')\n"
+                              "handles = {}\n"
+                              "local function add(f) handles[#handles + 1] = thrum.spawn(f) end\n"
+                              "for _ = 1, 5 do\n"
+                              "    add(function() sock:receive(byte_span.new(100)) end)\n"
+                              "    add(function() thrum.time.sleep(1000) end)\n"
+                              "    add(function() handles[2]:join() end)\n"
+                              "    add(function() thrum.coroutine.wrap(function() "
+                              "sock:receive_from(byte_span.new(1)) end)()\n"
+                              "    end)\n"
+                              "    add(function() error('nobody joins me') end)\n"
+                              "    add(function() return 'results' end)\n"
+                              "end\n"
+                              "thrum.poll()\n"
+                              "add(function() end) -- never begins\n"
+                              "main_address = tostring(sock.local_address)\n";
 
 static const char after_close[] =
     "local function is_error(f, ...)\n"
@@ -315,7 +315,8 @@ static void lua_close_alone_is_enough(void)
 }
 
 /* Finalizers that use what is being finalized, in whatever order: made before and after. What they
- * make anew, Lua 5.3 does not finalize any more: a socket made here would be lost with the state. */
+ * make anew, Lua 5.3 does not finalize any more: a socket made here would be lost with the state.
+ */
 static void finalizers_meddle_while_the_state_closes(void)
 {
     static const char meddle[] =
@@ -323,7 +324,8 @@ static void finalizers_meddle_while_the_state_closes(void)
         "for _ = 1, 3 do\n"
         "    keep[#keep + 1] = setmetatable({}, {__gc = function()\n"
         "        pcall(sock.cancel, sock) pcall(sock.close, sock)\n"
-        "        pcall(function() for _, handle in ipairs(handles) do pcall(handle.interrupt, handle)\n"
+        "        pcall(function() for _, handle in ipairs(handles) do pcall(handle.interrupt, "
+        "handle)\n"
         "            pcall(handle.detach, handle) end end)\n"
         "        pcall(fd.close, fd) pcall(tostring, sock) pcall(tostring, addr)\n"
         "        pcall(thrum.spawn, print) pcall(thrum.stats)\n"

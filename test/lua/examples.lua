@@ -7,6 +7,7 @@ local directory = h.source .. "/doc/example/"
 
 -- These run until they are stopped; test/peer talks to them.
 local is_server = {
+    ["activated_echo.lua"] = true,
     ["echo_server.lua"] = true,
     ["dns_server.lua"] = true,
     ["tftp_server.lua"] = true,
@@ -19,6 +20,9 @@ local parts = {
         "client: 13 bytes came back, as they were sent", "server: 0 bytes",
         "client: 0 bytes came back", "client: 30000 bytes came back", "server: stopped"},
     ["errors.lua"] = {"ip.udp.socket.bind", "End of file"},
+    ["spawn.lua"] = {"hello from process ", "the first child exited with code 3", "codes is 6",
+        "sleeps was ended by signal 15", "answers: A QUESTION\nit exited with code 0",
+        "No such file or directory: system.spawn: program \"no-such-program\""},
     ["release_assign.lua"] = {"udp v4", "still there"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},
@@ -26,11 +30,21 @@ local parts = {
         "first part\ntaken apart", "something is wrong"},
     ["mutex.lua"] = {"20\tmutex (free)", "a value", "false\ttrue\tmutex (held by fiber", "\n2\n"},
     ["channel.lua"] = {"1\n2\n3\n", "1 4 9 16 25 36 49 64"},
+    ["emitter.lua"] = {"full at\t14", "1 of 3\n2 of 3\n3 of 3", "the task is done"},
     ["with_timeout.lua"] = {"false\ttrue\ttrue", "attempt 3 took too long\ntrue\tgave up",
         "ann runs\tbob runs", "1\ntrue"},
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
-        "Connection timed out: channel.receive"},
+        "Connection timed out: fiber.group"},
+    ["host.lua"] = {"localhost", " has address 127.0.0.1", "127.0.0.1 is "},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
+    ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
+    ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
+    ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
+    ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
+    ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",
+        "near: closed\nfar: closed\npage of near\n5\t2\n"},
+    ["select.lua"] = {"serving one\nserving two\n", "stopped\n", "true\tfalse\tkept\n",
+        "child 3\nchild 2\nchild 1\n"},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 

@@ -4,6 +4,7 @@
  * once memory is there again; and in the end every byte has been given back.
  *
  * All later ones, because Lua collects and tries again when one allocation fails. */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,51 @@ static const struct {
      "s:set_option('broadcast', true) return s:get_option('mtu_discover'), s.local_address"},
     {"socket, released",
      "local s = ip.udp.socket.new() s:open('v4') local fd = s:release():dup() s:assign('v4', fd)"},
+    {"unix, opened",
+     "local s = unix.datagram.socket.new() s:open() s:bind('\\0thrum-alloc-' .. number) "
+     "return tostring(s), s.local_path, pcall(s.send_to, s, 'x', '\\0thrum-none-' .. number)"},
+    {"unix, bad paths",
+     "local s = unix.stream.socket.new() local ok, err = pcall(s.connect, s, 'a\\0b') "
+     "local ok, far = pcall(s.connect, s, ('x'):rep(200)) "
+     "return tostring(err), tostring(far), select(2, pcall(s.connect, s, '/nowhere/' .. number))"},
+    {"unix, the wrong kind",
+     "local a, b = unix.stream.socket.pair() local fd = a:release() "
+     "local s = unix.seqpacket.acceptor.new() local ok, err = pcall(s.assign, s, fd) "
+     "return tostring(err), fd:kind(), a:assign(fd)"},
+    {"unix, accepted",
+     "local l = unix.stream.acceptor.new() l:open() l:bind('') l:listen() "
+     "local c = unix.stream.socket.new() c:connect(l.local_path) local s = l:accept() "
+     "return s:remote_credentials()"},
+    {"unix, accepted by a fiber",
+     "return thrum.run(function() local l = unix.stream.acceptor.new() l:open() l:bind('') "
+     "l:listen() l.timeout = 0.2 local f = thrum.spawn(l.accept, l) thrum.this_fiber.yield() "
+     "local c = unix.stream.socket.new() c.timeout = 0.2 c:connect(l.local_path) "
+     "return f:join().is_open end)"},
+    {"descriptors",
+     "local a, b = unix.seqpacket.socket.pair() local c, d = unix.stream.socket.pair() "
+     "local fds = {c:release(), d:release()} a:send_with_fds({'x', 'y'}, fds) b.timeout = 0.2 "
+     "local n, came = b:receive_with_fds(byte_span.new(8), 4) return #came, came[2]:kind()"},
+    {"descriptors, too many",
+     "local a, b = unix.stream.socket.pair() local fd = unix.stream.socket.pair():release() "
+     "a:send_with_fds('x', {fd, fd, fd}) b.timeout = 0.2 "
+     "local ok, err = pcall(b.receive_with_fds, b, byte_span.new(8), 2) return tostring(err)"},
+    {"descriptors, a bad list",
+     "local a, b = unix.stream.socket.pair() local fd = b:release() "
+     "local ok, err = pcall(a.send_with_fds, a, 'x', {fd, a}) return tostring(err)"},
+    {"descriptors, waited for",
+     "return thrum.run(function() local a, b = unix.datagram.socket.pair() "
+     "local fd = unix.stream.socket.pair():release() b.timeout = 0.2 "
+     "local f = thrum.spawn(b.receive_from_with_fds, b, byte_span.new(8), 4) "
+     "thrum.this_fiber.yield() a:send_with_fds('x', {fd, fd}) "
+     "local n, path, fds = f:join() return #fds end)"},
+    {"descriptors, sent when there is room",
+     "return thrum.run(function() local a, b = unix.datagram.socket.pair() "
+     "local fd = unix.stream.socket.pair():release() a.timeout = 0 "
+     "repeat until not pcall(a.send, a, 'x') a.timeout = 0.2 "
+     "local f = thrum.spawn(a.send_with_fds, a, 'y', {fd, fd}) thrum.this_fiber.yield() "
+     "fd:close() b.timeout = 0.2 local s, fds = byte_span.new(1) "
+     "repeat local n n, fds = b:receive_with_fds(s, 2) until tostring(s) == 'y' "
+     "return #fds, f:join() end)"},
     {"datagrams",
      "local s = ip.udp.socket.new() s:open('v4') s:bind('127.0.0.1', 0) s.timeout = 5 "
      "local b = byte_span.new(16) "
@@ -94,12 +140,54 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
-    {"spawn, detached",
-     "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"group",
+     "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
+     "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
+    {"group with a function",
+     "return thrum.run(function() return thrum.fiber.group(function(g) local fs = {} "
+     "for i = 1, 5 do fs[i] = g:spawn(function() thrum.time.sleep(0) return i end) end "
+     "return fs[1]:join() + fs[5]:join() end) end)"},
+    {"group, failing",
+     "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
+     "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
+     "thrum.time.sleep(3600) end) end)"},
+    {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"channel",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local ch = thrum.channel.new(3) for i = 1, 6 do "
+     "g:spawn(function() for k = 1, 4 do ch:send(k) end end) end local sum = 0 "
+     "for i = 1, 24 do sum = sum + ch:receive() end assert(sum == 60) return sum end) end)"},
+    {"channel without a buffer",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local ch = thrum.channel.new() local f = g:spawn(function() local sum = 0 "
+     "for v in ch:values() do sum = sum + v end return sum end) "
+     "for i = 1, 9 do ch:send(i) end ch:close() return f:join() end) end)"},
+    {"select",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local a, b = thrum.channel.new(), thrum.channel.new() local f = g:spawn(function() "
+     "local sum = 0 for i = 1, 4 do local n, v = thrum.fiber.select{a, {b, i}, timeout = 60} "
+     "sum = sum + (v or 0) end return sum end) for i = 1, 2 do a:send(i) b:receive() end "
+     "return f:join() end) end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"lookup, numeric",
+     "local flag = ip.address_info_flag "
+     "return ip.udp.get_address_info('::1', 53, flag.canonical_name)[1].canonical_name"},
+    {"lookup", "return #ip.tcp.get_address_v4_info('localhost', 80)"},
+    {"lookup, in vain", "return select(2, pcall(ip.udp.get_address_info, '::1', 'no-such'))"},
+    {"names", "return ip.tcp.get_name_info('127.0.0.1', 80)[1].host_name"},
+    {"system.spawn",
+     "local s = ip.udp.socket.new() s:open('v4') local fd = s:release() "
+     "local p = thrum.system.spawn{program = 'true', arguments = {'true', 'x'}, stdin = fd, "
+     "environment = {A = 'b', C = 'd'}, extra_fds = {[3] = fd, [7] = fd}} "
+     "return p:wait().code, tostring(p)"},
+    {"system.spawn, failing", "return tostring(select(2, pcall(thrum.system.spawn, "
+                              "{program = 'no-such-program', working_directory = '/'})))"},
+    {"a module written in Lua",
+     "return thrum.emitter.new():on('x', tostring):once('x', error):removeListener('x', error), "
+     "pcall(thrum.emitter.new().on, 1)"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -115,6 +203,9 @@ static int open_all(lua_State *L)
     lua_setglobal(L, "ip");
     lua_getfield(L, -1, "byte_span");
     lua_setglobal(L, "byte_span");
+    lua_getfield(L, -1, "unix");
+    lua_setglobal(L, "unix");
+    lua_getfield(L, -1, "emitter"); /* a module written in Lua is loaded here */
     return 0;
 }
 
@@ -131,7 +222,8 @@ static bool is_clean(lua_State *L, int status)
     return is_memory;
 }
 
-/* What is alive after two collections and after everybody who can has run. Runs in protected mode. */
+/* What is alive after two collections and after everybody who can has run. Runs in protected mode.
+ */
 static int count_left(lua_State *L)
 {
     static const char chunk[] =
@@ -145,15 +237,24 @@ static int count_left(lua_State *L)
 }
 
 struct left {
-    lua_Integer fibers, operations, objects;
+    lua_Integer fibers, operations, objects, descriptors;
 };
+
+static lua_Integer count_descriptors(void)
+{
+    lua_Integer count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) != -1;
+    return count;
+}
 
 static struct left get_left(lua_State *L)
 {
-    struct left left = {-1, -1, -1};
+    struct left left = {-1, -1, -1, -1};
     lua_pushcfunction(L, count_left);
     if (lua_pcall(L, 0, 3, 0) == LUA_OK) {
-        left = (struct left){lua_tointeger(L, -3), lua_tointeger(L, -2), lua_tointeger(L, -1)};
+        left = (struct left){lua_tointeger(L, -3), lua_tointeger(L, -2), lua_tointeger(L, -1),
+                             count_descriptors()};
         lua_pop(L, 3);
     } else {
         fprintf(stderr, "counting: %s\n", lua_tostring(L, -1));
@@ -168,9 +269,11 @@ static void compare_left(struct left before, struct left now, const char *scenar
     if (memcmp(&before, &now, sizeof(now)) == 0)
         return;
     snprintf(what, sizeof(what),
-             "left behind: %lld fibers, %lld operations, %lld objects; before %lld, %lld, %lld",
+             "left behind: %lld fibers, %lld operations, %lld objects, %lld descriptors; "
+             "before %lld, %lld, %lld, %lld",
              (long long)now.fibers, (long long)now.operations, (long long)now.objects,
-             (long long)before.fibers, (long long)before.operations, (long long)before.objects);
+             (long long)now.descriptors, (long long)before.fibers, (long long)before.operations,
+             (long long)before.objects, (long long)before.descriptors);
     fail(scenario, n, what);
 }
 
@@ -248,8 +351,37 @@ static long run_opening(void)
     }
 }
 
+/* A state that closes in the middle of what fibers do. */
+static void run_closing(void)
+{
+    static const char chunk[] =
+        "local fiber, channel, time = thrum.fiber, thrum.channel, thrum.time "
+        "local ch, other, other2 = channel.new(), channel.new(), channel.new() "
+        "local function stuck() thrum.this_fiber.disable_interruption() ch:receive() end "
+        "local function failing() error('x', 0) end "
+        "local joined, kept, dropped = fiber.group(), fiber.group(), fiber.group() "
+        "joined:spawn(stuck) joined:spawn(failing) thrum.spawn(joined.join, joined) "
+        "kept:spawn(stuck) kept:spawn(failing) "
+        "dropped:spawn(stuck) dropped:spawn(failing) dropped = nil "
+        "thrum.spawn(fiber.group, function(g) g:spawn(stuck) g:spawn(failing) stuck() end) "
+        "local watched = thrum.spawn(stuck) "
+        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) end "
+        "for _ = 1, 6 do pcall(thrum.poll) collectgarbage() end "
+        "assert(thrum.stats().fibers > 5)";
+    struct pool pool = {.remaining = -1};
+    lua_State *L = lua_newstate(allocate, &pool);
+    luaL_openlibs(L);
+    open_all(L);
+    if (luaL_dostring(L, chunk))
+        fail("closing", 0, lua_tostring(L, -1));
+    lua_close(L);
+    if (pool.bytes != 0)
+        fail("closing", 0, "memory was not given back");
+}
+
 int main(void)
 {
+    run_closing();
     printf("opening: %ld allocations\n", run_opening());
     for (int i = 0; i < N_SCENARIOS; i++)
         printf("%s: %ld allocations\n", scenarios[i].name, run_scenario(i));

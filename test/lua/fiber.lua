@@ -273,15 +273,14 @@ t["test interrupting twice is quiet, and so is interrupting an ended fiber"] = f
 end
 
 t["test an interrupted join leaves the other fiber joinable"] = function()
-    local slow = h.start(function()
-        time.sleep(0.01)
-        return "result"
-    end)
+    local gate = thrum.channel.new()
+    local slow = h.start(gate.receive, gate)
     local joiner = h.start(slow.join, slow)
     joiner:interrupt()
     joiner:join()
     lu.assertTrue(joiner.interruption_caught)
     lu.assertTrue(slow.joinable)
+    gate:send("result")
     lu.assertEquals(slow:join(), "result")
 end
 

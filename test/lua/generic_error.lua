@@ -137,6 +137,44 @@ t["test a category has a name and messages"] = function()
     lu.assertFalse(getmetatable(category))
 end
 
+-- The line behind the one it is called in.
+local function next_line()
+    local frame = debug.getinfo(2, "Sl")
+    return frame.short_src .. ":" .. frame.currentline + 1
+end
+
+t["test an error says which line has called, at once or after a wait"] = function()
+    local where = next_line()
+    local _, err = pcall(function() thrum.ip.address.new("no address") end)
+    lu.assertEquals(err.where, where)
+    lu.assertEquals(tostring(err):sub(-#where - 3), " (" .. where .. ")")
+
+    local sock = h.bound("v4")
+    sock.timeout = 0.001
+    where = next_line()
+    _, err = pcall(function() sock:receive(thrum.byte_span.new(1)) end)
+    lu.assertEquals(err.where, where)
+    sock:close()
+end
+
+t["test a C function in between does not hide the line, and join keeps it"] = function()
+    local where = next_line()
+    local _, err = pcall(thrum.ip.address.new, "no address")
+    lu.assertEquals(err.where, where)
+
+    where = next_line()
+    local fiber = thrum.spawn(function() thrum.time.sleep("long") end)
+    _, err = pcall(fiber.join, fiber)
+    lu.assertEquals(err.where, where)
+end
+
+t["test an error that no script has called for has no line"] = function()
+    local fiber = thrum.spawn(thrum.time.sleep, "long")
+    local _, err = pcall(fiber.join, fiber)
+    lu.assertNil(err.where)
+    lu.assertEquals(tostring(err):sub(-1), '"')
+end
+
 t["test an error is a plain table: users may add fields, unknown ones are nil"] = function()
     local err = bad_argument()
     lu.assertNil(err.nope)
@@ -148,7 +186,7 @@ t["test an error is a plain table: users may add fields, unknown ones are nil"] 
         names[#names + 1] = name
     end
     table.sort(names)
-    lu.assertEquals(names, {"arg", "attempt", "category", "code", "detail", "op"})
+    lu.assertEquals(names, {"arg", "attempt", "category", "code", "detail", "op", "where"})
 end
 
 t["test an error whose fields were spoiled is handled without a crash"] = function()

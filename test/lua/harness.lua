@@ -49,10 +49,10 @@ local case_seconds = tonumber(os.getenv("THRUM_CASE_SECONDS")) or 30
 -- What is there: stats() and the open descriptors.
 
 -- The numbers of the open descriptors, as text. A descriptor takes the lowest free number, so the
--- first 256 tell.
-function h.descriptors()
+-- first 256 tell, unless a case is about more.
+function h.descriptors(last)
     local open = {}
-    for number = 0, 255 do
+    for number = 0, last or 255 do
         local file = io.open("/proc/self/fdinfo/" .. number)
         if file then
             file:close()
@@ -121,8 +121,8 @@ end
 local reports = {}
 
 function h.watch_reports()
-    thrum.set_reporter(function(err, traceback, id)
-        reports[#reports + 1] = {err = err, traceback = traceback, id = id}
+    thrum.set_reporter(function(err, traceback, id, name)
+        reports[#reports + 1] = {err = err, traceback = traceback, id = id, name = name}
     end)
 end
 

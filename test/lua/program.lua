@@ -47,6 +47,14 @@ t["test -v tells the versions and nothing else"] = function()
     check_contains("chunk\n", 0, "-v", "-e", "print 'chunk'")
 end
 
+t["test -h tells the usage, and long names are known"] = function()
+    for _, word in ipairs {"-h", "--help"} do
+        local output = check_contains("usage: thrum", 0, word)
+        h.assert_contains(output, "--fibers-on-quit")
+    end
+    lu.assertEquals(run("--version"), run("-v"))
+end
+
 t["test an unknown option and a missing argument are refused with the usage"] = function()
     for _, words in ipairs {{"-x"}, {"--no-such"}, {"-e"}, {"-l"}, {"-e", "-v"}} do
         local output, status = run(table.unpack(words))
@@ -100,6 +108,86 @@ t["test LUA_INIT is run first"] = function()
     output = h.shell("LUA_INIT='print(1)' LUA_INIT_5_3='print(3)' " .. h.quote(h.program) ..
         " -e 'print(2)'")
     lu.assertEquals(output, "3\n2\n")
+end
+
+-- --fibers-on-quit
+
+-- Lines of the report without what differs from run to run.
+local function report_of(script)
+    local output, status = run("--fibers-on-quit", "-e", script)
+    lu.assertEquals(status, 0)
+    return (output:gsub(", %d+%.%d s\n", ", SECONDS\n"))
+end
+
+t["test SIGQUIT shows fibers that wait, and the program goes on"] = function()
+    local output = report_of([[
+        local sock = ip.udp.socket.new()
+        sock:open("v4")
+        sock:bind(ip.address.loopback_v4(), 0)
+        local fib = spawn(fiber.named("rx", function() sock:receive_from(byte_span.new(1)) end))
+        local set = system.signal.set.new("SIGUSR1")
+        os.execute(("(sleep 0.1; kill -QUIT %d; kill -USR1 %d) &"):gsub("%%d", system.getpid()))
+        set:wait()
+        time.sleep(0.1)
+        fib:interrupt()
+        print(sock.local_port)
+    ]])
+    local port = output:match("(%d+)\n$")
+    h.assert_contains(output, "thrum: ")
+    h.assert_contains(output, " (main): waits in system.signal.set.wait, SECONDS\n" ..
+        "stack traceback:\n\t[C]: in system.signal.set.wait\n")
+    h.assert_contains(output, ' "rx": waits in ip.udp.socket.receive_from 127.0.0.1:' .. port ..
+        ", SECONDS\n")
+    h.assert_contains(output, "(in a fiber, spawned at (command line):4)")
+    lu.assertNil(output:find("fibers on quit", 1, true)) -- the fiber that writes it
+end
+
+t["test SIGQUIT shows a fiber that keeps all others from running"] = function()
+    local output = report_of([[
+        local is_over
+        spawn(fiber.named("late", function() is_over = true end))
+        system.kill(system.getpid(), "SIGQUIT")
+        local function spin() for i = 1, 1000 do math.sin(i) end end
+        spin()
+        assert(not is_over)
+        print "went on"
+    ]])
+    h.assert_contains(output, "thrum: 2 fibers\n")
+    h.assert_contains(output, " (main): running\n")
+    h.assert_contains(output, ' "late": new\n')
+    h.assert_contains(output, "went on\n")
+    lu.assertEquals(select(2, output:gsub("thrum: ", "")), 1)
+end
+
+t["test SIGQUIT puts a debug hook back that it found"] = function()
+    check_contains("true\n", 0, "--fibers-on-quit", "-e", [[
+        local n = 0
+        local function count() n = n + 1 end
+        debug.sethook(count, "c")
+        system.kill(system.getpid(), "SIGQUIT")
+        math.sin(1)
+        n = 0
+        math.sin(1)
+        local hook, mask = debug.gethook()
+        debug.sethook()
+        print(hook == count and mask == "c" and n >= 2)
+    ]])
+end
+
+t["test without the option, or waited for by the script, SIGQUIT is as usual"] = function()
+    local _, status = run("-e", "system.kill(system.getpid(), 'SIGQUIT') time.sleep(5)")
+    lu.assertTrue(status ~= 0)
+    check("3\tSIGQUIT\n", 0, "--fibers-on-quit", "-e", [[
+        local set = system.signal.set.new("SIGQUIT")
+        system.kill(system.getpid(), "SIGQUIT")
+        print(set:wait())
+    ]])
+end
+
+t["test --fibers-on-quit keeps no program alive, and hides no deadlock"] = function()
+    check("", 0, "--fibers-on-quit", "-e", "")
+    check_contains("the main fiber waits in channel.receive", 1, "--fibers-on-quit", "-e",
+        "channel.new():receive()")
 end
 
 -- the prelude

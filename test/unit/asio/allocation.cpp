@@ -112,21 +112,42 @@ TEST_CASE("receive_from, send_to and connect do not allocate in their steady sta
           }) == 0);
 }
 
+TEST_CASE("a transfer with descriptors does not allocate in its steady state")
+{
+    auto row = GENERATE(pairings[2], pairings[3], pairings[4]);
+    INFO(row.name);
+    world w;
+    auto pair = connect_pair(w, row);
+    waiter one, two, three;
+    int room[2][4], sent = thrum_socket_native_handle(pair.a);
+    struct thrum_fds came[2] = {{room[0], 4, 0}, {room[1], 4, 0}}, given = {&sent, 0, 1};
+    CHECK(count([&] {
+              thrum_socket_receive_with_fds(pair.b, &one.operation, one.bytes, 1, 0, &came[0]);
+              thrum_socket_receive_with_fds(pair.b, &two.operation, two.bytes, 1, 0, &came[1]);
+              two.cancel();
+              thrum_socket_send_with_fds(pair.a, &three.operation, "x", 1, 0, &given, nullptr);
+              w.run();
+              thrum_fds_close(&came[0]);
+          }) == 0);
+    CHECK(one.error == 0);
+    CHECK(two.error == ECANCELED);
+}
+
 TEST_CASE("accept does not allocate in its steady state")
 {
     world w;
-    thrum_acceptor *acceptor = nullptr;
+    thrum_socket *listener = nullptr;
     thrum_socket *server = w.socket(THRUM_STREAM), *client = w.socket(THRUM_STREAM);
     struct thrum_endpoint name = loopback_v4();
     waiter accepting, second, connecting;
-    REQUIRE(thrum_acceptor_new(w.context, THRUM_STREAM, &acceptor) == 0);
-    REQUIRE(thrum_acceptor_open(acceptor, AF_INET, 0) == 0);
-    REQUIRE(thrum_acceptor_bind(acceptor, &name) == 0);
-    REQUIRE(thrum_acceptor_listen(acceptor, 16) == 0);
-    REQUIRE(thrum_acceptor_local_endpoint(acceptor, &name) == 0);
+    REQUIRE(thrum_socket_new(w.context, THRUM_STREAM, &listener) == 0);
+    REQUIRE(thrum_socket_open(listener, AF_INET, 0) == 0);
+    REQUIRE(thrum_socket_bind(listener, &name) == 0);
+    REQUIRE(thrum_socket_listen(listener, 16) == 0);
+    REQUIRE(thrum_socket_local_endpoint(listener, &name) == 0);
     CHECK(count([&] {
-              thrum_acceptor_accept(acceptor, &accepting.operation, server);
-              thrum_acceptor_accept(acceptor, &second.operation, server);
+              thrum_socket_accept(listener, &accepting.operation, server);
+              thrum_socket_accept(listener, &second.operation, server);
               thrum_operation_cancel(&second.operation);
               thrum_socket_connect(client, &connecting.operation, &name);
               w.run();
@@ -134,7 +155,7 @@ TEST_CASE("accept does not allocate in its steady state")
               thrum_socket_close(server);
           }) == 0);
     CHECK(accepting.error == 0);
-    thrum_acceptor_free(acceptor);
+    thrum_socket_free(listener);
 }
 
 TEST_CASE("waiting for a signal does not allocate in its steady state")

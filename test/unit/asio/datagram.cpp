@@ -284,6 +284,46 @@ TEST_CASE("a send to a full unix receiver pauses, keeps its turn and can be canc
     CHECK(sending[2].error == ECONNREFUSED);
 }
 
+// Seen: the pause of the second was over with that of the first, but it had not tried yet; its end
+// was then reported as a datagram sent.
+TEST_CASE("a send whose pause is over is cancelled or closed without a word of success")
+{
+    auto is_close = GENERATE(false, true);
+    world w;
+    thrum_socket *full = w.socket(THRUM_DATAGRAM), *a = w.socket(THRUM_DATAGRAM);
+    struct thrum_endpoint name = {};
+    name.sa.path.sun_family = AF_UNIX;
+    name.size = sizeof(sa_family_t); // autobind
+    for (thrum_socket *each : {full, a})
+        REQUIRE(thrum_socket_open(each, AF_UNIX, 0) == 0);
+    REQUIRE(thrum_socket_bind(full, &name) == 0);
+    name = local_of(full);
+    while (try_send_to(a, "filler", name) == 0) {
+    }
+    waiter first, second;
+    first.then = [&] {
+        if (is_close)
+            CHECK(thrum_socket_close(a) == 0);
+        else
+            second.cancel();
+    };
+    REQUIRE(thrum_socket_send_to(a, &first.operation, "1", 1, 0, &name) == 0);
+    REQUIRE(thrum_socket_send_to(a, &second.operation, "2", 1, 0, &name) == 0);
+    char bytes[8];
+    std::size_t size;
+    int n_received = 0;
+    while (thrum_socket_try_receive(full, bytes, sizeof(bytes), 0, &size) == 0)
+        ++n_received;
+    CHECK(n_received > 0);
+    w.run();
+    CHECK(first.error == 0);
+    CHECK(second.error == ECANCELED);
+    while (thrum_socket_try_receive(full, bytes, sizeof(bytes), 0, &size) == EAGAIN) {
+    }
+    CHECK(size == 1);
+    CHECK(thrum_socket_try_receive(full, bytes, sizeof(bytes), 0, &size) == EAGAIN);
+}
+
 // The rule is observable by the answers: asked and found nothing, then once not asked.
 TEST_CASE("a receive is tried again only after a start had its chance")
 {

@@ -119,6 +119,41 @@ TEST_CASE_METHOD(leak_check, "an accepted socket is non-blocking and close-on-ex
         CHECK(descriptor_close(each) == 0);
 }
 
+TEST_CASE_METHOD(leak_check, "a pair is non-blocking, close-on-exec, and this process is its peer")
+{
+    int fds[2];
+    CHECK(descriptor_pair(AF_INET, SOCK_STREAM, fds) != 0);
+    REQUIRE(descriptor_pair(AF_UNIX, SOCK_SEQPACKET, fds) == 0);
+    for (int each : fds) {
+        pid_t pid = 0;
+        uid_t uid = 0;
+        gid_t gid = 0;
+        CHECK(is_cloexec(each));
+        CHECK(is_nonblocking(each));
+        CHECK(descriptor_peer(each, &pid, &uid, &gid) == 0);
+        CHECK(pid == getpid());
+        CHECK(uid == geteuid());
+        CHECK(gid == getegid());
+    }
+    CHECK_FALSE(descriptor_is_hung_up(fds[0]));
+    CHECK_FALSE(descriptor_is_at_end(fds[0]));
+    REQUIRE(send(fds[1], "last", 4, 0) == 4);
+    CHECK(descriptor_close(fds[1]) == 0);
+    CHECK(descriptor_is_hung_up(fds[0]));
+    CHECK_FALSE(descriptor_is_at_end(fds[0]));
+    char bytes[8];
+    CHECK(recv(fds[0], bytes, sizeof(bytes), 0) == 4);
+    CHECK(descriptor_is_at_end(fds[0]));
+    CHECK(descriptor_close(fds[0]) == 0);
+
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    int alone = open_socket(AF_UNIX, SOCK_STREAM);
+    CHECK(descriptor_peer(alone, &pid, &uid, &gid) == ENOTCONN);
+    CHECK(descriptor_close(alone) == 0);
+}
+
 TEST_CASE_METHOD(leak_check, "accept tells why it failed")
 {
     int fd = -7;
@@ -253,4 +288,29 @@ TEST_CASE_METHOD(leak_check, "a description never exceeds its buffer")
     CHECK(std::string(text) == "unix");
     CHECK(text[5] == 'x');
     CHECK(descriptor_close(fd) == 0);
+}
+
+TEST_CASE_METHOD(leak_check, "a pipe is close-on-exec")
+{
+    int ends[2];
+    REQUIRE(descriptor_pipe(ends) == 0);
+    for (int end : ends) {
+        CHECK(is_cloexec(end));
+        CHECK_FALSE(is_nonblocking(end));
+        CHECK(descriptor_close(end) == 0);
+    }
+}
+
+TEST_CASE_METHOD(leak_check, "what is not close-on-exec can be taken as inherited, once")
+{
+    int fd = open("/dev/null", O_RDONLY);
+    CHECK(descriptor_check_inherited(fd) == 0);
+    CHECK_FALSE(is_cloexec(fd));
+    CHECK(descriptor_inherit(fd) == 0);
+    CHECK(is_cloexec(fd));
+    CHECK(descriptor_inherit(fd) == EBUSY);
+    CHECK(descriptor_check_inherited(fd) == EBUSY);
+    CHECK(descriptor_close(fd) == 0);
+    CHECK(descriptor_inherit(fd) == EBADF);
+    CHECK(descriptor_inherit(-1) == EBADF);
 }

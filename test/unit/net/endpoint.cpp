@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Endpoints: sockaddr bytes and texts with ports.
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <random>
 #include <string>
@@ -37,6 +38,28 @@ std::string round_trip(const std::string &text, uint16_t port)
     uint16_t found_port = 0;
     REQUIRE(thrum_endpoint_to_address(&endpoint, &address, &found_port) == 0);
     return text_of(address, found_port);
+}
+
+int from_path(const std::string &path, struct thrum_endpoint *endpoint)
+{
+    memset(endpoint, 0x5a, sizeof(*endpoint));
+    return thrum_endpoint_from_path(path.data(), path.size(), endpoint);
+}
+
+std::string path_of(const struct thrum_endpoint &endpoint)
+{
+    const char *path = nullptr;
+    size_t length = 0;
+    REQUIRE(thrum_endpoint_to_path(&endpoint, &path, &length) == 0);
+    return std::string(path, length);
+}
+
+std::string format(const struct thrum_endpoint &endpoint)
+{
+    char text[THRUM_ENDPOINT_TEXT_SIZE];
+    size_t length = thrum_endpoint_format(&endpoint, text);
+    CHECK(strlen(text) == length);
+    return std::string(text, length);
 }
 
 } // namespace
@@ -175,4 +198,73 @@ TEST_CASE("random endpoints survive bytes and text")
         if (round_trip(::text_of(address), port) != text)
             FAIL(text << " as bytes");
     }
+}
+
+TEST_CASE("paths and abstract names survive a unix endpoint")
+{
+    const size_t room = sizeof(sockaddr_un::sun_path);
+    for (const std::string &path :
+         {std::string("/run/x.sock"), std::string("relative"), std::string(room - 1, 'x'),
+          std::string("\0name", 5), std::string("\0", 1), std::string("\0a\0b\0", 5),
+          '\0' + std::string(room - 1, 'x'), std::string()}) {
+        struct thrum_endpoint endpoint;
+        INFO(path);
+        REQUIRE(from_path(path, &endpoint) == 0);
+        CHECK(endpoint.sa.any.sa_family == AF_UNIX);
+        bool is_file = !path.empty() && path[0] != 0;
+        CHECK(endpoint.size == offsetof(sockaddr_un, sun_path) + path.size() + is_file);
+        CHECK(path_of(endpoint) == path);
+        if (is_file)
+            CHECK(std::string(endpoint.sa.path.sun_path) == path);
+    }
+}
+
+TEST_CASE("a path that does not fit or hides a NUL is refused, never cut")
+{
+    const size_t room = sizeof(sockaddr_un::sun_path);
+    struct thrum_endpoint endpoint;
+    CHECK(from_path(std::string(room, 'x'), &endpoint) == ENAMETOOLONG);
+    CHECK(from_path('\0' + std::string(room, 'x'), &endpoint) == ENAMETOOLONG);
+    CHECK(from_path(std::string(1 << 20, 'x'), &endpoint) == ENAMETOOLONG);
+    CHECK(from_path(std::string("a\0b", 3), &endpoint) == EINVAL);
+    CHECK(from_path(std::string("a\0", 2), &endpoint) == EINVAL);
+    CHECK(endpoint.sa.any.sa_family == 0x5a5a);
+}
+
+TEST_CASE("unix endpoints as the system reports them")
+{
+    struct thrum_endpoint endpoint;
+    memset(&endpoint, 0x5a, sizeof(endpoint));
+    endpoint.size = 0; // the sender of a datagram without a name
+    CHECK(path_of(endpoint).empty());
+    endpoint.sa.path.sun_family = AF_UNIX;
+    endpoint.size = sizeof(sa_family_t);
+    CHECK(path_of(endpoint).empty());
+    memset(endpoint.sa.path.sun_path, 'x', sizeof(endpoint.sa.path.sun_path)); // without its NUL
+    endpoint.size = sizeof(endpoint.sa.path);
+    CHECK(path_of(endpoint) == std::string(sizeof(endpoint.sa.path.sun_path), 'x'));
+    endpoint.sa.path.sun_path[3] = 0;
+    CHECK(path_of(endpoint) == "xxx");
+
+    const char *path;
+    size_t length;
+    struct thrum_endpoint v4 = endpoint_of("1.2.3.4", 53);
+    CHECK(thrum_endpoint_to_path(&v4, &path, &length) == EAFNOSUPPORT);
+}
+
+TEST_CASE("every endpoint has a text")
+{
+    struct thrum_endpoint endpoint;
+    CHECK(format(endpoint_of("1.2.3.4", 53)) == "1.2.3.4:53");
+    CHECK(format(endpoint_of("::1", 53)) == "[::1]:53");
+    REQUIRE(from_path("/run/x.sock", &endpoint) == 0);
+    CHECK(format(endpoint) == "/run/x.sock");
+    REQUIRE(from_path(std::string("\0a\0b", 4), &endpoint) == 0);
+    CHECK(format(endpoint) == "@a@b");
+    REQUIRE(from_path("", &endpoint) == 0);
+    CHECK(format(endpoint).empty());
+    REQUIRE(from_path('\0' + std::string(sizeof(sockaddr_un::sun_path) - 1, 'x'), &endpoint) == 0);
+    CHECK(format(endpoint).size() == sizeof(sockaddr_un::sun_path));
+    endpoint.sa.any.sa_family = AF_UNSPEC;
+    CHECK(format(endpoint).empty());
 }

@@ -93,4 +93,4 @@ static int check_ip_family(lua_State *L, int arg)
     error_raise_arg(L, EINVAL, arg, "address_family", "\"v4\", \"v6\" or an ip.address");
 }
 
-const struct endpoint_codec codec_ip = {2, check_ip, push_ip, push_ip_sender, check_ip_family};
+const struct endpoint_codec codec_ip = {2, 1, check_ip, push_ip, push_ip_sender, check_ip_family};

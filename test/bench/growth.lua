@@ -1,31 +1,11 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- Makes many of one thing and prints how the process grew: `count=N lua=BYTES process=BYTES`, both
 -- per thing. Arguments: what, how many, and for receive_from the bytes of each fiber's own buffer
--- (0: all share one). The process figure is anonymous memory that is resident: Lua's heap, C's, and
--- what lies between their blocks.
+-- (0: all share one). The figures are those of measured.lua.
 -- luacheck: globals ip byte_span spawn this_fiber time
 local what, count, buffer_size = arg[1], tonumber(arg[2]), tonumber(arg[3] or 0)
 
-local function matched(path, pattern)
-    local file = io.open(path)
-    local kib = file and file:read("a"):match(pattern)
-    if file then
-        file:close()
-    end
-    return kib and tonumber(kib) * 1024
-end
-
-local function process_bytes()
-    return matched("/proc/self/smaps_rollup", "Anonymous:%s+(%d+)")
-        or matched("/proc/self/status", "RssAnon:%s+(%d+)")
-        or error("this system does not tell what memory a process has")
-end
-
-local function measured()
-    collectgarbage()
-    collectgarbage()
-    return collectgarbage("count") * 1024, process_bytes()
-end
+local measured = dofile((arg[0]:match("^.*/") or "") .. "measured.lua")
 
 -- Tables that the measurement itself needs are filled beforehand, so that they do not count.
 local function filled(value)

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The modules written in Lua: their text, and loading them when they are first asked for, so that
+ * they cost a program nothing that does not use them. */
+#include <stddef.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "bind/modules.h"
+#include "bind/runtime.h"
+#include "emitter_lua.h"
+
+static const struct lua_module {
+    const char *name;
+    const unsigned char *text;
+    size_t size;
+} modules[] = {
+#define MODULE(name) {#name, name##_lua, sizeof(name##_lua)},
+    LUA_MODULES(MODULE){NULL, NULL, 0},
+#undef MODULE
+};
+
+static const struct lua_module *find_module(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TSTRING)
+        return NULL;
+    for (const struct lua_module *module = modules; module->name; module++)
+        if (strcmp(module->name, lua_tostring(L, index)) == 0)
+            return module;
+    return NULL;
+}
+
+/* Call the module's chunk for the package at 1, set its field there, and push what it returned. */
+static void load_module(lua_State *L, const struct lua_module *module)
+{
+    luaL_checkstack(L, 4, module->name);
+    lua_pushfstring(L, "=thrum.%s", module->name);
+    if (luaL_loadbufferx(L, (const char *)module->text, module->size, lua_tostring(L, -1), "t"))
+        lua_error(L);
+    lua_remove(L, -2);
+    lua_pushvalue(L, 1);
+    native_push(L, noun_runtime(L));
+    lua_call(L, 2, 1);
+    lua_pushstring(L, module->name);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+}
+
+static int index_package(lua_State *L)
+{
+    const struct lua_module *module = find_module(L, 2);
+    if (module)
+        load_module(L, module);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int next_field(lua_State *L)
+{
+    lua_settop(L, 2);
+    return lua_next(L, 1) ? 2 : 0;
+}
+
+/* Whoever looks at all fields sees these, too. */
+static int pairs_of_package(lua_State *L)
+{
+    lua_settop(L, 1);
+    for (const struct lua_module *module = modules; module->name; module++) {
+        lua_getfield(L, 1, module->name);
+        lua_pop(L, 1);
+    }
+    lua_pushcfunction(L, next_field);
+    lua_pushvalue(L, 1);
+    return 2;
+}
+
+void lua_modules_open(lua_State *L, struct runtime *runtime)
+{
+    static const struct function_row metamethods[] = {
+        {"__index", index_package}, {"__pairs", pairs_of_package}, {0}};
+    lua_createtable(L, 0, 3);
+    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], metamethods);
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* What the modules written in Lua need of C: a table of functions that only they are given. They
+ * trust their arguments.
+ *
+ *   error(code, op, ...) -> error       an error object as C makes it: `code` is its name, such as
+ *                                       "EINVAL" or "eof", the rest is joined to its detail
+ *   raise(code, op, ...)                the same, raised
+ *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument */
+#include <lauxlib.h>
+
+#include "bind/error.h"
+#include "bind/modules.h"
+#include "bind/noun.h"
+#include "bind/runtime.h"
+
+enum { ARG_CODE = 1, ARG_OP = 2, ARG_DETAIL = 3 };
+
+static int native_error(lua_State *L)
+{
+    int error = error_by_name(luaL_checkstring(L, ARG_CODE));
+    int n_pieces = lua_gettop(L) - ARG_OP;
+    if (n_pieces > 0)
+        lua_concat(L, n_pieces);
+    error_push_from(L, noun_runtime(L), error, lua_tostring(L, ARG_OP));
+    error_set_where(L);
+    if (n_pieces > 0) {
+        lua_pushvalue(L, ARG_DETAIL);
+        lua_setfield(L, -2, "detail");
+    }
+    return 1;
+}
+
+static int native_raise(lua_State *L)
+{
+    native_error(L);
+    return lua_error(L);
+}
+
+static int native_raise_arg(lua_State *L)
+{
+    enum { ARG_ARG = 2, ARG_NAME, ARG_EXPECTED, ARG_VALUE };
+    lua_settop(L, ARG_VALUE);
+    error_raise_arg_of(L, luaL_checkstring(L, 1), ARG_VALUE, (int)luaL_checkinteger(L, ARG_ARG),
+                       lua_tostring(L, ARG_NAME), luaL_checkstring(L, ARG_EXPECTED));
+}
+
+void native_push(lua_State *L, struct runtime *runtime)
+{
+    static const struct function_row functions[] = {
+        {"error", native_error}, {"raise", native_raise}, {"raise_arg", native_raise_arg}, {0}};
+    lua_newtable(L);
+    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+}
