@@ -200,6 +200,30 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     return fiber;
 }
 
+/* Set what is anchored for the fiber's thread, the value on the top. */
+static void replace_anchored(lua_State *L, const struct fiber *fiber)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, fiber->runtime->anchors);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, fiber->anchor);
+    lua_pop(L, 1);
+}
+
+void fiber_leave_to_handle(lua_State *L, const struct fiber *fiber)
+{
+    if (fiber->ending == ENDED_WELL && fiber_count_results(fiber) == 0)
+        return; /* its thread holds nothing */
+    lua_pushboolean(L, 0);
+    replace_anchored(L, fiber);
+}
+
+static void take_from_handle(lua_State *L, const struct fiber *fiber)
+{
+    lua_pushthread(fiber->thread);
+    lua_xmove(fiber->thread, L, 1);
+    replace_anchored(L, fiber);
+}
+
 void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
@@ -233,12 +257,15 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     fiber->handle = NULL;
-    if (fiber->state != FIBER_ENDED || fiber->group)
+    if (fiber->state != FIBER_ENDED)
         return;
-    if (fiber->ending != ENDED_WITH_ERROR || fiber->is_told) {
+    if (!fiber->group && (fiber->ending != ENDED_WITH_ERROR || fiber->is_told)) {
         fiber_free(L, fiber);
         return;
     }
+    take_from_handle(L, fiber);
+    if (fiber->group)
+        return;
     list_remove(&fiber->link);
     list_append(&fiber->runtime->unreported, &fiber->link);
 }

@@ -37,7 +37,8 @@ static void unwrap_name(lua_State *L, int index)
     lua_remove(L, -2);
 }
 
-/* The handle exists, closed, before the fiber: nothing is lost if memory runs out in between. */
+/* The handle exists, closed, before the fiber: nothing is lost if memory runs out in between. Its
+ * user value is the fiber's thread, which may have nobody else once the fiber has ended. */
 struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
 {
     int function = lua_gettop(L) - nargs;
@@ -54,6 +55,8 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
     struct fiber *fiber = fiber_new(L, runtime, nargs);
     fiber->handle = handle;
     handle->fiber = fiber;
+    fiber_push_anchored(L, runtime, fiber->anchor);
+    lua_setuservalue(L, -2);
     return fiber;
 }
 
@@ -123,6 +126,13 @@ static int raise_kept(lua_State *L, struct fiber *fiber)
     return lua_error(L);
 }
 
+/* The handle is at index 1. */
+static void drop_thread(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_setuservalue(L, 1);
+}
+
 /* Move the ended fiber's results, or its error, to the top of L, and let go of it. */
 static int take_results(lua_State *L, struct fiber *fiber)
 {
@@ -132,11 +142,12 @@ static int take_results(lua_State *L, struct fiber *fiber)
     enum fiber_ending ending = fiber->ending;
     lua_State *thread = fiber->thread;
     int count = fiber_count_results(fiber);
-    if (!lua_checkstack(L, count)) {
+    if (!lua_checkstack(L, count + 1)) {
         fiber->joiner = NULL;
         luaL_error(L, "stack overflow (too many results of a fiber)");
     }
     lua_xmove(thread, L, count);
+    drop_thread(L);
     handle->is_joined = true;
     handle->interruption_caught = ending == ENDED_INTERRUPTED;
     fiber_free(L, fiber);
@@ -247,6 +258,7 @@ const struct choice_kind choice_fiber = {.name = "fiber",
 static int fiber_detach(lua_State *L)
 {
     fiber_forget(L, check_joinable(L));
+    drop_thread(L);
     return 0;
 }
 

@@ -128,6 +128,8 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)
         fiber_forget(L, fiber);
+    else
+        fiber_leave_to_handle(L, fiber);
 }
 
 /* ---- running one fiber ---- */

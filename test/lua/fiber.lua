@@ -367,6 +367,63 @@ t["test an uncaught error is reported when its handle is collected"] = function(
     lu.assertEquals(reports[1].err, "dropped")
 end
 
+-- The thread of a fiber that has ended was kept for who might join it, and with it all that the
+-- thread held, the fiber's own handle for one: then nobody could collect the handle any more.
+t["test a fiber that knows its own handle is collected when it has ended"] = function()
+    local ends = {
+        function(me) return me end,
+        function(me) error(me, 0) end,
+        function(me)
+            me:interrupt()
+            this_fiber.yield()
+        end,
+        function(me)
+            pcall(me.join, me)
+            error("own handle", 0)
+        end,
+    }
+    local witnesses = setmetatable({}, {__mode = "k"})
+    for _, finish in ipairs(ends) do
+        local fiber
+        fiber = spawn(function()
+            local witness = {}
+            witnesses[witness] = true
+            this_fiber.yield()
+            return finish(fiber, witness)
+        end)
+    end
+    h.let_others_run(4)
+    for _ = 1, 3 do
+        collect()
+        h.let_others_run()
+    end
+    lu.assertEquals(#h.take_reports(), 2)
+    collect()
+    lu.assertNil(next(witnesses))
+end
+
+t["test what a fiber has returned, or raised, is kept as long as its handle"] = function()
+    local fibers = {}
+    for i = 1, 20 do
+        fibers[i] = spawn(function(number)
+            local result = {number}
+            if i % 2 == 0 then
+                error(result, 0)
+            end
+            return result, {-number}
+        end, i)
+    end
+    h.let_others_run(2)
+    collect()
+    for i = 1, 20 do
+        local ok, first, second = pcall(fibers[i].join, fibers[i])
+        collect()
+        lu.assertEquals(ok, i % 2 == 1)
+        lu.assertEquals(first, {i})
+        lu.assertEquals(second, i % 2 == 1 and {-i} or nil)
+    end
+end
+
 t["test a joined error is not reported"] = function()
     local fiber = spawn(error, "joined", 0)
     lu.assertFalse(pcall(fiber.join, fiber))
