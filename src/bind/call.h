@@ -24,15 +24,13 @@
  * the interruption error in an interrupted fiber. */
 struct fiber *call_begin(lua_State *L, struct runtime *runtime);
 
-/* The same for a call that waits in any case, for the end of what it has made: what call_begin
- * would raise is returned, or 0. After an error its wait must be WAIT_UNSTOPPABLE. But where
- * suspending is impossible there can be none: */
+/* The same for a call that waits in any case, for the end of what it has made. Where suspending is
+ * impossible: the error that call_begin would raise; else 0. */
 int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber);
 
-static inline bool call_cannot_wait(int error)
-{
-    return error == THRUM_ECANNOT_SUSPEND || error == THRUM_ESUSPEND_FORBIDDEN;
-}
+/* What else call_begin would raise, or 0. After an error the call's wait must be WAIT_UNSTOPPABLE.
+ * A timeout that is taken is spent: take only what will be raised. */
+int call_take_error(struct fiber *fiber);
 
 /* Before step 3, when the wait will have a deadline: make room for it. Raises ENOMEM. */
 void call_prepare_deadline(lua_State *L, struct fiber *fiber);

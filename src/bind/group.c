@@ -282,9 +282,9 @@ static int group_join(lua_State *L)
     struct fiber *fiber;
     check_joinable(L, group);
     lua_settop(L, 1);
-    int error = call_begin_late(L, noun_runtime(L), &fiber);
-    if (call_cannot_wait(error))
+    if (call_begin_late(L, noun_runtime(L), &fiber))
         call_begin(L, noun_runtime(L)); /* raises */
+    int error = group->is_settled ? 0 : call_take_error(fiber);
     if (group->n_children > 0)
         return wait_for_children(L, group, fiber, error, finish_join);
     group->has_ended = true;
@@ -361,10 +361,12 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
     lua_replace(L, 1);
     if (!group || group->n_children == 0)
         return finish_function(L, fiber, 0);
-    if (call_cannot_wait(error)) {
+    if (error) {
         interrupt(fiber->runtime, group);
         return finish_function(L, fiber, error);
     }
+    if (!group->is_settled)
+        error = call_take_error(fiber);
     return wait_for_children(L, group, fiber, error, finish_function);
 }
 

@@ -472,6 +472,55 @@ t["test a time that is over before join ends the children, too"] = function()
     h.raises("EINVAL", g.join, g)
 end
 
+-- Without a call that suspends, so that nobody notices the time but the group.
+local function let_time_pass(seconds)
+    local deadline = time.steady_clock.now() + seconds
+    while time.steady_clock.now() < deadline do end -- luacheck: ignore
+end
+
+-- The group took the timeout and raised something else: then nothing was limited any more.
+t["test a timeout that a group does not raise is raised by the next call"] = function()
+    local seconds, ETIMEDOUT = h.is_slow and 0.2 or 0.02, thrum.generic_error.ETIMEDOUT
+    local ways = {
+        ["its function fails"] = function()
+            fiber.group(function(g)
+                g:spawn(forever)
+                let_time_pass(1.5 * seconds)
+                error("another", 0)
+            end)
+        end,
+        ["its function returns, and there is no child"] = function()
+            fiber.group(function()
+                let_time_pass(1.5 * seconds)
+            end)
+            error("another", 0)
+        end,
+        ["a child has failed"] = function()
+            local g = fiber.group()
+            g:spawn(error, "another", 0)
+            this_fiber.yield()
+            let_time_pass(1.5 * seconds)
+            g:join()
+        end,
+        ["a child has failed, another ends"] = function()
+            local g = fiber.group()
+            g:spawn(forever)
+            g:spawn(error, "another", 0)
+            this_fiber.yield()
+            let_time_pass(1.5 * seconds)
+            g:join()
+        end,
+    }
+    for name, way in pairs(ways) do
+        local ok, err = pcall(time.with_timeout, seconds, function()
+            local _, other = pcall(way)
+            lu.assertEquals(other, "another", name)
+            time.sleep(0)
+        end)
+        lu.assertTrue(not ok and err == ETIMEDOUT, name .. ": " .. tostring(err))
+    end
+end
+
 t["test a timeout while the children of a failed group end does not cut the wait"] = function()
     local g, log = fiber.group(), {}
     g:spawn(function()
