@@ -23,6 +23,7 @@ local parts = {
     ["spawn.lua"] = {"hello from process ", "the first child exited with code 3", "codes is 6",
         "sleeps was ended by signal 15", "answers: A QUESTION\nit exited with code 0",
         "No such file or directory: system.spawn: program \"no-such-program\""},
+    ["collect_output.lua"] = {"one\ntwo\nwhat?\n3\n588890\ttrue"},
     ["release_assign.lua"] = {"udp v4", "still there"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},
