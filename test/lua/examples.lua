@@ -12,6 +12,7 @@ local is_server = {
     ["dns_server.lua"] = true,
     ["tftp_server.lua"] = true,
     ["graceful_shutdown.lua"] = true,
+    ["handover.lua"] = true,
 }
 
 -- Parts of the output of some, in their order.
