@@ -13,6 +13,7 @@ local is_server = {
     ["tftp_server.lua"] = true,
     ["graceful_shutdown.lua"] = true,
     ["handover.lua"] = true,
+    ["privileged_port.lua"] = true,
 }
 
 -- Parts of the output of some, in their order.
