@@ -37,12 +37,17 @@ local parts = {
     ["with_timeout.lua"] = {"false\ttrue\ttrue", "attempt 3 took too long\ntrue\tgave up",
         "ann runs\tbob runs", "1\ntrue"},
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
-        "Connection timed out: channel.receive"},
+        "Connection timed out: fiber.group"},
+    ["host.lua"] = {"localhost", " has address 127.0.0.1", "127.0.0.1 is "},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
     ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
     ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
     ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
+    ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",
+        "near: closed\nfar: closed\npage of near\n5\t2\n"},
+    ["select.lua"] = {"serving one\nserving two\n", "stopped\n", "true\tfalse\tkept\n",
+        "child 3\nchild 2\nchild 1\n"},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 
