@@ -14,6 +14,7 @@ local is_server = {
     ["graceful_shutdown.lua"] = true,
     ["handover.lua"] = true,
     ["privileged_port.lua"] = true,
+    ["workers.lua"] = true,
 }
 
 -- Parts of the output of some, in their order.
