@@ -12,6 +12,9 @@ local is_server = {
     ["dns_server.lua"] = true,
     ["tftp_server.lua"] = true,
     ["graceful_shutdown.lua"] = true,
+    ["handover.lua"] = true,
+    ["privileged_port.lua"] = true,
+    ["workers.lua"] = true,
 }
 
 -- Parts of the output of some, in their order.
@@ -23,6 +26,7 @@ local parts = {
     ["spawn.lua"] = {"hello from process ", "the first child exited with code 3", "codes is 6",
         "sleeps was ended by signal 15", "answers: A QUESTION\nit exited with code 0",
         "No such file or directory: system.spawn: program \"no-such-program\""},
+    ["collect_output.lua"] = {"one\ntwo\nwhat?\n3\n588890\ttrue"},
     ["release_assign.lua"] = {"udp v4", "still there"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},
