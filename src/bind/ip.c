@@ -85,5 +85,11 @@ int ip_open(lua_State *L, struct runtime *runtime)
     socket_class_open(L, runtime, NOUN_UDP_SOCKET);
     lua_setfield(L, -2, "socket");
     lua_setfield(L, -2, "udp");
+    lua_newtable(L);
+    socket_class_open(L, runtime, NOUN_TCP_SOCKET);
+    lua_setfield(L, -2, "socket");
+    socket_class_open(L, runtime, NOUN_TCP_ACCEPTOR);
+    lua_setfield(L, -2, "acceptor");
+    lua_setfield(L, -2, "tcp");
     return 1;
 }

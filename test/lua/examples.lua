@@ -37,6 +37,7 @@ local parts = {
         "Connection timed out: channel.receive"},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
+    ["tcp_echo.lua"] = {"listening on 127.0.0.1 port ", "hello, stream"},
     ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
     ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
     ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
