@@ -27,6 +27,7 @@ PUBLIC = {
     "process.h": "asio",
     "socket.h": "asio",
     "descriptor.h": "asio",
+    "resolver.h": "asio",
     "signal.h": "asio",
     "timer.h": "asio",
     "lua.h": "bind",

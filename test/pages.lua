@@ -621,7 +621,7 @@ end
 
 -- However it is broken into lines.
 local function normalise(prototype)
-    return (one_line(prototype):gsub("%( ", "("))
+    return (one_line(prototype):gsub("%( ", "("):gsub("%* ", "*"))
 end
 
 local function read_prototypes(text)

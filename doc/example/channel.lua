@@ -5,6 +5,7 @@
 --     thrum channel.lua
 
 local channel = require "channel"
+local fiber = require "fiber"
 local time = require "time"
 
 -- tag::values[]
@@ -35,27 +36,22 @@ local function work(jobs, results)
 end
 
 local function run_pool(n_workers, n_jobs)
-    local jobs, results = channel.new(n_workers), channel.new(n_workers)
-    local workers = {}
-    for i = 1, n_workers do
-        workers[i] = spawn(work, jobs, results)
-    end
-    local feeder = spawn(function()
-        for job = 1, n_jobs do
-            jobs:send(job) -- waits while all are busy
+    local jobs, results, squares = channel.new(n_workers), channel.new(n_workers), {}
+    fiber.group(function(g) -- a worker that fails ends all of it
+        for _ = 1, n_workers do
+            g:spawn(work, jobs, results)
         end
-        jobs:close()
+        g:spawn(function()
+            for job = 1, n_jobs do
+                jobs:send(job) -- waits while all are busy
+            end
+            jobs:close()
+        end)
+        for _ = 1, n_jobs do
+            local result = results:receive()
+            squares[result.number] = result.square
+        end
     end)
-
-    local squares = {}
-    for _ = 1, n_jobs do
-        local result = results:receive()
-        squares[result.number] = result.square
-    end
-    feeder:join()
-    for _, worker in ipairs(workers) do
-        worker:join()
-    end
     return squares
 end
 

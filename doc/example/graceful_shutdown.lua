@@ -6,6 +6,7 @@
 --     thrum graceful_shutdown.lua [address [port [seconds of work for a request]]]
 
 local byte_span = require "byte_span"
+local fiber = require "fiber"
 local generic_error = require "generic_error"
 local ip = require "ip"
 local system = require "system"
@@ -20,7 +21,7 @@ sock:open(address)
 sock:bind(address, port)
 
 -- tag::work[]
-local busy = {} -- the fibers that work on a request
+local busy = fiber.group() -- the fibers that work on a request
 local n_answered = 0
 
 local function answer(request, remote_addr, remote_port)
@@ -36,13 +37,7 @@ end
 local buf = byte_span.new(65535)
 local function take_request()
     local nread, remote_addr, remote_port = sock:receive_from(buf)
-    local request = tostring(buf:slice(1, nread))
-    local worker
-    worker = spawn(function()
-        answer(request, remote_addr, remote_port)
-        busy[worker] = nil
-    end)
-    busy[worker] = true
+    busy:spawn(answer, tostring(buf:slice(1, nread)), remote_addr, remote_port)
 end
 -- end::work[]
 
@@ -72,9 +67,7 @@ until not ok
 if err ~= generic_error.ETIMEDOUT then
     error(err, 0)
 end
-while next(busy) do
-    next(busy):join()
-end
+busy:join()
 sock:close()
 print(("stopped: %d answered"):format(n_answered))
 -- end::drain[]

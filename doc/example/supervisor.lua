@@ -1,37 +1,19 @@
 -- SPDX-License-Identifier: BSL-1.0
--- luacheck: globals spawn scope scope_cleanup_push
+-- luacheck: globals spawn scope_cleanup_push
 -- A fiber that looks after others: starts them again when they fail, and leaves none behind.
 --
 --     thrum supervisor.lua
 
-local channel = require "channel"
+local fiber = require "fiber"
 local time = require "time"
 
 -- tag::children[]
 -- Run each function in a fiber of its own. As soon as one fails, or the caller is interrupted, or
 -- its time is over, the others are interrupted; no child outlives the call.
 local function run_all(functions)
-    scope(function()
-        local children, ends = {}, channel.new(#functions)
-        scope_cleanup_push(function()
-            for _, child in ipairs(children) do
-                child:interrupt()
-            end
-            for _, child in ipairs(children) do
-                child:join() -- its own cleanup handlers have run then
-            end
-        end)
-        for i, f in ipairs(functions) do
-            children[i] = spawn(function()
-                local ok, err = pcall(f)
-                ends:send { ok = ok, err = err }
-            end)
-        end
-        for _ = 1, #functions do
-            local ended = ends:receive()
-            if not ended.ok then
-                error(ended.err, 0)
-            end
+    fiber.group(function(g)
+        for _, f in ipairs(functions) do
+            g:spawn(f)
         end
     end)
 end
@@ -82,5 +64,5 @@ end, 5))
 print(pcall(time.with_timeout, 0.01, run_all, {
     function() time.sleep(3600) end,
     function() time.sleep(0.001) end,
-})) --> false	Connection timed out: channel.receive
+})) --> false	Connection timed out: fiber.group
 -- end::deadline[]

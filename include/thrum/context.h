@@ -17,10 +17,10 @@ typedef struct thrum_context thrum_context;
  * Errors: ENOMEM, EMFILE, ENFILE. */
 THRUM_API int thrum_context_new(thrum_context **context) THRUM_NOEXCEPT;
 
-/* Close every socket, timer and signal set of the context, forget its descriptors and children,
- * abandon what is pending (no `done` is called), and free it. Objects made with it may be freed
- * afterwards, in any order; until then each of their functions answers EBADF. NULL is fine. Not
- * from inside a `done`. */
+/* Close every socket, timer and signal set of the context, forget its descriptors,
+ * children and lookups, abandon what is pending (no `done` is called), and free it. Objects made
+ * with it may be freed afterwards, in any order; until then each of their functions answers EBADF.
+ * NULL is fine. Not from inside a `done`. */
 THRUM_API void thrum_context_free(thrum_context *context) THRUM_NOEXCEPT;
 
 /* The three that follow do nothing when they are called from inside a `done`.
@@ -38,7 +38,8 @@ THRUM_API size_t thrum_context_poll(thrum_context *context) THRUM_NOEXCEPT;
 /* How many operations are pending. */
 THRUM_API size_t thrum_context_n_pending(const thrum_context *context) THRUM_NOEXCEPT;
 
-/* How many sockets, timers, signal sets, descriptors and processes have been made and not freed. */
+/* How many sockets, timers, signal sets, descriptors, processes and resolvers have been
+ * made and not freed. */
 THRUM_API size_t thrum_context_n_objects(const thrum_context *context) THRUM_NOEXCEPT;
 
 THRUM_END_DECLS

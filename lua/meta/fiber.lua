@@ -20,9 +20,32 @@ fiber = {}
 ---@return thrum.named_function
 function fiber.named(name, f) end
 
+---With a function: call `f(g, ...)`, join the group `g` when it has ended, however it ends, and return
+---what it returned, or raise the first error of `f` and the children. Suspends then. Without: a new
+---group. Raises EINVAL for what is no function.
+---@async
+---@param f? async fun(g: fiber.group, ...): ...
+---@param ... any # for `f`
+---@return any ... # what `f` returned, or the group
+---@overload fun(): fiber.group
+function fiber.group(f, ...) end
+
 ---All fibers that have not ended, oldest first: a picture of this moment.
 ---@return thrum.fiber_entry[]
 function fiber.list() end
+
+---What a case of `fiber.select` is: a channel to receive from, { channel, value } to send, a semaphore
+---to acquire, a timer to expire, a fiber to end.
+---@alias thrum.select_case channel|{ [1]: channel, [2]: any }|semaphore|time.steady_timer|time.system_timer|fiber
+
+---Wait until one of several things happens, the first in the list that is ready. Suspends. nil when
+---`timeout` seconds are over. Raises EINVAL, EPIPE (a send into a closed channel), ECANCELED (a timer
+---was cancelled), EDEADLK (its own end).
+---@async
+---@param cases { [integer]: thrum.select_case, timeout?: number }
+---@return integer? number # of the case
+---@return any value # received; nil if that channel is closed and empty
+function fiber.select(cases) end
 
 ---A fiber's handle: fiber(3thrum). Collected, it detaches the fiber.
 ---@class fiber
@@ -41,6 +64,26 @@ function fib:detach() end
 
 ---Ask it to end at its next interruption point. Never suspends. Raises EINVAL (joined, detached).
 function fib:interrupt() end
+
+---A group of fibers: fiber.group(3thrum). `#` is how many of its children have not ended.
+---@class fiber.group
+local g = {}
+
+---Make a child. It never runs if the group has failed or was interrupted. Raises EINVAL (no function,
+---the group has ended).
+---@param f async fun(...): ... | thrum.named_function
+---@param ... any # for `f`
+---@return fiber
+function g:spawn(f, ...) end
+
+---Wait until all children have ended; raise the first error. Suspends. An interruption, or a timeout,
+---ends the children first. Raises EINVAL (it has ended, has a function, another joins it), EDEADLK (a
+---child of the group).
+---@async
+function g:join() end
+
+---Interrupt all children and those to come, and the group's function. Never suspends.
+function g:interrupt() end
 
 ---Make a fiber; it begins when the caller suspends. In the thrum program and with the prelude;
 ---`thrum.spawn` everywhere. Raises EINVAL for what is no function.

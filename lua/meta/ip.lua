@@ -7,6 +7,7 @@
 ---@field address thrum.module.ip.address
 ---@field network thrum.module.ip.network
 ---@field message_flag thrum.module.ip.message_flag
+---@field address_info_flag thrum.module.ip.address_info_flag
 ---@field udp thrum.module.ip.udp
 ---@field tcp thrum.module.ip.tcp
 ip = {}
@@ -124,9 +125,99 @@ function ip.network.new(text) end
 ---@field end_of_record integer # send: UDP ignores it
 ip.message_flag = {}
 
+---Flags of lookups, combined with `|`: ip.address_info_flag(3thrum), getaddrinfo(3).
+---@class thrum.module.ip.address_info_flag
+---@field canonical_name integer # tell the host's own name
+---@field passive integer # no host is the unspecified address
+---@field numeric_host integer # the host is no name
+---@field numeric_service integer # the service is no name
+---@field v4_mapped integer # v4 addresses in mapped form where v6 ones are missing
+---@field all_matching integer # with v4_mapped: beside them, too
+---@field address_configured integer # only families that an interface has
+ip.address_info_flag = {}
+
+---An endpoint that a lookup has found.
+---@alias ip.address_info { address: ip.address, port: integer, canonical_name: string? }
+
+---The names that a lookup has found.
+---@alias ip.name_info { host_name: string, service_name: string }
+
+---UDP: ip.udp(3thrum), boost::asio::ip::udp::resolver.
 ---@class thrum.module.ip.udp
 ---@field socket thrum.module.ip.udp.socket
 ip.udp = {}
+
+---The addresses of a host and the port of a service: getaddrinfo(3). Suspends, but not for numbers.
+---Raises the resolver's errors, EINVAL, ETIMEDOUT.
+---@async
+---@param host string | ip.address | nil # nil: this host
+---@param service string | integer # a port, 0 to 65535, or a name of services(5)
+---@param flags? integer # of ip.address_info_flag
+---@return ip.address_info[] results # at least one
+function ip.udp.get_address_info(host, service, flags) end
+
+---The same with v4 addresses only.
+---@async
+---@param host string | ip.address | nil
+---@param service string | integer
+---@param flags? integer # of ip.address_info_flag
+---@return ip.address_info[] results
+function ip.udp.get_address_v4_info(host, service, flags) end
+
+---The same with v6 addresses only.
+---@async
+---@param host string | ip.address | nil
+---@param service string | integer
+---@param flags? integer # of ip.address_info_flag
+---@return ip.address_info[] results
+function ip.udp.get_address_v6_info(host, service, flags) end
+
+---The names of an endpoint, its numbers where it has none: getnameinfo(3). Suspends. Raises the
+---resolver's errors, EINVAL, ETIMEDOUT.
+---@async
+---@param addr ip.address | string # a string in numeric form
+---@param port integer
+---@return ip.name_info[] results # one
+function ip.udp.get_name_info(addr, port) end
+
+---TCP: ip.tcp(3thrum), boost::asio::ip::tcp::resolver.
+---@class thrum.module.ip.tcp
+---@field socket thrum.module.ip.tcp.socket
+---@field acceptor thrum.module.ip.tcp.acceptor
+ip.tcp = {}
+
+---The addresses of a host and the port of a service: getaddrinfo(3). Suspends, but not for numbers.
+---Raises the resolver's errors, EINVAL, ETIMEDOUT.
+---@async
+---@param host string | ip.address | nil # nil: this host
+---@param service string | integer # a port, 0 to 65535, or a name of services(5)
+---@param flags? integer # of ip.address_info_flag
+---@return ip.address_info[] results # at least one
+function ip.tcp.get_address_info(host, service, flags) end
+
+---The same with v4 addresses only.
+---@async
+---@param host string | ip.address | nil
+---@param service string | integer
+---@param flags? integer # of ip.address_info_flag
+---@return ip.address_info[] results
+function ip.tcp.get_address_v4_info(host, service, flags) end
+
+---The same with v6 addresses only.
+---@async
+---@param host string | ip.address | nil
+---@param service string | integer
+---@param flags? integer # of ip.address_info_flag
+---@return ip.address_info[] results
+function ip.tcp.get_address_v6_info(host, service, flags) end
+
+---The names of an endpoint, its numbers where it has none: getnameinfo(3). Suspends. Raises the
+---resolver's errors, EINVAL, ETIMEDOUT.
+---@async
+---@param addr ip.address | string # a string in numeric form
+---@param port integer
+---@return ip.name_info[] results # one
+function ip.tcp.get_name_info(addr, port) end
 
 ---Options that can be set: types and meanings in ip.udp.socket(3thrum).
 ---@alias ip.udp.socket.set_option_name
@@ -278,12 +369,6 @@ ip.udp.socket = {}
 ---A closed socket. Raises ENOMEM.
 ---@return ip.udp.socket
 function ip.udp.socket.new() end
-
----TCP: ip.tcp.socket(3thrum), ip.tcp.acceptor(3thrum).
----@class thrum.module.ip.tcp
----@field socket thrum.module.ip.tcp.socket
----@field acceptor thrum.module.ip.tcp.acceptor
-ip.tcp = {}
 
 ---Options that can be set: types and meanings in ip.tcp.socket(3thrum).
 ---@alias ip.tcp.socket.set_option_name

@@ -3,6 +3,7 @@
 #include "context.hpp"
 
 #include "error.hpp"
+#include "lookup_pool.hpp"
 #include "object.hpp"
 
 thrum_context::thrum_context()
@@ -22,6 +23,8 @@ thrum_context::~thrum_context()
     is_ending = true;
     for (struct list *node = objects.next; node != &objects; node = node->next)
         LIST_ITEM(node, thrum::object_hook, node)->owner->reset();
+    if (lookups)
+        lookups->leave_loop();
     work.reset();
     io.reset();
     while (!list_is_empty(&objects))

@@ -7,6 +7,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <memory>
 #include <optional>
 
 #include <thrum/context.h>
@@ -21,6 +22,7 @@ using steady_clock = std::chrono::steady_clock;
 using io_timer =
     boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>,
                                       executor>;
+class lookup_pool;
 } // namespace thrum
 
 struct thrum_context {
@@ -33,6 +35,7 @@ struct thrum_context {
     std::size_t n_completed = 0; // operations, ever
     bool is_running = false;
     bool is_ending = false;
+    std::shared_ptr<thrum::lookup_pool> lookups; // NULL before the first lookup that needs it
 
     thrum_context();
     thrum_context(const thrum_context &) = delete;

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 
 #include "base/descriptor.h"
 #include "base/process_child.h"
+#include "base/thread.h"
 
 extern char **environ;
 
@@ -361,30 +361,13 @@ static void *wait_for_end(void *argument)
     return NULL;
 }
 
-static int create_detached(struct waiter *waiter)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's threads */
-    error = pthread_create(&thread, &attributes, wait_for_end, waiter);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 static int start_waiter(const struct process_id *id, int end)
 {
     struct waiter *waiter = malloc(sizeof(*waiter));
     if (!waiter)
         return ENOMEM;
     *waiter = (struct waiter){*id, end};
-    int error = create_detached(waiter);
+    int error = thread_begin(wait_for_end, waiter);
     if (error)
         free(waiter);
     return error;

@@ -30,39 +30,76 @@ noreturn static void raise_cannot_suspend(lua_State *L, const struct runtime *ru
     error_raise_detail(L, THRUM_ECANNOT_SUSPEND, "%s", why);
 }
 
-static void raise_if_interrupted(lua_State *L, const struct fiber *fiber)
+static bool is_interrupted_now(const struct fiber *fiber)
 {
-    if (fiber->is_interrupted && fiber_is_interruptible(fiber))
+    return (fiber->interruption & INTERRUPTED && fiber_is_interruptible(fiber)) ||
+           (fiber->interruption & INTERRUPTED_INSIDE && limit_is_cancelled(fiber));
+}
+
+static __attribute__((noinline)) void raise_interruption(lua_State *L, const struct fiber *fiber)
+{
+    if (is_interrupted_now(fiber))
         error_raise(L, THRUM_EINTERRUPTED);
+}
+
+static inline void raise_if_interrupted(lua_State *L, const struct fiber *fiber)
+{
+    if (fiber->interruption)
+        raise_interruption(L, fiber);
 }
 
 void call_check_interruption(lua_State *L)
 {
-    const struct fiber *fiber = noun_runtime(L)->current;
-    if (fiber)
+    const struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    bool can_suspend = runtime->n_boundaries == 0 && lua_isyieldable(L);
+    if (!runtime->current || can_suspend)
         raise_if_interrupted(L, fiber);
+}
+
+static void raise_if_limited(lua_State *L, struct fiber *fiber)
+{
+    int error = list_is_empty(&fiber->limits) ? 0 : limit_take_error(fiber);
+    if (error)
+        error_raise(L, error);
+}
+
+static bool can_suspend(lua_State *L, const struct runtime *runtime)
+{
+    return L == runtime->running && runtime->n_boundaries == 0 && lua_isyieldable(L);
 }
 
 struct fiber *call_begin(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = runtime->current;
     if (fiber) {
-        if (L != runtime->running || runtime->n_boundaries > 0 || !lua_isyieldable(L))
+        if (!can_suspend(L, runtime))
             raise_cannot_suspend(L, runtime);
         if (fiber->n_suspend_forbidden > 0)
             error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
         raise_if_interrupted(L, fiber);
-        if (!list_is_empty(&fiber->limits))
-            limit_check(L, fiber);
+        raise_if_limited(L, fiber);
         return fiber;
     }
     if (!scheduler_can_drive(runtime))
         raise_cannot_suspend(L, runtime);
     if (runtime->outside.n_suspend_forbidden > 0)
         error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
-    if (!list_is_empty(&runtime->outside.limits))
-        limit_check(L, &runtime->outside);
+    raise_if_interrupted(L, &runtime->outside);
+    raise_if_limited(L, &runtime->outside);
     return &runtime->outside;
+}
+
+int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber)
+{
+    *fiber = runtime->current ? runtime->current : &runtime->outside;
+    if (!(runtime->current ? can_suspend(L, runtime) : scheduler_can_drive(runtime)))
+        return THRUM_ECANNOT_SUSPEND;
+    if ((*fiber)->n_suspend_forbidden > 0)
+        return THRUM_ESUSPEND_FORBIDDEN;
+    if (is_interrupted_now(*fiber))
+        return THRUM_EINTERRUPTED;
+    return list_is_empty(&(*fiber)->limits) ? 0 : limit_take_error(*fiber);
 }
 
 void call_prepare_deadline(lua_State *L, struct fiber *fiber)
@@ -101,8 +138,8 @@ static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *fi
 static void abandon_wait(struct fiber *fiber, int cause)
 {
     fiber_cancel_wait(fiber, cause);
-    if (fiber->wait && !fiber->wait->is_external) {
-        list_remove(&fiber->wait_link);
+    if (fiber->wait && !(fiber->wait->traits & WAIT_EXTERNAL)) {
+        list_remove(&fiber->waiter.link);
         fiber_wake(fiber, ECANCELED);
     }
     while (!fiber->is_ready)
@@ -112,6 +149,10 @@ static void abandon_wait(struct fiber *fiber, int cause)
 static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
     enum drive_end end = scheduler_drive(L, fiber->runtime, fiber);
+    if (end == DRIVE_IDLE) { /* to be told so may take others to run */
+        fiber_cancel_wait(fiber, THRUM_EDEADLOCK);
+        end = scheduler_drive(L, fiber->runtime, fiber);
+    }
     if (end != DRIVE_REACHED)
         abandon_wait(fiber, THRUM_EDEADLOCK);
     fiber->is_ready = false;
@@ -133,12 +174,12 @@ static int64_t apply_limit(struct fiber *fiber, int64_t deadline_ns)
 int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
                  int64_t deadline_ns, call_finish *finish)
 {
-    if (!list_is_empty(&fiber->limits))
+    if (!list_is_empty(&fiber->limits) && !(wait->traits & WAIT_UNSTOPPABLE))
         deadline_ns = apply_limit(fiber, deadline_ns);
     bool has_deadline = deadline_ns != NO_DEADLINE;
     fiber->wait = wait;
     fiber->is_ready = false;
-    if (wait->is_external || has_deadline)
+    if (wait->traits & WAIT_EXTERNAL || has_deadline)
         fiber->runtime->n_pending++;
     if (has_deadline)
         deadline_set(fiber, deadline_ns);

@@ -13,6 +13,8 @@
 
 #include <lua.h>
 
+#include <thrum/error.h>
+
 #include "bind/fiber.h"
 
 #define NO_DEADLINE INT64_MAX
@@ -21,6 +23,16 @@
  * runtime's stand-in, and call_suspend drives the loop. Raises where suspending is impossible, and
  * the interruption error in an interrupted fiber. */
 struct fiber *call_begin(lua_State *L, struct runtime *runtime);
+
+/* The same for a call that waits in any case, for the end of what it has made: what call_begin
+ * would raise is returned, or 0. After an error its wait must be WAIT_UNSTOPPABLE. But where
+ * suspending is impossible there can be none: */
+int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber);
+
+static inline bool call_cannot_wait(int error)
+{
+    return error == THRUM_ECANNOT_SUSPEND || error == THRUM_ESUSPEND_FORBIDDEN;
+}
 
 /* Before step 3, when the wait will have a deadline: make room for it. Raises ENOMEM. */
 void call_prepare_deadline(lua_State *L, struct fiber *fiber);
@@ -39,7 +51,8 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
 int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
 
 /* Raise the interruption error in an interrupted fiber: for interruption points that do not wait.
- */
+ * Not where C code is in between that cannot be suspended: that may be a finaliser, which runs in
+ * whichever fiber has allocated and must do its work. */
 void call_check_interruption(lua_State *L);
 
 /* `seconds` from now as a deadline of the steady clock; huge values are NO_DEADLINE. */

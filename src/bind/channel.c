@@ -2,8 +2,8 @@
 /* channel: values from fiber to fiber, in order, each to one receiver.
  *
  * A channel's user value is a table: the buffered values at 1 to n and, by the address of its
- * record, what a suspended sender has to give or a suspended receiver has been given. So a value
- * that was handed over cannot be taken by somebody else before its receiver runs. */
+ * place in the queue, what a suspended sender has to give or a suspended receiver has been given.
+ * So a value that was handed over cannot be taken by somebody else before its receiver runs. */
 #include <errno.h>
 #include <limits.h>
 
@@ -15,6 +15,7 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 struct channel {
@@ -27,7 +28,7 @@ struct channel {
     struct list receivers;
 };
 
-static const struct wait_kind wait_turn = {false, wait_queue_cancel, NULL};
+static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL};
 
 static struct channel *self(lua_State *L)
 {
@@ -46,40 +47,42 @@ static int channel_new(lua_State *L)
     return 1;
 }
 
-/* ---- values by fiber; the channel is at index 1 ---- */
+/* ---- values by waiter; the channel is at `index` ---- */
 
-/* Put the value on the top aside for the fiber; pops it. */
-static void put_aside(lua_State *L, const struct fiber *fiber)
+/* Put the value on the top aside for the waiter; pops it. */
+static inline void put_aside(lua_State *L, int index, const struct waiter *waiter)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_insert(L, -2);
-    lua_rawsetp(L, -2, fiber);
+    lua_rawsetp(L, -2, waiter);
     lua_pop(L, 1);
 }
 
-/* Push what was put aside for the fiber, and forget it. */
-static void take_aside(lua_State *L, const struct fiber *fiber)
+/* Push what was put aside for the waiter, and forget it. */
+static inline void take_aside(lua_State *L, int index, const struct waiter *waiter)
 {
-    lua_getuservalue(L, 1);
-    lua_rawgetp(L, -1, fiber);
+    lua_getuservalue(L, index);
+    lua_rawgetp(L, -1, waiter);
     lua_pushnil(L);
-    lua_rawsetp(L, -3, fiber);
+    lua_rawsetp(L, -3, waiter);
     lua_remove(L, -2);
 }
 
 /* ---- the buffer ---- */
 
-static void push_back(lua_State *L, struct channel *channel)
+/* Append the value on the top; pops it. */
+static inline void push_back(lua_State *L, int index, struct channel *channel)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_insert(L, -2);
-    lua_rawseti(L, -2, channel->first + ++channel->count);
+    lua_rawseti(L, -2, channel->first + channel->count + 1);
+    channel->count++;
     lua_pop(L, 1);
 }
 
-static void take_front(lua_State *L, struct channel *channel)
+static inline void take_front(lua_State *L, int index, struct channel *channel)
 {
-    lua_getuservalue(L, 1);
+    lua_getuservalue(L, index);
     lua_rawgeti(L, -1, ++channel->first);
     lua_pushnil(L);
     lua_rawseti(L, -3, channel->first);
@@ -88,12 +91,64 @@ static void take_front(lua_State *L, struct channel *channel)
         channel->first = 0;
 }
 
+/* ---- giving and taking without a wait ----
+ *
+ * What asks for memory comes first, so nobody is taken off a queue, and no value out of the buffer,
+ * when there is none. */
+
+/* Give the value on the top to the first receiver, or to the buffer; pops it. Or false. */
+static inline bool give(lua_State *L, int index, struct channel *channel)
+{
+    if (!list_is_empty(&channel->receivers)) {
+        struct waiter *receiver = wait_queue_first(&channel->receivers);
+        put_aside(L, index, receiver);
+        list_remove(&receiver->link);
+        fiber_wake(receiver->fiber, 0);
+        return true;
+    }
+    if (channel->count == channel->capacity)
+        return false;
+    push_back(L, index, channel);
+    return true;
+}
+
+/* The first sender's value moves up into a buffer that is still full. */
+static void refill(lua_State *L, int index, struct channel *channel)
+{
+    struct waiter *sender = wait_queue_first(&channel->senders);
+    lua_getuservalue(L, index);
+    lua_rawgetp(L, -1, sender);
+    push_back(L, index, channel);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, sender);
+    lua_pop(L, 1);
+    list_remove(&sender->link);
+    fiber_wake(sender->fiber, 0);
+}
+
+/* Push the oldest value there is; or false. */
+static inline bool take_value(lua_State *L, int index, struct channel *channel)
+{
+    if (channel->count > 0) {
+        if (!list_is_empty(&channel->senders))
+            refill(L, index, channel);
+        take_front(L, index, channel);
+        return true;
+    }
+    struct waiter *sender = wait_queue_take(&channel->senders);
+    if (!sender)
+        return false;
+    take_aside(L, index, sender);
+    fiber_wake(sender->fiber, 0);
+    return true;
+}
+
 /* ---- send ---- */
 
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error) {
-        take_aside(L, fiber);
+        take_aside(L, 1, &fiber->waiter);
         error_raise(L, error);
     }
     return 0;
@@ -108,17 +163,9 @@ static int channel_send(lua_State *L)
     if (channel->is_closed)
         error_raise_detail(L, EPIPE, "the channel is closed");
     lua_settop(L, 2);
-    struct fiber *receiver = wait_queue_take(&channel->receivers);
-    if (receiver) {
-        put_aside(L, receiver);
-        fiber_wake(receiver, 0);
+    if (give(L, 1, channel))
         return call_done(L, fiber, 0, call_finish_plain);
-    }
-    if (channel->count < channel->capacity) {
-        push_back(L, channel);
-        return call_done(L, fiber, 0, call_finish_plain);
-    }
-    put_aside(L, fiber);
+    put_aside(L, 1, &fiber->waiter);
     return wait_queue_suspend(L, &channel->senders, fiber, &wait_turn, finish_send);
 }
 
@@ -126,30 +173,10 @@ static int channel_send(lua_State *L)
 
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
-    take_aside(L, fiber);
     if (error)
         error_raise(L, error);
+    take_aside(L, 1, &fiber->waiter);
     return 1;
-}
-
-/* The oldest value there is, on the top; false if there is none. */
-static bool take_value(lua_State *L, struct channel *channel)
-{
-    struct fiber *sender = wait_queue_take(&channel->senders);
-    if (channel->count > 0) {
-        take_front(L, channel);
-        if (sender) {
-            take_aside(L, sender);
-            push_back(L, channel);
-        }
-    } else if (sender) {
-        take_aside(L, sender);
-    } else {
-        return false;
-    }
-    if (sender)
-        fiber_wake(sender, 0);
-    return true;
 }
 
 /* The value is on the top already, and stays there if others run first. */
@@ -166,7 +193,7 @@ static int receive(lua_State *L, struct channel *channel, call_finish *finish)
 {
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     lua_settop(L, 1);
-    if (take_value(L, channel))
+    if (take_value(L, 1, channel))
         return call_done(L, fiber, 0, finish_taken);
     if (channel->is_closed)
         return call_done(L, fiber, THRUM_EEOF, finish);
@@ -177,6 +204,78 @@ static int channel_receive(lua_State *L)
 {
     return receive(L, self(L), finish_receive);
 }
+
+/* ---- cases of fiber.select ---- */
+
+static bool attempt_receive(lua_State *L, struct choice *choice, int *outcome)
+{
+    struct channel *channel = choice->object;
+    if (take_value(L, choice->index, channel)) {
+        lua_replace(L, choice->index + 1);
+        return true;
+    }
+    *outcome = THRUM_EEOF;
+    return channel->is_closed;
+}
+
+static struct list *receive_queue(const struct choice *choice)
+{
+    return &((struct channel *)choice->object)->receivers;
+}
+
+static void collect_value(lua_State *L, struct choice *choice)
+{
+    take_aside(L, choice->index, &choice->waiter);
+    lua_replace(L, choice->index + 1);
+}
+
+const struct choice_kind choice_receive = {.name = "channel.receive",
+                                           .has_value = true,
+                                           .attempt = attempt_receive,
+                                           .queue = receive_queue,
+                                           .collect = collect_value};
+
+static bool attempt_send(lua_State *L, struct choice *choice, int *outcome)
+{
+    struct channel *channel = choice->object;
+    if (channel->is_closed) {
+        *outcome = EPIPE;
+        return true;
+    }
+    lua_pushvalue(L, choice->index + 1);
+    if (give(L, choice->index, channel))
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
+static struct list *send_queue(const struct choice *choice)
+{
+    return &((struct channel *)choice->object)->senders;
+}
+
+static void offer_value(lua_State *L, struct choice *choice)
+{
+    lua_pushvalue(L, choice->index + 1);
+    put_aside(L, choice->index, &choice->waiter);
+}
+
+/* It may not have got so far. */
+static void withdraw_value(lua_State *L, struct choice *choice)
+{
+    lua_getuservalue(L, choice->index);
+    if (lua_rawgetp(L, -1, &choice->waiter) != LUA_TNIL) {
+        lua_pushnil(L);
+        lua_rawsetp(L, -3, &choice->waiter);
+    }
+    lua_pop(L, 2);
+}
+
+const struct choice_kind choice_send = {.name = "channel.send",
+                                        .attempt = attempt_send,
+                                        .queue = send_queue,
+                                        .offer = offer_value,
+                                        .withdraw = withdraw_value};
 
 /* ---- values ---- */
 

@@ -8,9 +8,12 @@
 
 #include <thrum/error.h>
 
+#include "bind/group.h"
 #include "bind/limit.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
+#include "bind/select.h"
+#include "bind/wait_queue.h"
 
 /* ---- waits ---- */
 
@@ -24,13 +27,22 @@ void fiber_cancel_operation(struct fiber *fiber)
     thrum_operation_cancel(&fiber->operation);
 }
 
-const struct wait_kind wait_operation = {true, fiber_cancel_operation, NULL};
+const struct wait_kind wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
 
-void fiber_wake(struct fiber *fiber, int outcome)
+static void end_wait(struct fiber *fiber, int outcome)
 {
-    struct runtime *runtime = fiber->runtime;
-    if (fiber->wait->is_external || fiber->deadline_ns != INT64_MAX)
-        runtime->n_pending--;
+    if (fiber->wait->traits & WAIT_EXTERNAL || fiber->deadline_ns != INT64_MAX)
+        fiber->runtime->n_pending--;
+    fiber->wait = NULL;
+    fiber->outcome = outcome;
+    scheduler_make_ready(fiber);
+}
+
+/* Apart from the rest, which nearly every wait gets by with. */
+static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int outcome)
+{
+    if (fiber->wait->traits & WAIT_SELECTION)
+        selection_end(fiber->wait_object);
     if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
         if (outcome == ETIMEDOUT && fiber->limit)
@@ -38,10 +50,17 @@ void fiber_wake(struct fiber *fiber, int outcome)
     }
     fiber->limit = NULL;
     fiber->cancel_cause = 0;
+    end_wait(fiber, outcome);
     fiber->deadline_ns = INT64_MAX;
-    fiber->wait = NULL;
-    fiber->outcome = outcome;
-    scheduler_make_ready(fiber);
+}
+
+void fiber_wake(struct fiber *fiber, int outcome)
+{
+    if (fiber->wait->traits & WAIT_SELECTION || fiber->cancel_cause || fiber->limit ||
+        fiber->deadline_ns != INT64_MAX)
+        wake_specially(fiber, outcome);
+    else
+        end_wait(fiber, outcome);
 }
 
 void fiber_cancel_wait(struct fiber *fiber, int cause)
@@ -52,6 +71,15 @@ void fiber_cancel_wait(struct fiber *fiber, int cause)
     fiber->wait->cancel(fiber);
 }
 
+void fiber_drop_deadline(struct fiber *fiber)
+{
+    if (fiber->deadline_ns == INT64_MAX)
+        return;
+    fiber->deadline_ns = INT64_MAX;
+    if (!(fiber->wait->traits & WAIT_EXTERNAL))
+        fiber->runtime->n_pending--;
+}
+
 bool fiber_is_interruptible(const struct fiber *fiber)
 {
     return fiber->n_interruption_disabled == 0 && fiber->n_cleanups == 0;
@@ -59,7 +87,7 @@ bool fiber_is_interruptible(const struct fiber *fiber)
 
 void fiber_interrupt(struct fiber *fiber)
 {
-    fiber->is_interrupted = true;
+    fiber->interruption |= INTERRUPTED;
     if (fiber_is_interruptible(fiber))
         fiber_cancel_wait(fiber, THRUM_EINTERRUPTED);
 }
@@ -82,8 +110,11 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
                             .traceback = LUA_NOREF,
                             .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
-    list_init(&fiber->wait_link);
+    list_init(&fiber->waiter.link);
+    fiber->waiter.fiber = fiber;
     list_init(&fiber->limits);
+    list_init(&fiber->watchers);
+    list_init(&fiber->group_link);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
 
@@ -173,8 +204,14 @@ void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
-    list_remove(&fiber->wait_link);
+    list_remove(&fiber->waiter.link);
+    if (fiber->wait && fiber->wait->traits & WAIT_SELECTION)
+        selection_end(fiber->wait_object);
+    while (!list_is_empty(&fiber->watchers))
+        wait_queue_take(&fiber->watchers);
     limit_forget(fiber);
+    if (fiber->group)
+        group_lose_child(L, fiber);
     if (fiber->joiner)
         fiber->joiner->joined = NULL;
     if (fiber->joined)
@@ -196,14 +233,20 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
     if (fiber->handle)
         fiber->handle->fiber = NULL;
     fiber->handle = NULL;
-    if (fiber->state != FIBER_ENDED)
+    if (fiber->state != FIBER_ENDED || fiber->group)
         return;
-    if (fiber->ending != ENDED_WITH_ERROR) {
+    if (fiber->ending != ENDED_WITH_ERROR || fiber->is_told) {
         fiber_free(L, fiber);
         return;
     }
     list_remove(&fiber->link);
     list_append(&fiber->runtime->unreported, &fiber->link);
+}
+
+bool fiber_is_unheard(const struct fiber *fiber)
+{
+    return fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner &&
+           !fiber->is_told;
 }
 
 /* ---- deadlines ----

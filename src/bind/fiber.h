@@ -18,10 +18,23 @@ struct runtime;
 struct fiber;
 struct socket;
 struct limit;
+struct group;
+
+/* A place in a queue of those who wait for one another. */
+struct waiter {
+    struct list link;
+    struct fiber *fiber;
+};
+
+enum wait_traits {
+    WAIT_EXTERNAL = 1,    /* ends by something outside Lua */
+    WAIT_UNSTOPPABLE = 2, /* no limit ends it */
+    WAIT_SELECTION = 4    /* wait_object is a selection: in several queues */
+};
 
 /* What a suspended fiber waits for. */
 struct wait_kind {
-    bool is_external; /* ends by something outside Lua */
+    unsigned traits; /* enum wait_traits, combined */
     /* Make the wait end: by fiber_wake, now or later. */
     void (*cancel)(struct fiber *fiber);
     /* Push a text that tells it from others of its kind; NULL: there is nothing to tell. */
@@ -40,10 +53,20 @@ struct wait_site {
  * Runs on the caller's thread with the call's arguments still on its stack. */
 typedef int call_finish(lua_State *L, struct fiber *fiber, int error);
 
-enum fiber_state { FIBER_NEW, FIBER_ALIVE, FIBER_ENDED };
+enum fiber_state {
+    FIBER_NEW,
+    FIBER_ALIVE,
+    FIBER_ENDING, /* its function has ended: nobody else may free it while its error is looked at */
+    FIBER_ENDED
+};
+enum interruption {
+    INTERRUPTED = 1,       /* itself, from now on */
+    INTERRUPTED_INSIDE = 2 /* one of its limits was cancelled */
+};
 enum fiber_ending { ENDED_WELL, ENDED_WITH_ERROR, ENDED_INTERRUPTED };
 
 struct fiber {
+    struct waiter waiter; /* in the queue of what it waits for */
     struct runtime *runtime;
     lua_State *thread; /* the one to resume; NULL for the caller outside any fiber */
     int anchor;        /* of the thread that runs the fiber's function */
@@ -53,18 +76,21 @@ struct fiber {
     struct list link; /* in the runtime's list of fibers, or of those to report */
     struct fiber *next_ready;
     struct fiber_handle *handle; /* the user's, NULL once collected */
+    struct group *group;         /* that it is a child of; once ended, that keeps its error */
+    struct list group_link;      /* among the group's children */
     unsigned long long id;
     int n_args;        /* of its function */
     const char *name;  /* or NULL; the strings stand on the thread's stack */
     const char *place; /* where it was spawned: "script.lua:12", or NULL */
 
     /* Flags and counts. */
-    uint8_t state;  /* enum fiber_state */
-    uint8_t ending; /* enum fiber_ending */
+    uint8_t state;        /* enum fiber_state */
+    uint8_t ending;       /* enum fiber_ending */
+    uint8_t interruption; /* enum interruption, combined */
     bool is_main : 1;
     bool is_ready : 1;
     bool is_detached : 1;
-    bool is_interrupted : 1;
+    bool is_told : 1;   /* somebody has got its error */
     unsigned n_at_once; /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
@@ -87,14 +113,15 @@ struct fiber {
         struct socket *socket; /* anchored, like its buffer, by the caller's stack */
         size_t size;           /* of the buffer */
         int flags;
-    } transfer;            /* what a socket's call needs to finish */
-    struct list wait_link; /* in the queue of what it waits for */
-    void *wait_object;     /* the mutex, also a condition_variable's; the process */
-    int wait_outcome;      /* decided before the wait ends */
-    struct fiber *joiner;  /* waits for this one's end */
-    struct fiber *joined;  /* whom this one waits for */
-    int traceback;         /* anchor: of an ended fiber the traceback of its uncaught error, before
-                              what inspect_keep_traceback has kept */
+    } transfer;        /* what a socket's call needs to finish */
+    void *wait_object; /* for its wait_kind: the mutex, the group, the selection, the process, the
+                          lookup */
+    int wait_outcome;  /* decided before the wait ends */
+    struct fiber *joiner; /* waits for this one's end */
+    struct list watchers; /* so do these, but leave it to be joined */
+    struct fiber *joined; /* whom this one waits for */
+    int traceback;        /* anchor: of an ended fiber the traceback of its uncaught error, before
+                             what inspect_keep_traceback has kept */
 
     struct thrum_operation operation;
 };
@@ -116,8 +143,11 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs);
 int fiber_count_results(const struct fiber *fiber);
 /* Let go of an ended fiber's record and thread. Runs no Lua and allocates nothing. */
 void fiber_free(lua_State *L, struct fiber *fiber);
-/* Nobody can join it any more: an ended fiber is freed, or reported first if it ended badly. */
+/* Nobody can join it any more: an ended fiber is freed, or reported first if it has an error that
+ * nobody has got. One whose error a group keeps waits for the group. */
 void fiber_forget(lua_State *L, struct fiber *fiber);
+/* Whether it has ended with an error that nobody has got, or is about to get. */
+bool fiber_is_unheard(const struct fiber *fiber);
 void fiber_init_outside(struct runtime *runtime);
 
 /* The thread on the top of L is a fiber's: nobody but the scheduler resumes it. */
@@ -139,6 +169,9 @@ void fiber_wake(struct fiber *fiber, int outcome);
 
 /* End the wait with `cause` in place of ECANCELED, unless it ends by itself first. */
 void fiber_cancel_wait(struct fiber *fiber, int cause);
+
+/* How the wait will end is decided, but not yet when: from here on it has no deadline. */
+void fiber_drop_deadline(struct fiber *fiber);
 
 /* Start fiber->operation as a wait for that time; the fiber gets its timer with the first. Errors:
  * ENOMEM. */

@@ -10,9 +10,11 @@
 
 #include "bind/call.h"
 #include "bind/error.h"
+#include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
+#include "bind/select.h"
 
 /* ---- spawn ---- */
 
@@ -107,11 +109,25 @@ static void describe_join(lua_State *L, const struct fiber *fiber)
     push_title(L, fiber->joined);
 }
 
-static const struct wait_kind wait_join = {false, cancel_join, describe_join};
+static const struct wait_kind wait_join = {0, cancel_join, describe_join};
+
+/* Raise a copy of the error that the fiber's group keeps. */
+static int raise_kept(lua_State *L, struct fiber *fiber)
+{
+    lua_pushvalue(fiber->thread, -1);
+    lua_xmove(fiber->thread, L, 1);
+    fiber->handle->is_joined = true;
+    fiber->joiner = NULL;
+    fiber->is_told = true;
+    fiber_forget(L, fiber);
+    return lua_error(L);
+}
 
 /* Move the ended fiber's results, or its error, to the top of L, and let go of it. */
 static int take_results(lua_State *L, struct fiber *fiber)
 {
+    if (fiber->group)
+        return raise_kept(L, fiber);
     struct fiber_handle *handle = fiber->handle;
     enum fiber_ending ending = fiber->ending;
     lua_State *thread = fiber->thread;
@@ -183,6 +199,49 @@ static int fiber_join(lua_State *L)
     return call_suspend(L, fiber, &wait_join, NO_DEADLINE, finish_join);
 }
 
+/* ---- a case of fiber.select: the end, without the join ---- */
+
+static struct fiber *watched(const struct choice *choice)
+{
+    return ((const struct fiber_handle *)choice->object)->fiber;
+}
+
+static void check_watched(lua_State *L, const struct choice *choice)
+{
+    const struct fiber *fiber = watched(choice);
+    if (!fiber)
+        error_raise_detail(L, EINVAL, "case %d: the fiber was joined or detached", choice->number);
+    if (fiber == fiber->runtime->current)
+        error_raise_detail(L, EDEADLK, "case %d: a fiber cannot wait for its own end",
+                           choice->number);
+}
+
+static bool attempt_watch(lua_State *L, struct choice *choice, int *outcome)
+{
+    (void)L;
+    (void)outcome;
+    return watched(choice)->state == FIBER_ENDED;
+}
+
+static struct list *watch_queue(const struct choice *choice)
+{
+    return &watched(choice)->watchers;
+}
+
+static void describe_watch(lua_State *L, const struct choice *choice)
+{
+    if (watched(choice))
+        push_title(L, watched(choice));
+    else
+        lua_pushliteral(L, "(detached)");
+}
+
+const struct choice_kind choice_fiber = {.name = "fiber",
+                                         .attempt = attempt_watch,
+                                         .queue = watch_queue,
+                                         .check = check_watched,
+                                         .describe = describe_watch};
+
 /* ---- the handle's other methods ---- */
 
 static int fiber_detach(lua_State *L)
@@ -226,7 +285,7 @@ static int fiber_gc(lua_State *L)
 
 static int fiber_tostring(lua_State *L)
 {
-    static const char *const states[] = {"new", "alive", "ended"};
+    static const char *const states[] = {"new", "alive", "alive", "ended"};
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
     if (handle->fiber) {
         push_title(L, handle->fiber);
@@ -254,8 +313,11 @@ static const struct function_row metamethods[] = {
     {"__gc", fiber_gc}, {"__tostring", fiber_tostring}, {0}};
 
 static const struct function_row named_metamethods[] = {{"__tostring", named_tostring}, {0}};
-static const struct function_row functions[] = {
-    {"list", inspect_list}, {"named", fiber_named}, {0}};
+static const struct function_row functions[] = {{"group", group_function},
+                                                {"list", inspect_list},
+                                                {"named", fiber_named},
+                                                {"select", select_function},
+                                                {0}};
 
 int fiber_open(lua_State *L, struct runtime *runtime)
 {
@@ -263,6 +325,7 @@ int fiber_open(lua_State *L, struct runtime *runtime)
     noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     noun_open_class(L, &runtime->nouns[NOUN_NAMED_FUNCTION],
                     &(struct class_rows){.metamethods = named_metamethods});
+    group_open(L, runtime);
     lua_newtable(L);
     noun_set_functions(L, noun, functions);
     return 1;

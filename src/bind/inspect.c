@@ -98,7 +98,7 @@ static bool is_kept_for(lua_State *L, const struct fiber *fiber, lua_State *thre
  */
 static bool append_kept(lua_State *L, const struct fiber *fiber, lua_State *thread)
 {
-    bool has_failed = fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR;
+    bool has_failed = fiber->state >= FIBER_ENDING && fiber->ending == ENDED_WITH_ERROR;
     if (!has_failed || fiber->traceback == LUA_NOREF || lua_type(fiber->thread, -1) != LUA_TSTRING)
         return false;
     fiber_push_anchored(L, fiber->runtime, fiber->traceback);
@@ -236,7 +236,7 @@ static int push_entries(lua_State *L)
     for (const struct list *link = runtime->fibers.next; link != &runtime->fibers;
          link = link->next) {
         const struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
-        if (fiber->state == FIBER_ENDED)
+        if (fiber->state >= FIBER_ENDING)
             continue;
         push_entry(L, fiber);
         lua_rawseti(L, -2, ++count);

@@ -81,11 +81,15 @@ int ip_open(lua_State *L, struct runtime *runtime)
     lua_setfield(L, -2, "address");
     network_open(L, runtime);
     lua_setfield(L, -2, "network");
+    resolver_open(L, runtime);
+    lua_setfield(L, -2, "address_info_flag");
     lua_newtable(L);
+    resolver_set_functions(L, runtime, NOUN_UDP);
     socket_class_open(L, runtime, NOUN_UDP_SOCKET);
     lua_setfield(L, -2, "socket");
     lua_setfield(L, -2, "udp");
     lua_newtable(L);
+    resolver_set_functions(L, runtime, NOUN_TCP);
     socket_class_open(L, runtime, NOUN_TCP_SOCKET);
     lua_setfield(L, -2, "socket");
     socket_class_open(L, runtime, NOUN_TCP_ACCEPTOR);

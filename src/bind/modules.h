@@ -49,6 +49,9 @@ int signal_open(lua_State *L, struct runtime *runtime);
 void process_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: what makes its objects. */
 int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id);
+/* What all lookups share, and the flags, pushed; then a protocol's functions, for its table. */
+int resolver_open(lua_State *L, struct runtime *runtime);
+void resolver_set_functions(lua_State *L, struct runtime *runtime, enum noun_id protocol);
 
 /* Make a fiber of the function and `nargs` arguments on the top; leaves its handle there. Raises
  * ECANCELED in a closed state. */

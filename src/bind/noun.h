@@ -24,6 +24,7 @@ struct socket_class;
     ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
     ROW(NOUN_FIBER, "fiber")                                                  \
     ROW(NOUN_NAMED_FUNCTION, "fiber.named")                                   \
+    ROW(NOUN_GROUP, "fiber.group")                                            \
     ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
     ROW(NOUN_COROUTINE, "coroutine")                                          \
     ROW(NOUN_MUTEX, "mutex")                                                  \
@@ -49,6 +50,10 @@ struct socket_class;
     ROW(NOUN_ADDRESS, "ip.address")                                           \
     ROW(NOUN_NETWORK, "ip.network")                                           \
     ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                 \
+    ROW(NOUN_ADDRESS_INFO_FLAG, "ip.address_info_flag")                       \
+    ROW(NOUN_QUERY, "lookup")                                                 \
+    ROW(NOUN_UDP, "ip.udp")                                                   \
+    ROW(NOUN_TCP, "ip.tcp")                                                   \
     ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */ \
     ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
     ROW(NOUN_TCP_SOCKET, "ip.tcp.socket")                                     \

@@ -381,7 +381,7 @@ static void describe(lua_State *L, const struct fiber *fiber)
     lua_pushinteger(L, thrum_process_pid(process->core));
 }
 
-static const struct wait_kind wait_process = {true, fiber_cancel_operation, describe};
+static const struct wait_kind wait_process = {WAIT_EXTERNAL, fiber_cancel_operation, describe};
 
 static void set_integer(lua_State *L, const char *name, int value)
 {

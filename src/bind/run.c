@@ -10,6 +10,7 @@
 #include <thrum/lua.h>
 
 #include "bind/error.h"
+#include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
@@ -88,8 +89,11 @@ void run_report_rest(lua_State *L, struct runtime *runtime)
     for (struct list *link = runtime->fibers.next; link != &runtime->fibers; link = next) {
         struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
         next = link->next;
-        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner)
-            fiber_forget(L, fiber);
+        if (!fiber_is_unheard(fiber))
+            continue;
+        if (fiber->group)
+            group_lose_child(L, fiber);
+        fiber_forget(L, fiber);
     }
     scheduler_report(L, runtime);
 }
@@ -98,8 +102,7 @@ static bool has_failed_fiber(const struct runtime *runtime)
 {
     for (const struct list *link = runtime->fibers.next; link != &runtime->fibers;
          link = link->next) {
-        const struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
-        if (fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner)
+        if (fiber_is_unheard(LIST_ITEM(link, struct fiber, link)))
             return true;
     }
     return false;

@@ -49,8 +49,8 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->ready_end = &runtime->ready;
     runtime->n_pending = 0;
     runtime->n_live = 0;
+    free_fibers(L, &runtime->fibers); /* a group that goes with them gives up the error it has */
     free_fibers(L, &runtime->unreported);
-    free_fibers(L, &runtime->fibers);
     limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
     deadline_free_orphans(runtime);
@@ -152,6 +152,7 @@ static int runtime_new(lua_State *L)
     list_init(&runtime->fibers);
     list_init(&runtime->unreported);
     list_init(&runtime->orphans);
+    list_init(&runtime->groups_to_interrupt);
     init_nouns(runtime);
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     runtime->main = lua_tothread(L, -1);

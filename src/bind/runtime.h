@@ -30,9 +30,10 @@ struct runtime {
     struct list fibers;     /* every fiber that has a record */
     struct list orphans;    /* deadlines that outlive their fibers, for a turn of the loop */
     struct list unreported; /* ended with an error that nobody can join any more */
-    size_t n_pending;       /* waits that something outside Lua will end */
-    size_t n_live;          /* fibers that have not ended */
-    size_t n_handlers;      /* cleanup handlers, in all scopes of all threads */
+    struct list groups_to_interrupt;
+    size_t n_pending;  /* waits that something outside Lua will end */
+    size_t n_live;     /* fibers that have not ended */
+    size_t n_handlers; /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
     lua_KContext last_ticket; /* of a suspension */
 

@@ -11,9 +11,11 @@
 #include <thrum/error.h>
 
 #include "bind/error.h"
+#include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
+#include "bind/wait_queue.h"
 
 void scheduler_make_ready(struct fiber *fiber)
 {
@@ -101,20 +103,27 @@ static bool is_interruption(lua_State *L, struct fiber *fiber)
     return is_it;
 }
 
+/* Any allocation may collect the fiber's handle, or run a finaliser that calls thrum.report: either
+ * would free a fiber that has ended. So it ends when all is known of it. */
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 {
     struct runtime *runtime = fiber->runtime;
-    fiber->state = FIBER_ENDED;
-    runtime->n_live--;
+    fiber->state = FIBER_ENDING;
     if (status == LUA_OK)
         fiber->ending = ENDED_WELL;
-    else if (fiber->is_interrupted && is_interruption(L, fiber))
+    else if (fiber->interruption & INTERRUPTED && is_interruption(L, fiber))
         fiber->ending = ENDED_INTERRUPTED;
     else
         fiber->ending = ENDED_WITH_ERROR;
-
     if (fiber->ending == ENDED_WITH_ERROR)
         keep_traceback(L, fiber);
+
+    fiber->state = FIBER_ENDED;
+    runtime->n_live--;
+    if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
+        group_child_ended(L, fiber);
+    if (!list_is_empty(&fiber->watchers))
+        wait_queue_wake_all(&fiber->watchers, 0);
     if (fiber->joiner)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)
@@ -180,7 +189,7 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     if (fiber->state == FIBER_NEW) {
         fiber->state = FIBER_ALIVE;
         nargs = fiber->n_args;
-        if (fiber->is_interrupted) { /* it never runs */
+        if (fiber->interruption & INTERRUPTED) { /* it never runs */
             fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
             end_fiber(L, fiber, LUA_ERRRUN);
             return;
@@ -204,19 +213,22 @@ static bool push_reporter(lua_State *L, struct runtime *runtime)
     return true;
 }
 
-/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it. */
+/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it, before
+ * anything is allocated: a finaliser might report or drive, too, and shall not find it. */
 static void take_unreported(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
-    list_remove(&fiber->link); /* a finaliser that drives the loop meanwhile shall not find it */
-    list_append(&runtime->fibers, &fiber->link);
+    unsigned long long id = fiber->id;
+    const char *name = fiber->name;
     luaL_checkstack(L, 6, "uncaught error");
+    fiber_push_anchored(L, runtime, fiber->anchor); /* the thread, where the name stands */
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
     fiber_push_anchored(L, runtime, fiber->traceback);
-    lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
-    lua_pushstring(L, fiber->name);
     fiber_free(L, fiber);
+    lua_pushfstring(L, "%I", (LUAI_UACINT)id);
+    lua_pushstring(L, name);
+    lua_remove(L, -5);
 }
 
 /* An error inside the reporter itself has nobody left to be told. */

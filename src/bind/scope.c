@@ -117,7 +117,7 @@ static void describe_end(lua_State *L, const struct fiber *fiber)
     lua_pushliteral(L, "(for the end: a cleanup handler has raised)");
 }
 
-static const struct wait_kind wait_for_the_end = {false, never_cancelled, describe_end};
+static const struct wait_kind wait_for_the_end = {0, never_cancelled, describe_end};
 
 static int make_text(lua_State *L)
 {

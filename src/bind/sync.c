@@ -9,19 +9,20 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 void wait_queue_cancel(struct fiber *fiber)
 {
-    list_remove(&fiber->wait_link);
+    list_remove(&fiber->waiter.link);
     fiber_wake(fiber, ECANCELED);
 }
 
 void wait_queue_wake_all(struct list *queue, int outcome)
 {
-    struct fiber *fiber;
-    while ((fiber = wait_queue_take(queue)))
-        fiber_wake(fiber, outcome);
+    struct waiter *waiter;
+    while ((waiter = wait_queue_take(queue)))
+        fiber_wake(waiter->fiber, outcome);
 }
 
 /* ---- mutex ---- */
@@ -39,7 +40,7 @@ static void describe_mutex(lua_State *L, const struct fiber *fiber)
     lua_pushfstring(L, "(held by fiber %I)", (LUAI_UACINT)mutex->owner);
 }
 
-static const struct wait_kind wait_mutex = {false, wait_queue_cancel, describe_mutex};
+static const struct wait_kind wait_mutex = {0, wait_queue_cancel, describe_mutex};
 
 static void never_cancelled(struct fiber *fiber)
 {
@@ -47,7 +48,7 @@ static void never_cancelled(struct fiber *fiber)
 }
 
 /* The second half of condition_variable.wait: its outcome is decided, only the mutex is missing. */
-static const struct wait_kind wait_mutex_again = {false, never_cancelled, describe_mutex};
+static const struct wait_kind wait_mutex_again = {0, never_cancelled, describe_mutex};
 
 static struct fiber *current_fiber(lua_State *L)
 {
@@ -81,12 +82,12 @@ static void take(struct mutex *mutex, const struct fiber *fiber)
 /* The next in the queue owns it from now on, whenever it may run. */
 static void hand_over(struct mutex *mutex)
 {
-    struct fiber *fiber = wait_queue_take(&mutex->waiters);
+    struct waiter *waiter = wait_queue_take(&mutex->waiters);
     mutex->is_locked = false;
-    if (!fiber)
+    if (!waiter)
         return;
-    take(mutex, fiber);
-    fiber_wake(fiber, fiber->wait_outcome);
+    take(mutex, waiter->fiber);
+    fiber_wake(waiter->fiber, waiter->fiber->wait_outcome);
 }
 
 static int mutex_lock(lua_State *L)
@@ -149,7 +150,7 @@ static struct condition_variable *self_condition(lua_State *L)
 static void reacquire(struct fiber *fiber, int outcome)
 {
     struct mutex *mutex = fiber->wait_object;
-    list_remove(&fiber->wait_link);
+    list_remove(&fiber->waiter.link);
     if (!mutex->is_locked) {
         take(mutex, fiber);
         fiber_wake(fiber, outcome);
@@ -157,11 +158,8 @@ static void reacquire(struct fiber *fiber, int outcome)
     }
     fiber->wait_outcome = outcome;
     fiber->wait = &wait_mutex_again;
-    if (fiber->deadline_ns != NO_DEADLINE) { /* it has come, or comes too late to matter */
-        fiber->deadline_ns = NO_DEADLINE;
-        fiber->runtime->n_pending--;
-    }
-    list_append(&mutex->waiters, &fiber->wait_link);
+    fiber_drop_deadline(fiber); /* it has come, or comes too late to matter */
+    list_append(&mutex->waiters, &fiber->waiter.link);
 }
 
 static void cancel_condition(struct fiber *fiber)
@@ -169,7 +167,7 @@ static void cancel_condition(struct fiber *fiber)
     reacquire(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_condition = {false, cancel_condition, NULL};
+static const struct wait_kind wait_condition = {0, cancel_condition, NULL};
 
 static int condition_new(lua_State *L)
 {
@@ -195,7 +193,7 @@ static bool notify(struct condition_variable *condition)
 {
     if (list_is_empty(&condition->waiters))
         return false;
-    reacquire(LIST_ITEM(condition->waiters.next, struct fiber, wait_link), 0);
+    reacquire(wait_queue_first(&condition->waiters)->fiber, 0);
     return true;
 }
 
@@ -221,7 +219,7 @@ struct semaphore {
     struct list waiters;
 };
 
-static const struct wait_kind wait_semaphore = {false, wait_queue_cancel, NULL};
+static const struct wait_kind wait_semaphore = {0, wait_queue_cancel, NULL};
 
 static struct semaphore *self_semaphore(lua_State *L)
 {
@@ -249,6 +247,24 @@ static int semaphore_acquire(lua_State *L)
     return call_done(L, fiber, 0, call_finish_plain);
 }
 
+static bool attempt_acquire(lua_State *L, struct choice *choice, int *outcome)
+{
+    struct semaphore *semaphore = choice->object;
+    bool has_one = semaphore->count > 0;
+    (void)L;
+    (void)outcome;
+    semaphore->count -= has_one;
+    return has_one;
+}
+
+static struct list *acquire_queue(const struct choice *choice)
+{
+    return &((struct semaphore *)choice->object)->waiters;
+}
+
+const struct choice_kind choice_semaphore = {
+    .name = "semaphore.acquire", .attempt = attempt_acquire, .queue = acquire_queue};
+
 static int semaphore_try_acquire(lua_State *L)
 {
     struct semaphore *semaphore = self_semaphore(L);
@@ -267,7 +283,7 @@ static int semaphore_release(lua_State *L)
     semaphore->count += more;
     while (semaphore->count > 0 && !list_is_empty(&semaphore->waiters)) {
         semaphore->count--;
-        fiber_wake(wait_queue_take(&semaphore->waiters), 0);
+        fiber_wake(wait_queue_take(&semaphore->waiters)->fiber, 0);
     }
     return 0;
 }

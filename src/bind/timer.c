@@ -11,6 +11,7 @@
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "bind/select.h"
 #include "bind/wait_queue.h"
 
 /* The system's clock may be set meanwhile: look again at least that often. */
@@ -46,10 +47,10 @@ static int timer_new(lua_State *L)
 static lua_Integer cancel_waiters(struct timer *timer)
 {
     lua_Integer count = 0;
-    struct fiber *fiber;
-    while ((fiber = wait_queue_take(&timer->waiters))) {
-        count += fiber->wait != NULL; /* else its wait is over, and it has not run since */
-        fiber_cancel_wait(fiber, ECANCELED);
+    struct waiter *waiter;
+    while ((waiter = wait_queue_take(&timer->waiters))) {
+        count += waiter->fiber->wait != NULL; /* else it is over, and the fiber has not run since */
+        fiber_cancel_wait(waiter->fiber, ECANCELED);
     }
     return count;
 }
@@ -109,12 +110,12 @@ static int suspend(lua_State *L, struct timer *timer, struct fiber *fiber)
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
     struct timer *timer = lua_touserdata(L, 1);
-    bool has_new_expiry = list_is_empty(&fiber->wait_link);
-    list_remove(&fiber->wait_link);
+    bool has_new_expiry = list_is_empty(&fiber->waiter.link);
+    list_remove(&fiber->waiter.link);
     if (error)
         error_raise(L, error);
     if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
-        return suspend(L, timer, fiber); /* the system's clock was looked at too early */
+        return suspend(L, timer, call_begin(L, noun_runtime(L)));
     return 0;
 }
 
@@ -123,6 +124,31 @@ static int timer_wait(lua_State *L)
     struct timer *timer = self(L);
     return suspend(L, timer, call_begin(L, noun_runtime(L)));
 }
+
+/* ---- a case of fiber.select ---- */
+
+static bool attempt_expiry(lua_State *L, struct choice *choice, int *outcome)
+{
+    const struct timer *timer = choice->object;
+    (void)L;
+    (void)outcome;
+    return timer->expiry_ns <= timer->now_ns();
+}
+
+static struct list *expiry_queue(const struct choice *choice)
+{
+    return &((struct timer *)choice->object)->waiters;
+}
+
+static int64_t choice_expiry(const struct choice *choice)
+{
+    return steady_deadline(choice->object);
+}
+
+const struct choice_kind choice_timer = {
+    .name = "timer", .attempt = attempt_expiry, .queue = expiry_queue, .expiry = choice_expiry};
+
+/* ---- the rest ---- */
 
 static int timer_cancel(lua_State *L)
 {

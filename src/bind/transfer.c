@@ -46,7 +46,8 @@ static void describe_socket(lua_State *L, const struct fiber *fiber)
         lua_pushliteral(L, "(no name)");
 }
 
-static const struct wait_kind wait_socket = {true, fiber_cancel_operation, describe_socket};
+static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
+                                             describe_socket};
 
 int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
 {

@@ -14,18 +14,23 @@
 static inline int wait_queue_suspend(lua_State *L, struct list *queue, struct fiber *fiber,
                                      const struct wait_kind *wait, call_finish *finish)
 {
-    list_append(queue, &fiber->wait_link);
+    list_append(queue, &fiber->waiter.link);
     return call_suspend(L, fiber, wait, NO_DEADLINE, finish);
 }
 
-/* Take the first fiber off the queue, or NULL. */
-static inline struct fiber *wait_queue_take(struct list *queue)
+static inline struct waiter *wait_queue_first(struct list *queue)
+{
+    return LIST_ITEM(queue->next, struct waiter, link);
+}
+
+/* Take the first off the queue, or NULL. */
+static inline struct waiter *wait_queue_take(struct list *queue)
 {
     if (list_is_empty(queue))
         return NULL;
-    struct fiber *fiber = LIST_ITEM(queue->next, struct fiber, wait_link);
-    list_remove(&fiber->wait_link);
-    return fiber;
+    struct waiter *waiter = wait_queue_first(queue);
+    list_remove(&waiter->link);
+    return waiter;
 }
 
 /* wait_kind's cancel: leave the queue and be woken with ECANCELED. */

@@ -88,6 +88,10 @@ end
 
 -- Functions of modules: the good arguments of those that have any.
 local loopback = ip.address.loopback_v4()
+local numeric = arguments(3, function() -- so that no name server hears of it
+    local flag = ip.address_info_flag
+    return "127.0.0.1", 80, flag.numeric_host | flag.numeric_service
+end)
 local module_arguments = {
     ["thrum.spawn"] = arguments(2, function() return function() end, 1 end),
     ["thrum.set_reporter"] = false, -- the harness has one: tried below
@@ -101,6 +105,10 @@ local module_arguments = {
         return coroutine.create(function() end), 1
     end),
     ["thrum.coroutine.status"] = arguments(1, function() return coroutine.create(print) end),
+    ["thrum.fiber.group"] = arguments(2, function() return function() end, 1 end),
+    ["thrum.fiber.select"] = arguments(1, function()
+        return {thrum.channel.new(1), timeout = 0}
+    end),
     ["thrum.time.sleep"] = arguments(1, function() return 0 end),
     ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
     ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),
@@ -108,6 +116,14 @@ local module_arguments = {
     ["thrum.ip.toendpoint"] = arguments(1, function() return "127.0.0.1:80" end),
     ["thrum.ip.address.new"] = arguments(1, function() return "::1" end),
     ["thrum.ip.address.from_bytes"] = arguments(1, function() return "\1\2\3\4" end),
+    ["thrum.ip.udp.get_address_info"] = numeric,
+    ["thrum.ip.udp.get_address_v4_info"] = numeric,
+    ["thrum.ip.udp.get_address_v6_info"] = numeric,
+    ["thrum.ip.udp.get_name_info"] = arguments(2, function() return loopback, 80 end),
+    ["thrum.ip.tcp.get_address_info"] = numeric,
+    ["thrum.ip.tcp.get_address_v4_info"] = numeric,
+    ["thrum.ip.tcp.get_address_v6_info"] = numeric,
+    ["thrum.ip.tcp.get_name_info"] = arguments(2, function() return loopback, 80 end),
     ["thrum.ip.network.new"] = arguments(1, function() return "10.0.0.0/8" end),
 }
 
@@ -122,7 +138,7 @@ local function walk(module, path, visit)
     -- pairs of the package loads the modules written in Lua
     for name, value in pairs(module) do
         if type(value) == "table" and getmetatable(value) ~= getmetatable(generic_error.EPERM) or
-            type(value) == "table" and (name == "this_fiber" or name == "message_flag") then
+            type(value) == "table" and (name == "this_fiber" or name:find("_flag$")) then
             if name ~= "generic_error" and not is_lua_class(value) then
                 walk(value, path .. "." .. name, visit)
             end
@@ -437,6 +453,16 @@ local classes = {
             h.raises("EINVAL", fiber.join, fiber)
         end,
         methods = {},
+    },
+    ["fiber.group"] = {
+        new = function() return thrum.fiber.group() end,
+        works = function(group)
+            if tostring(group) ~= "fiber.group (ended)" then
+                group:join()
+            end
+            h.raises("EINVAL", group.join, group)
+        end,
+        methods = {spawn = arguments(2, function() return function() end, 1 end)},
     },
     emitter = {
         new = function() return thrum.emitter.new() end,

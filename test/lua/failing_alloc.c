@@ -140,11 +140,44 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
+    {"group",
+     "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
+     "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
+    {"group with a function",
+     "return thrum.run(function() return thrum.fiber.group(function(g) local fs = {} "
+     "for i = 1, 5 do fs[i] = g:spawn(function() thrum.time.sleep(0) return i end) end "
+     "return fs[1]:join() + fs[5]:join() end) end)"},
+    {"group, failing",
+     "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
+     "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
+     "thrum.time.sleep(3600) end) end)"},
     {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
+    {"channel",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local ch = thrum.channel.new(3) for i = 1, 6 do "
+     "g:spawn(function() for k = 1, 4 do ch:send(k) end end) end local sum = 0 "
+     "for i = 1, 24 do sum = sum + ch:receive() end assert(sum == 60) return sum end) end)"},
+    {"channel without a buffer",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local ch = thrum.channel.new() local f = g:spawn(function() local sum = 0 "
+     "for v in ch:values() do sum = sum + v end return sum end) "
+     "for i = 1, 9 do ch:send(i) end ch:close() return f:join() end) end)"},
+    {"select",
+     "return thrum.run(function() return thrum.fiber.group(function(g) "
+     "local a, b = thrum.channel.new(), thrum.channel.new() local f = g:spawn(function() "
+     "local sum = 0 for i = 1, 4 do local n, v = thrum.fiber.select{a, {b, i}, timeout = 60} "
+     "sum = sum + (v or 0) end return sum end) for i = 1, 2 do a:send(i) b:receive() end "
+     "return f:join() end) end)"},
     {"coroutines",
      "return thrum.run(function() return thrum.coroutine.wrap(function() "
      "thrum.time.sleep(0) return thrum.coroutine.wrap(function() thrum.this_fiber.yield() "
      "thrum.coroutine.yield(1) end)() end)() end)"},
+    {"lookup, numeric",
+     "local flag = ip.address_info_flag "
+     "return ip.udp.get_address_info('::1', 53, flag.canonical_name)[1].canonical_name"},
+    {"lookup", "return #ip.tcp.get_address_v4_info('localhost', 80)"},
+    {"lookup, in vain", "return select(2, pcall(ip.udp.get_address_info, '::1', 'no-such'))"},
+    {"names", "return ip.tcp.get_name_info('127.0.0.1', 80)[1].host_name"},
     {"system.spawn",
      "local s = ip.udp.socket.new() s:open('v4') local fd = s:release() "
      "local p = thrum.system.spawn{program = 'true', arguments = {'true', 'x'}, stdin = fd, "
@@ -318,8 +351,37 @@ static long run_opening(void)
     }
 }
 
+/* A state that closes in the middle of what fibers do. */
+static void run_closing(void)
+{
+    static const char chunk[] =
+        "local fiber, channel, time = thrum.fiber, thrum.channel, thrum.time "
+        "local ch, other, other2 = channel.new(), channel.new(), channel.new() "
+        "local function stuck() thrum.this_fiber.disable_interruption() ch:receive() end "
+        "local function failing() error('x', 0) end "
+        "local joined, kept, dropped = fiber.group(), fiber.group(), fiber.group() "
+        "joined:spawn(stuck) joined:spawn(failing) thrum.spawn(joined.join, joined) "
+        "kept:spawn(stuck) kept:spawn(failing) "
+        "dropped:spawn(stuck) dropped:spawn(failing) dropped = nil "
+        "thrum.spawn(fiber.group, function(g) g:spawn(stuck) g:spawn(failing) stuck() end) "
+        "local watched = thrum.spawn(stuck) "
+        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) end "
+        "for _ = 1, 6 do pcall(thrum.poll) collectgarbage() end "
+        "assert(thrum.stats().fibers > 5)";
+    struct pool pool = {.remaining = -1};
+    lua_State *L = lua_newstate(allocate, &pool);
+    luaL_openlibs(L);
+    open_all(L);
+    if (luaL_dostring(L, chunk))
+        fail("closing", 0, lua_tostring(L, -1));
+    lua_close(L);
+    if (pool.bytes != 0)
+        fail("closing", 0, "memory was not given back");
+}
+
 int main(void)
 {
+    run_closing();
     printf("opening: %ld allocations\n", run_opening());
     for (int i = 0; i < N_SCENARIOS; i++)
         printf("%s: %ld allocations\n", scenarios[i].name, run_scenario(i));

@@ -386,6 +386,66 @@ t["test an error inside the reporter harms nobody"] = function()
     lu.assertEquals(#h.take_reports(), 1)
 end
 
+-- A handle may be collected at the very moment at which its fiber ends: the collector goes through
+-- the handles while the fibers end in the same order, at different speeds. (That was a use after
+-- free: the end of an interrupted fiber looks at its error, which may run the collector.)
+t["test the collection of handles against the end of interrupted fibers"] = function()
+    local dice = h.new_dice(1)
+    local n_ended, n_fibers = 0, 0
+    for _ = 1, math.max(4, h.rounds // (h.is_slow and 5000 or 100)) do
+        local handles = {}
+        for i = 1, dice(50) do
+            n_fibers = n_fibers + 1
+            handles[i] = spawn(function()
+                thrum.scope_cleanup_push(function()
+                    n_ended = n_ended + 1
+                end)
+                time.sleep(10)
+            end)
+        end
+        h.let_others_run(1)
+        for i = #handles, 1, -1 do
+            handles[i]:interrupt()
+        end
+        handles = nil -- luacheck: ignore
+        if not h.is_eager then
+            collectgarbage("setpause", 50 + dice(100))
+            collectgarbage("setstepmul", 50 + dice(400))
+        end
+        collectgarbage("step", dice(100))
+        h.let_others_run(3)
+    end
+    h.collect_as_usual()
+    lu.assertEquals(n_ended, n_fibers)
+end
+
+-- A fiber that is at its end, or being reported, is nobody else's to report. (Both were a use after
+-- free: making the traceback, or the id, may run the collector.)
+t["test a finaliser that reports while fibers fail finds each error once"] = function()
+    local function litter()
+        setmetatable({}, {__gc = thrum.report})
+    end
+    local n = 0
+    h.collect_eagerly()
+    thrum.set_reporter(function(err)
+        n = n + 1
+        lu.assertEquals(err, "of many")
+        litter()
+    end)
+    for _ = 1, 20 do
+        spawn(function()
+            litter()
+            error("of many", 0)
+        end):detach()
+    end
+    h.let_others_run(4)
+    collect()
+    h.let_others_run(4)
+    h.collect_as_usual()
+    h.watch_reports()
+    lu.assertEquals(n, 20)
+end
+
 t["test errors of every kind of value are reported"] = function()
     for _, value in ipairs {"text", 1, {}, print} do
         spawn(error, value, 0):detach()

@@ -271,6 +271,44 @@ t["test the block is the fiber's own"] = function()
     lu.assertEquals(log, {"other"})
 end
 
+-- Where the fiber cannot be suspended
+
+-- A finaliser runs in whichever fiber allocates next. If that one was interrupted, the finaliser's
+-- pcall raised the interruption: its work was left undone, and the fiber had an error in __gc.
+t["test a finaliser's pcall does its work in an interrupted fiber"] = function()
+    local log = {}
+    local fiber
+    fiber = spawn(function()
+        setmetatable({}, {__gc = function()
+            log[#log + 1] = select(2, pcall(function() return "pcall" end))
+            log[#log + 1] = select(2, thrum.xpcall(function() return "xpcall" end, print))
+            log[#log + 1] = thrum.scope(function() return "scope" end)
+            log[#log + 1] = coroutine.wrap(function() return select(2, pcall(tostring, 1)) end)()
+            log[#log + 1] = time.with_timeout(1, function() return "with_timeout" end)
+        end})
+        fiber:interrupt()
+        collectgarbage()
+        log[#log + 1] = "collected"
+        pcall(function() log[#log + 1] = "not reached" end)
+    end)
+    fiber:join()
+    lu.assertTrue(fiber.interruption_caught)
+    lu.assertEquals(log, {"pcall", "xpcall", "scope", "1", "with_timeout", "collected"})
+end
+
+t["test a string.gsub callback's pcall is no interruption point, the next one is"] = function()
+    local fiber, inner
+    fiber = spawn(function()
+        fiber:interrupt()
+        string.gsub("x", "x", function()
+            inner = pcall(function() end)
+        end)
+        pcall(function() inner = "not reached" end)
+    end)
+    fiber:join()
+    lu.assertTrue(inner and fiber.interruption_caught)
+end
+
 -- races
 
 t["test races: interruption against arrival, a datagram is received or still there"] = function()

@@ -41,6 +41,7 @@ local h = {
     is_slow = false, -- eager, or under a tool that makes everything slow: fewer rounds
     program = os.getenv("THRUM") or (is_program and command_line[-1]) or nil,
     source = os.getenv("THRUM_SOURCE") or ".",
+    rounds_given = tonumber(os.getenv("THRUM_ROUNDS")),
     rounds = tonumber(os.getenv("THRUM_ROUNDS")) or 20000,
 }
 local case_seconds = tonumber(os.getenv("THRUM_CASE_SECONDS")) or 30
@@ -136,6 +137,12 @@ end
 
 local current, started = "the spec itself", time.steady_clock.now()
 
+-- For a case that runs long and knows that it goes on. When it does not, h.describe says more, if
+-- the spec has set it.
+function h.not_hung()
+    started = time.steady_clock.now()
+end
+
 local function explain(err)
     if type(err) == "string" and err:find("LuaUnit test ", 1, true) then
         return err
@@ -186,6 +193,9 @@ local function watch()
         time.sleep(0.5)
         if time.steady_clock.now() - started > case_seconds then
             io.stderr:write("hung for more than ", case_seconds, " seconds: ", current, "\n")
+            if h.describe then
+                io.stderr:write(h.describe(), "\n")
+            end
             io.stderr:flush()
             exit(1)
         end
@@ -311,6 +321,19 @@ end
 function h.assert_contains(text, part)
     if not text:find(part, 1, true) then
         lu.fail(("'%s' is not in: %s"):format(part, text))
+    end
+end
+
+-- Random numbers from a seed alone (splitmix64): dice(n) is an integer from 1 to n.
+function h.new_dice(seed)
+    local state = seed
+    return function(n)
+        state = state + 0x9E3779B97F4A7C15
+        local z = state
+        z = (z ~ (z >> 30)) * 0xBF58476D1CE4E5B9
+        z = (z ~ (z >> 27)) * 0x94D049BB133111EB
+        z = z ~ (z >> 31)
+        return (z >> 1) % n + 1
     end
 end
 

@@ -111,6 +111,102 @@ t["test a deadlock in wait whose mutex somebody else keeps"] = function()
     m:unlock()
 end
 
+t["test groups work outside any fiber"] = function()
+    local fiber = thrum.fiber
+    local g, log = fiber.group(), {}
+    g:spawn(function()
+        time.sleep(0.001)
+        g:spawn(function() log[#log + 1] = "sibling" end)
+    end)
+    g:join()
+    lu.assertEquals(log, {"sibling"})
+
+    lu.assertEquals(fiber.group(function(inner)
+        return inner:spawn(function()
+            time.sleep(0.001)
+            return 5
+        end):join()
+    end), 5)
+
+    local ok, err = pcall(fiber.group, function(inner)
+        inner:spawn(function()
+            push(function()
+                time.sleep(0.001)
+                log[#log + 1] = "cleaned up"
+            end)
+            time.sleep(3600)
+        end)
+        inner:spawn(function()
+            time.sleep(0.001)
+            error("failed", 0)
+        end)
+        time.sleep(3600)
+    end)
+    lu.assertFalse(ok)
+    lu.assertEquals(err, "failed")
+    lu.assertEquals(log, {"sibling", "cleaned up"})
+
+    h.raises("ETIMEDOUT", time.with_timeout, 0.002, fiber.group, function(inner)
+        inner:spawn(time.sleep, 3600)
+    end)
+end
+
+t["test a group whose children wait for ever is a deadlock, and ends them"] = function()
+    local fiber, ch, log = thrum.fiber, thrum.channel.new(), {}
+    local function stuck()
+        push(function()
+            time.sleep(0.001)
+            log[#log + 1] = "cleaned up"
+        end)
+        ch:receive()
+    end
+    local g = fiber.group()
+    g:spawn(stuck)
+    deadlocks(g.join, g)
+    deadlocks(fiber.group, function(inner) inner:spawn(stuck) end)
+    deadlocks(fiber.group, function(inner)
+        inner:spawn(stuck)
+        ch:receive()
+    end)
+    lu.assertEquals(log, {"cleaned up", "cleaned up", "cleaned up"})
+
+    local m, free = thrum.mutex.new(), false
+    m:lock()
+    g = fiber.group()
+    g:spawn(function()
+        this_fiber.disable_interruption()
+        m:lock()
+        m:unlock()
+        free = true
+    end)
+    deadlocks(g.join, g) -- it cannot even be ended
+    h.raises("EINVAL", g.join, g)
+    m:unlock()
+    thrum.run()
+    lu.assertTrue(free)
+end
+
+t["test select works outside any fiber"] = function()
+    local select_one = thrum.fiber.select
+    local a, b, timer = thrum.channel.new(), thrum.channel.new(), time.steady_timer.new()
+    local sender = spawn(function()
+        time.sleep(0.001)
+        b:send("value")
+    end)
+    lu.assertEquals({select_one {a, b}}, {2, "value"})
+    lu.assertEquals(select_one {a, sender}, 2)
+    sender:join()
+    local receiver = spawn(b.receive, b)
+    lu.assertEquals(select_one {a, {b, "sent"}}, 2)
+    lu.assertEquals(receiver:join(), "sent")
+    timer:expires_after(0.001)
+    lu.assertEquals(select_one {a, timer, timeout = 100}, 2)
+    lu.assertNil((select_one {a, b, timeout = 0.001}))
+    h.raises("ETIMEDOUT", time.with_timeout, 0.001, select_one, {a, {b, 1}})
+    deadlocks(select_one, {a, {b, "not sent"}})
+    lu.assertNil((select_one {b, timeout = 0}))
+end
+
 t["test with_timeout ends waits outside any fiber"] = function()
     local m, cv, ch = thrum.mutex.new(), thrum.condition_variable.new(), thrum.channel.new()
     h.raises("ETIMEDOUT", time.with_timeout, 0.002, ch.receive, ch)

@@ -1,0 +1,205 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- Steps with fibers: spawn, join, detach, dropped handles, interruption. Each fiber begins and ends
+-- once, join gives its own results or its own error, and an error that nobody can join is reported
+-- once.
+local h, stress = ...
+local Actor = stress.Actor
+local thrum = h.thrum
+local this_fiber, spawn, pcall = thrum.this_fiber, thrum.spawn, thrum.pcall
+local pack = table.pack
+
+local fibers = {}
+
+-- ---- the life of an actor ----
+
+-- The last of its handlers: what its fiber ends with.
+local function note_end(actor)
+    actor.n_ends = actor.n_ends + 1
+    actor:check(actor.n_ends == 1, "ends again")
+    actor:check(this_fiber.id == actor.fiber_id, "the root scope is another fiber's")
+    if actor.has_returned then
+        actor.ending = "returned"
+    elseif not actor.flying or actor.is_interrupted and h.is_interruption(actor.flying.value) then
+        actor.ending = "interrupted"
+        actor:check(actor.is_interrupted, "ends interrupted by nobody")
+    else
+        actor.ending, actor.err = "raised", actor.flying.value
+    end
+    actor.world:note(actor, "ends:", actor.ending)
+    if actor.ending == "raised" and not actor.handle then
+        actor.world:expect_report(actor)
+    end
+end
+
+local function main(actor, token, nothing)
+    actor.n_starts = actor.n_starts + 1
+    actor:check(actor.n_starts == 1, "starts again")
+    actor:check(not actor.is_interrupted, "was interrupted before it ran, and runs")
+    actor:check(token == actor.token and nothing == nil, "spawn has changed the arguments")
+    actor:check(this_fiber.local_.actor == nil, "local_ is another fiber's")
+    this_fiber.local_.actor = actor
+    actor.fiber_id = this_fiber.id
+    actor:check(not actor.world.ids[actor.fiber_id], "two fibers with one id")
+    actor.world.ids[actor.fiber_id] = true
+    thrum.scope_cleanup_push(function()
+        pcall(note_end, actor)
+    end)
+    actor:steps(actor.n_left)
+    actor.has_returned = true
+    return token, nil, actor.id, nil
+end
+
+-- One that was interrupted before it ran never does.
+function fibers.has_ended(actor)
+    return actor.n_ends > 0 or actor.n_starts == 0 and actor.is_interrupted
+end
+
+-- Spawn an actor. `fate`: "joinable", "detached" or "dropped".
+function fibers.spawn(world, seed, n_steps, fate)
+    local actor = Actor.new(world, seed, n_steps)
+    actor.token = {}
+    local handle = spawn(main, actor, actor.token, nil)
+    if fate == "joinable" then
+        actor.handle = handle
+    elseif fate == "detached" then
+        handle:detach()
+    end
+    return actor
+end
+
+-- ---- steps ----
+
+local function other_with_handle(actor, accepts)
+    local found = {}
+    for _, other in pairs(actor.world.actors) do
+        if other.handle and accepts(other) then
+            found[#found + 1] = other
+        end
+    end
+    if #found == 0 then
+        return nil
+    end
+    table.sort(found, function(a, b) return a.id < b.id end)
+    return actor:pick(found)
+end
+
+local fates = {"joinable", "joinable", "joinable", "detached", "dropped"}
+
+function fibers.fork(actor)
+    if actor.world.n_actors < actor.world.size.n_actors then
+        fibers.spawn(actor.world, actor.dice(1 << 60), actor.dice(actor.world.size.n_steps),
+            actor:pick(fates))
+    end
+end
+
+-- What join has brought must be the joined fiber's own.
+local function check_joined(actor, other, handle, results)
+    actor:check(other.n_ends == other.n_starts, "%s was joined before its end", other)
+    if other.ending == "raised" then
+        actor:check(not results[1] and rawequal(results[2], other.err),
+            "the error of %s, '%s', was joined as '%s'", other, other.err, results[2])
+    elseif other.ending == "returned" then
+        actor:check(results.n == 5 and results[2] == other.token and results[3] == nil and
+            results[4] == other.id and results[5] == nil, "the results of %s are others", other)
+    else
+        actor:check(other.is_interrupted and results.n == 1, "%s was joined: nonsense", other)
+    end
+    local was_interrupted = other.ending ~= "raised" and other.ending ~= "returned"
+    actor:check(handle.interruption_caught == was_interrupted, "interruption_caught is wrong")
+    actor:check(not handle.joinable, "joinable after join")
+end
+
+-- Wait for another's end. Only for a younger one's: so nobody waits in a circle.
+function fibers.join(actor)
+    local other = other_with_handle(actor, function(other)
+        return other.id > actor.id and not other.joiner
+    end)
+    if other then
+        fibers.join_with(actor, other)
+    end
+end
+
+function fibers.join_with(actor, other)
+    local handle = other.handle
+    actor:check(handle.joinable, "%s is not joinable", other)
+    local call = {name = "join " .. tostring(other)}
+    function call.is_stuck()
+        return fibers.has_ended(other) and "it has ended"
+    end
+    function call.allows(err)
+        return other.ending == "raised" and rawequal(err, other.err)
+    end
+    other.joiner = actor
+    local results = pack(actor:try(call, handle.join, handle))
+    other.joiner = nil
+    if results[1] or call.allows(results[2]) then
+        other.handle = nil
+        check_joined(actor, other, handle, results)
+    else
+        actor:check(handle.joinable, "%s is not joinable after a join given up", other)
+        actor:react(results[2])
+    end
+end
+
+function fibers.let_go(actor)
+    local other = other_with_handle(actor, function(other)
+        return not other.joiner
+    end)
+    if not other then
+        return
+    end
+    if actor:chance(2) then
+        other.handle:detach()
+        actor:check(not other.handle.joinable, "joinable after detach")
+    end
+    other.handle = nil
+    if other.ending == "raised" then
+        actor.world:expect_report(other)
+    end
+end
+
+function fibers.interrupt_whom(world, other)
+    other.handle:interrupt()
+    if other.n_ends == 0 then
+        other.is_interrupted = true
+    end
+    world:note(other, "is interrupted")
+end
+
+function fibers.interrupt(actor)
+    local other = other_with_handle(actor, function()
+        return true
+    end)
+    if other then
+        fibers.interrupt_whom(actor.world, other)
+    end
+end
+
+function fibers.yield(actor)
+    local ok, err = actor:try({name = "yield"}, this_fiber.yield)
+    if not ok then
+        actor:react(err)
+    end
+end
+
+-- What must not be done with a fiber.
+function fibers.misuse(actor)
+    local handle = actor.handle
+    if not handle then
+        return
+    end
+    local ok, err = Actor.pcall(handle.join, handle)
+    actor:check(not ok, "a fiber has joined itself")
+    actor:check(err == thrum.generic_error.EDEADLK, "EDEADLK expected, got %s", tostring(err))
+    ok = Actor.pcall(function() return handle.interruption_caught end)
+    actor:check(not ok, "interruption_caught before join")
+    actor:check(this_fiber.id == actor.fiber_id and not this_fiber.is_main, "another's id")
+end
+
+fibers.steps = {
+    {12, fibers.yield}, {6, fibers.fork}, {3, fibers.interrupt}, {1, fibers.let_go},
+    {1, fibers.misuse},
+}
+fibers.waiting_steps = {{5, fibers.join}}
+
+return fibers
