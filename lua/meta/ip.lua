@@ -28,6 +28,26 @@ function ip.tostring(addr, port) end
 ---@return integer port
 function ip.toendpoint(text) end
 
+---Connect to the first endpoint that will have it, in their order: boost::asio::connect. Suspends.
+---Raises the last error, not_found without any attempt, ECANCELED.
+---@async
+---@param sock ip.tcp.socket | ip.udp.socket # closed, and opened, for each
+---@param results ip.address_info[]
+---@param condition? fun(last_error: error?, addr: ip.address, port: integer): boolean # false: skip
+---@return ip.address addr
+---@return integer port
+function ip.connect(sock, results, condition) end
+
+---Extension. Connect to whichever endpoint answers first: RFC 8305. Suspends. Raises the error that
+---came last, not_found for an empty list.
+---@async
+---@param results ip.address_info[]
+---@param options? { delay: number? } # seconds between two attempts, 0.25 without it
+---@return ip.tcp.socket sock # a new one
+---@return ip.address addr
+---@return integer port
+function ip.connect_any(results, options) end
+
 ---An address, immutable and interned: ip.address(3thrum), boost::asio::ip::address. `==`, `<`, `<=`,
 ---`tostring` (RFC 5952), and a table key. The fields are read only; those "of v6" raise EINVAL for v4.
 ---@class ip.address

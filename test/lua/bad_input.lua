@@ -124,6 +124,8 @@ local module_arguments = {
     ["thrum.ip.tcp.get_address_v4_info"] = numeric,
     ["thrum.ip.tcp.get_address_v6_info"] = numeric,
     ["thrum.ip.tcp.get_name_info"] = arguments(2, function() return loopback, 80 end),
+    ["thrum.ip.connect"] = arguments(3, function() return ip.tcp.socket.new(), {}, print end),
+    ["thrum.ip.connect_any"] = arguments(2, function() return {}, {delay = 1} end),
     ["thrum.ip.network.new"] = arguments(1, function() return "10.0.0.0/8" end),
 }
 

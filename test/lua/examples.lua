@@ -24,6 +24,7 @@ local parts = {
         "sleeps was ended by signal 15", "answers: A QUESTION\nit exited with code 0",
         "No such file or directory: system.spawn: program \"no-such-program\""},
     ["release_assign.lua"] = {"udp v4", "still there"},
+    ["connect.lua"] = {"connected to 127.0.0.1:", "welcome"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},
     ["scope.lua"] = {"true\tfalse", "the task failed", "the worker has cleaned up\ntrue",
