@@ -459,11 +459,21 @@ void thrum_socket::forget(struct thrum_operation *operation) noexcept
         state.target->unref();
 }
 
+// Linux: the first connect after one that did not complete at once "succeeds", wherever it was to
+// go.
+bool thrum_socket::is_connected() const noexcept
+{
+    struct thrum_endpoint peer;
+    return thrum::ask_name(::getpeername, descriptor, &peer) == 0;
+}
+
 int thrum_socket::connect(struct thrum_operation *operation,
                           const struct thrum_endpoint *remote) noexcept
 {
     if (state_of(operation).owner)
         return EBUSY;
+    if (kind != THRUM_DATAGRAM && is_connected())
+        return EISCONN;
     int error = is_open() ? 0 : open(remote->sa.any.sa_family, 0);
     if (error)
         return error;

@@ -41,6 +41,9 @@ MODULES(MODULE_OPEN)
 
 /* Make the table on the top load them. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
+/* Push the functions of lua/thrum/ip_connect.lua, which is a part of the module ip: a table that is
+ * loaded when it is first asked for. They trust their arguments. */
+void ip_connect_push(lua_State *L, struct runtime *runtime);
 /* Push what they need of C. */
 void native_push(lua_State *L, struct runtime *runtime);
 
@@ -63,7 +66,9 @@ bool fiber_is_function(lua_State *L, int index);
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);
 
-/* Functions of the module system that stand in files of their own. */
+/* Functions of modules that stand in files of their own. */
+int ip_connect(lua_State *L);
+int ip_connect_any(lua_State *L);
 int process_spawn_function(lua_State *L);
 int inherit_fd_function(lua_State *L);
 int inherit_listen_fds_function(lua_State *L);
