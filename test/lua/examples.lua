@@ -45,6 +45,8 @@ local parts = {
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
     ["tcp_echo.lua"] = {"listening on 127.0.0.1 port ", "hello, stream"},
     ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
+    ["line_server.lua"] = {"ok\none line\nand two", "none\nerror line too long\tnil\n",
+        "HELLO, STREAM"},
     ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
     ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
     ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",
