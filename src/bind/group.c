@@ -188,6 +188,12 @@ void group_child_ended(lua_State *L, struct fiber *child)
     free_if_done(L, group);
 }
 
+bool group_is_awaited(const struct fiber *child)
+{
+    const struct group *group = child->group;
+    return !list_is_empty(&group->joiners) || (group->has_function && !group->has_ended);
+}
+
 void group_lose_child(lua_State *L, struct fiber *child)
 {
     struct group *group = child->group;
