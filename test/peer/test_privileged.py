@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import unittest
@@ -54,10 +53,11 @@ class Privileged(unittest.TestCase):
             raise unittest.SkipTest("only root can become nobody")
         for program in ("setpriv", "ip"):
             peer.need_program(program)
-        cls.nobody = pwd.getpwnam(USER)
         enter_network()
-        if subprocess.run([*NOBODY, "true"]).returncode != 0:
-            raise unittest.SkipTest("this process cannot become nobody")
+        done = peer.run(*NOBODY, "true")
+        if done.returncode != 0:
+            raise unittest.SkipTest(f"this process cannot become nobody: {done.stderr.strip()}")
+        cls.nobody = pwd.getpwnam(USER)
         # Where the build folder is nobody may be allowed to look.
         folder = tempfile.mkdtemp()
         cls.addClassCleanup(shutil.rmtree, folder)
