@@ -505,7 +505,8 @@ int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexc
 bool thrum_socket::settle(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
-    if (state.is_eof && operation->error == ECANCELED)
+    bool is_untried = operation->error == ECANCELED || (state.is_waiting && !operation->error);
+    if (state.is_eof && is_untried)
         operation->error = THRUM_EEOF;
     if (operation->endpoint.size == nothing_yet)
         operation->endpoint.size = 0;
