@@ -61,6 +61,10 @@ end
 
 local function attempt(race, try)
     local sock = try.sock
+    if race.is_over or race.winner then -- before it could begin: a connect would open the socket
+        race.n_pending = race.n_pending - 1
+        return
+    end
     local ok, err = pcall(sock.connect, sock, try.addr, try.port)
     race.n_pending = race.n_pending - 1
     if ok and not race.winner and not race.is_over then

@@ -336,6 +336,21 @@ for how, ending in pairs {interrupt = false, with_timeout = "ETIMEDOUT"} do
     end
 end
 
+-- Seen: an attempt that had not begun when all was over opened its socket afterwards.
+t["test connect_any whose time is over while it begins another attempt opens nothing"] = function()
+    local first, fill = silent()
+    local before = h.descriptors()
+    for round = 1, 20 do
+        local seconds = 0.001 + round * 0.0001
+        h.raises("ETIMEDOUT", time.with_timeout, seconds, ip.connect_any,
+            {first, first, first, first, first, first}, {delay = 0.0004})
+        lu.assertEquals(h.descriptors(), before)
+        h.let_others_run()
+        lu.assertEquals(h.descriptors(), before)
+    end
+    close(fill)
+end
+
 t["test races of interrupt against the winner: a socket or an error, and nothing left"] =
 function()
     local acceptor, before = listening(), nil
