@@ -43,6 +43,8 @@ struct socket_class;
     ROW(NOUN_PROCESS, "system.process")                                       \
     ROW(NOUN_SIGNAL, "system.signal")                                         \
     ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
+    ROW(NOUN_STREAM, "stream")                                                \
+    ROW(NOUN_READER, "stream.reader")                                         \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                          \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                              \
     ROW(NOUN_DESCRIPTOR_LIST, "file_descriptor.list") /* never shown */       \

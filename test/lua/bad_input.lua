@@ -86,6 +86,13 @@ local function arguments(n, make)
     })
 end
 
+local function own_stream()
+    return {
+        read_some = function(_, buf) return buf:copy("read") end,
+        write_some = function(_, buf) return #buf end,
+    }
+end
+
 -- Functions of modules: the good arguments of those that have any.
 local loopback = ip.address.loopback_v4()
 local numeric = arguments(3, function() -- so that no name server hears of it
@@ -112,6 +119,13 @@ local module_arguments = {
     ["thrum.time.sleep"] = arguments(1, function() return 0 end),
     ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
     ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),
+    ["thrum.stream.read_all"] = arguments(2, function() return own_stream(), byte_span.new(8) end),
+    ["thrum.stream.read_at_least"] = arguments(3, function()
+        return own_stream(), byte_span.new(8), 4
+    end),
+    ["thrum.stream.write_all"] = arguments(2, function() return own_stream(), "x" end),
+    ["thrum.stream.write_at_least"] = arguments(3, function() return own_stream(), "xy", 1 end),
+    ["thrum.stream.reader"] = arguments(1, function() return own_stream() end),
     ["thrum.ip.tostring"] = arguments(2, function() return loopback, 80 end),
     ["thrum.ip.toendpoint"] = arguments(1, function() return "127.0.0.1:80" end),
     ["thrum.ip.address.new"] = arguments(1, function() return "::1" end),
@@ -330,6 +344,27 @@ local classes = {
             set_u32 = arguments(3, function() return 1, 1, "be" end),
             set_u64 = arguments(3, function() return 1, 1, "be" end),
             fill = arguments(1, function() return 1 end),
+        },
+    },
+    ["stream.reader"] = {
+        new = function()
+            local a, b = unix.stream.socket.pair()
+            a:write_some("works\nrest")
+            a:close()
+            return thrum.stream.reader(b)
+        end,
+        works = function(r)
+            lu.assertEquals(type(r.buffered), "number")
+            lu.assertEquals(r:exactly(0), "")
+            r:all()
+            lu.assertNil(r:line())
+        end,
+        done = function(r) r.stream:close() end,
+        methods = {
+            line = arguments(1, function() return 100 end),
+            read_until = arguments(2, function() return "k", 100 end),
+            exactly = arguments(1, function() return 3 end),
+            all = arguments(1, function() return 100 end),
         },
     },
     ["ip.address"] = {

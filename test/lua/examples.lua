@@ -39,6 +39,8 @@ local parts = {
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
     ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
+    ["line_server.lua"] = {"ok\none line\nand two", "none\nerror line too long\tnil\n",
+        "HELLO, STREAM"},
     ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
     ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
     ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",

@@ -131,6 +131,24 @@ static const struct {
      "s:bind('127.0.0.1', 0) s.timeout = 5 local b = byte_span.new(16) "
      "local f = thrum.spawn(function() return s:receive_from(b) end) thrum.this_fiber.yield() "
      "s:send_to('x', s.local_address, s.local_port) thrum.time.sleep(0) return f:join() end)"},
+    {"stream",
+     "local a, b = unix.stream.socket.pair() local s, n = thrum.stream, 0 b.timeout = 0.2 "
+     "s.write_all(a, {'one\\r\\ntwo--', ('x'):rep(9000), '\\n', 'last'}) a:close() "
+     "local r = s.reader(b) n = #r:line() + #r:read_until('--') + #r:line() "
+     "return n, r:all(), pcall(r.exactly, r, 3)"},
+    {"stream, waited for",
+     "return thrum.run(function() local a, b = unix.stream.socket.pair() b.timeout = 0.2 "
+     "local f = thrum.spawn(function() local r = thrum.stream.reader(b) return r:line() end) "
+     "thrum.this_fiber.yield() a:write_some('li') thrum.this_fiber.yield() a:write_some('ne\\n') "
+     "return f:join() end)"},
+    {"stream, a reader that is kept",
+     "if not kept_reader then local piece = ('x'):rep(10000) kept_reader = thrum.stream.reader("
+     "{read_some = function(_, b) return b:copy(piece) end}) end "
+     "return #kept_reader:exactly(100000)"},
+    {"stream, of one's own",
+     "local own, n = {}, 0 function own:read_some(b) n = n + 1 return b:copy('x') end "
+     "local r = thrum.stream.reader(own) return r:exactly(10), "
+     "pcall(thrum.stream.write_all, {write_some = error}, 'x')"},
     {"spawn", "local f = thrum.spawn(function(...) return ... end, 1, 2, 3) return f:join()"},
     {"spawn, many",
      "return thrum.run(function() local fs = {} for i = 1, 20 do "
