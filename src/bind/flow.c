@@ -112,7 +112,10 @@ static int go_on(lua_State *L, struct flow *flow, int error)
 
 int flow_run(lua_State *L, struct flow *flow)
 {
-    return go_on(L, flow, 0);
+    struct fiber *fiber;
+    if (call_begin_late(L, flow->runtime, &fiber))
+        call_begin(L, flow->runtime); /* raises, and says why */
+    return go_on(L, flow, call_take_error(fiber));
 }
 
 /* Outside any fiber: the step returns how its wait has ended. */

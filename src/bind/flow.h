@@ -58,7 +58,7 @@ struct socket *flow_check_stream(lua_State *L, int arg, const char *method);
 /* Whether a call of another fiber is under way in it. */
 bool flow_is_busy(const struct flow *flow);
 
-/* Take steps until the call is done; call_begin comes before. */
+/* The call: begin, and take steps until it is done. */
 int flow_run(lua_State *L, struct flow *flow);
 
 /* Push the error to raise; an error object gets a `length` unless it has one. */

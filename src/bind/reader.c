@@ -15,7 +15,6 @@
 
 #include "bind/args.h"
 #include "bind/byte_span.h"
-#include "bind/call.h"
 #include "bind/error.h"
 #include "bind/flow.h"
 #include "bind/modules.h"
@@ -302,9 +301,8 @@ static int read_piece(lua_State *L, struct reader *reader, const struct piece_ki
     return flow_run(L, &reader->flow);
 }
 
-static void begin(lua_State *L, const struct reader *reader)
+static void check_free(lua_State *L, const struct reader *reader)
 {
-    call_begin(L, noun_runtime(L));
     if (flow_is_busy(&reader->flow))
         error_raise_detail(L, EBUSY, "another fiber is reading from it");
 }
@@ -313,7 +311,7 @@ static int reader_line(lua_State *L)
 {
     struct reader *reader = self(L);
     size_t max = check_max(L, 2);
-    begin(L, reader);
+    check_free(L, reader);
     return read_piece(L, reader, &piece_line, max);
 }
 
@@ -349,7 +347,7 @@ static int reader_read_until(lua_State *L)
     size_t max = check_max(L, 3);
     if (bytes.size == 0)
         error_raise_arg_detail(L, EINVAL, 2, "delimiter", "it is empty");
-    begin(L, reader);
+    check_free(L, reader);
     if (!is_delimiter(reader->delimiter, bytes))
         keep_delimiter(L, reader, bytes);
     return read_piece(L, reader, &piece_until, max);
@@ -359,7 +357,7 @@ static int reader_exactly(lua_State *L)
 {
     struct reader *reader = self(L);
     size_t length = (size_t)args_integer(L, 2, "n", 0, LUA_MAXINTEGER);
-    begin(L, reader);
+    check_free(L, reader);
     return read_piece(L, reader, &piece_exactly, length);
 }
 
@@ -367,7 +365,7 @@ static int reader_all(lua_State *L)
 {
     struct reader *reader = self(L);
     size_t max = check_max(L, 2);
-    begin(L, reader);
+    check_free(L, reader);
     return read_piece(L, reader, &piece_all, max);
 }
 

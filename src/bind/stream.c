@@ -7,7 +7,6 @@
 
 #include "bind/args.h"
 #include "bind/byte_span.h"
-#include "bind/call.h"
 #include "bind/error.h"
 #include "bind/flow.h"
 #include "bind/modules.h"
@@ -111,7 +110,6 @@ static int run_transfer(lua_State *L, const struct flow_kind *kind, bool has_min
     if (has_minimum)
         minimum = (size_t)args_integer(L, ARG_MINIMUM, "n", 0, (lua_Integer)bytes.size);
     struct transfer *transfer = push_transfer(L, kind, socket, bytes, minimum);
-    call_begin(L, noun_runtime(L));
     return flow_run(L, &transfer->flow);
 }
 
