@@ -5,7 +5,6 @@
  *     bench_reader PATH pour BYTES LINE     so many bytes, in lines of that length
  *
  * The reader waits with poll, as everybody who serves more than one has to. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
