@@ -95,11 +95,14 @@ int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber)
     *fiber = runtime->current ? runtime->current : &runtime->outside;
     if (!(runtime->current ? can_suspend(L, runtime) : scheduler_can_drive(runtime)))
         return THRUM_ECANNOT_SUSPEND;
-    if ((*fiber)->n_suspend_forbidden > 0)
-        return THRUM_ESUSPEND_FORBIDDEN;
-    if (is_interrupted_now(*fiber))
+    return (*fiber)->n_suspend_forbidden > 0 ? THRUM_ESUSPEND_FORBIDDEN : 0;
+}
+
+int call_take_error(struct fiber *fiber)
+{
+    if (is_interrupted_now(fiber))
         return THRUM_EINTERRUPTED;
-    return list_is_empty(&(*fiber)->limits) ? 0 : limit_take_error(*fiber);
+    return list_is_empty(&fiber->limits) ? 0 : limit_take_error(fiber);
 }
 
 void call_prepare_deadline(lua_State *L, struct fiber *fiber)

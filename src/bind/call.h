@@ -13,8 +13,6 @@
 
 #include <lua.h>
 
-#include <thrum/error.h>
-
 #include "bind/fiber.h"
 
 #define NO_DEADLINE INT64_MAX
@@ -24,15 +22,12 @@
  * the interruption error in an interrupted fiber. */
 struct fiber *call_begin(lua_State *L, struct runtime *runtime);
 
-/* The same for a call that waits in any case, for the end of what it has made: what call_begin
- * would raise is returned, or 0. After an error its wait must be WAIT_UNSTOPPABLE. But where
- * suspending is impossible there can be none: */
+/* The same for a call that waits in any case, for the end of what it has made. Where suspending is
+ * impossible there is no wait, and the error that says so is returned; else 0. */
 int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber);
-
-static inline bool call_cannot_wait(int error)
-{
-    return error == THRUM_ECANNOT_SUSPEND || error == THRUM_ESUSPEND_FORBIDDEN;
-}
+/* What call_begin would raise besides, or 0: an interruption, a timeout, which is spent then. After
+ * an error, and without this call, the wait must be WAIT_UNSTOPPABLE. */
+int call_take_error(struct fiber *fiber);
 
 /* Before step 3, when the wait will have a deadline: make room for it. Raises ENOMEM. */
 void call_prepare_deadline(lua_State *L, struct fiber *fiber);

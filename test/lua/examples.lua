@@ -43,8 +43,8 @@ local parts = {
     ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
     ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",
         "near: closed\nfar: closed\npage of near\n5\t2\n"},
-    ["select.lua"] = {"serving one\nserving two\n", "stopped\n", "true\tfalse\tkept\n",
-        "child 3\nchild 2\nchild 1\n"},
+    ["select.lua"] = {"serving one\n", "serving two\n", "still there\n", "stopped\n",
+        "true\tfalse\tkept\n", "child ", "child ", "child "},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 

@@ -140,17 +140,15 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
-    {"group",
-     "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
-     "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
+    {"group", "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
+              "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
     {"group with a function",
      "return thrum.run(function() return thrum.fiber.group(function(g) local fs = {} "
      "for i = 1, 5 do fs[i] = g:spawn(function() thrum.time.sleep(0) return i end) end "
      "return fs[1]:join() + fs[5]:join() end) end)"},
-    {"group, failing",
-     "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
-     "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
-     "thrum.time.sleep(3600) end) end)"},
+    {"group, failing", "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
+                       "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
+                       "thrum.time.sleep(3600) end) end)"},
     {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"channel",
      "return thrum.run(function() return thrum.fiber.group(function(g) "
@@ -365,7 +363,8 @@ static void run_closing(void)
         "dropped:spawn(stuck) dropped:spawn(failing) dropped = nil "
         "thrum.spawn(fiber.group, function(g) g:spawn(stuck) g:spawn(failing) stuck() end) "
         "local watched = thrum.spawn(stuck) "
-        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) end "
+        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) "
+        "end "
         "for _ = 1, 6 do pcall(thrum.poll) collectgarbage() end "
         "assert(thrum.stats().fibers > 5)";
     struct pool pool = {.remaining = -1};

@@ -334,6 +334,7 @@ end
 local function new_generator()
     local generator = {frame = Actor.new_frame()}
     generator.co = coroutine.create(function()
+        push_handler(Actor.current()) -- run by whoever is there at the end
         for _ = 1, 6 do
             local actor = Actor.current()
             if actor:chance(3) then
@@ -375,6 +376,9 @@ function context.share(actor)
     generator.user = actor
     local ok, err = resume(actor, generator.frame, generator.co)
     generator.user = nil
+    if coroutine.status(generator.co) == "dead" then
+        actor:check(#generator.frame.handlers == 0, "a coroutine's handlers have not run")
+    end
     if not ok then
         actor:react(err)
     end

@@ -5,7 +5,8 @@
 local h, stress = ...
 local Actor = stress.Actor
 local thrum = h.thrum
-local this_fiber, spawn, pcall = thrum.this_fiber, thrum.spawn, thrum.pcall
+local this_fiber, coroutine, spawn, pcall =
+    thrum.this_fiber, thrum.coroutine, thrum.spawn, thrum.pcall
 local pack = table.pack
 
 local fibers = {}
@@ -39,6 +40,7 @@ local function main(actor, token, nothing)
     actor:check(this_fiber.local_.actor == nil, "local_ is another fiber's")
     this_fiber.local_.actor = actor
     actor.fiber_id = this_fiber.id
+    actor.world.threads[actor.id] = coroutine.running()
     actor:check(not actor.world.ids[actor.fiber_id], "two fibers with one id")
     actor.world.ids[actor.fiber_id] = true
     thrum.scope_cleanup_push(function()
@@ -182,7 +184,23 @@ function fibers.yield(actor)
     end
 end
 
--- What must not be done with a fiber.
+-- What must not be done with a fiber: resume it.
+function fibers.resume(actor)
+    local id = actor.dice(actor.world.n_actors)
+    local thread = actor.world.threads[id]
+    if not thread or actor:must_be_interrupted() then
+        return
+    end
+    local ok, err = coroutine.resume(thread)
+    actor:check(not ok and tostring(err):find("^cannot resume"), "resumed actor %d: %s", id, err)
+    local other = actor.world.actors[id]
+    if other and other ~= actor and not fibers.has_ended(other) then
+        local status = coroutine.status(thread)
+        actor:check(status == "normal", "the fiber of %s is %s", other, status)
+    end
+end
+
+-- Nor join itself.
 function fibers.misuse(actor)
     local handle = actor.handle
     if not handle then
@@ -198,7 +216,7 @@ end
 
 fibers.steps = {
     {12, fibers.yield}, {6, fibers.fork}, {3, fibers.interrupt}, {1, fibers.let_go},
-    {1, fibers.misuse},
+    {1, fibers.misuse}, {1, fibers.resume},
 }
 fibers.waiting_steps = {{5, fibers.join}}
 

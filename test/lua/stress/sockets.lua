@@ -22,7 +22,7 @@ local room = 24 -- datagrams that wait at a port, far less than the system lets
 -- This process's own part of loopback: nobody else's datagrams come here, and none of ours reach
 -- another after a port was closed.
 local pid = thrum.system.getpid()
-local home = ip.address.new(("127.%d.%d.77"):format(1 + pid // 256 % 250, 1 + pid % 256 % 250))
+local home = ip.address.new(("127.%d.%d.77"):format(1 + pid // 250 % 250, 1 + pid % 250))
 local next_port = 20000
 
 function sockets.set_up(world)

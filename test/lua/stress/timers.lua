@@ -52,7 +52,7 @@ function timers.set(actor)
         timer.timer:expires_at(timer.now() + seconds)
     end
     local left = timer.timer.expiry - timer.now()
-    actor:check(left <= seconds + 0.000001 and left > seconds - 5, "an expiry in %s", left)
+    actor:check(left <= seconds + 0.000001 and left > seconds - 100, "an expiry in %s", left)
 end
 
 function timers.cancel(actor)
