@@ -8,6 +8,8 @@ local ip, byte_span, time, spawn = thrum.ip, thrum.byte_span, thrum.time, thrum.
 local unix = thrum.unix
 local generic_error = thrum.generic_error
 
+local huge = ("huge"):rep(1 << 18)
+
 -- The bad values. Made anew for each round: a call may close or consume what it is given.
 local function new_values()
     local closed_socket = h.bound()
@@ -21,7 +23,7 @@ local function new_values()
         n = 34,
         nil, true, false, -1, 0, 1, 1.5, 2 ^ 40, 1 << 40, 2 ^ 63, math.maxinteger,
         math.mininteger, 0 / 0, math.huge, -math.huge, "", "x", "v4", "127.0.0.1", "a\0b",
-        ("huge"):rep(1 << 18), {}, setmetatable({}, {__index = function() error("trap") end,
+        huge, {}, setmetatable({}, {__index = function() error("trap") end,
             __len = function() error("trap") end}), os.clock, f,
         byte_span.new(8), ip.address.loopback_v4(), ip.network.new("10.0.0.0/8"), closed_socket,
         closed_fd, joined, generic_error.EPERM, coroutine.create(os.clock), io.stdout,
