@@ -524,14 +524,15 @@ local function option_type(text, shape, minimum, maximum, choices)
         return ("string of at most %s bytes"):format(maximum == "IF_NAMESIZE - 1" and 15 or maximum)
     elseif shape == "CHOICE" then
         return read_choices(text, choices)
+    elseif shape == "LINGER" then
+        return "{boolean, seconds}"
     end
     return shape == "ERROR" and "error or nil" or shape:lower()
 end
 
--- The rows of option.c, written as the page of UDP writes them, and as those of unix sockets do,
--- for whom there are no families.
+-- The rows of option.c, and the traits that each asks for.
 local function read_option_rows(text)
-    local rows, unix_rows, names, unix_names = {}, {}, {}, {}
+    local rows = {}
     local table_text = text:match("option_row rows%[%] = (%b{})") or ""
     local pattern = '{"([%w_]+)",%s*OPTION_(%u+),%s*OPTION_([%u_]+),%s*([%u_| ]+),'
         .. "%s*(%w+)%(([^)]*)%),%s*([%w_ %-]+),%s*([%w_ %-]+),%s*([%w_]+)}"
@@ -542,15 +543,35 @@ local function read_option_rows(text)
             option_type(text, shape, low, high, choices),
             access == "GET_SET" and "get, set" or access:lower(),
             macro == "V6" and "v6" or "v4, v6", one_line(system))
-        rows[row] = true
-        names[name] = access
-        if traits == "TRAITS_ANY" then
-            unix_rows[row:gsub("; v4, v6;", ";")] = true
-            unix_names[name] = access
+        rows[#rows + 1] = { name = name, access = access, traits = traits, text = row }
+    end
+    assert(select(2, table_text:gsub('{"', "")) == #rows, "a row could not be read")
+    return rows
+end
+
+-- Which rows the classes have, and where their names are annotated.
+local option_classes = {
+    { page = "^ip%.udp%.socket", traits = "TRAITS_ANY TRAIT_IP TRAITS_UDP",
+        meta = "ip", alias = "ip.udp.socket." },
+    { page = "^ip%.tcp%.socket", traits = "TRAITS_ANY TRAIT_IP TRAITS_TCP TRAITS_TCP_SOCKET",
+        meta = "ip", alias = "ip.tcp.socket." },
+    { page = "^ip%.tcp%.acceptor", traits = "TRAITS_ANY TRAIT_IP TRAITS_TCP TRAITS_TCP_ACCEPTOR",
+        meta = "ip", alias = "ip.tcp.acceptor." },
+    { page = "^unix%.", traits = "TRAITS_ANY", meta = "unix", alias = "unix." },
+}
+
+-- The rows of a class as its page writes them (there are no families for unix sockets), and its
+-- names.
+local function options_of(rows, class)
+    local written, names = {}, {}
+    for _, row in ipairs(rows) do
+        if (class.traits .. " "):find(row.traits .. " ", 1, true) then
+            local text = class.meta == "unix" and row.text:gsub("; v4, v6;", ";") or row.text
+            written[text] = true
+            names[row.name] = row.access
         end
     end
-    assert(select(2, table_text:gsub('{"', "")) == #sorted_keys(names), "a row could not be read")
-    return rows, names, unix_rows, unix_names
+    return written, names
 end
 
 -- The names behind an alias of the annotations.
@@ -583,17 +604,17 @@ local function check_option_names(names, meta, prefix)
 end
 
 local function check_options(world, pages)
-    local rows, names, unix_rows, unix_names = read_option_rows(world.option)
-    for name, page in pairs(pages) do
-        if page.sections.OPTIONS and name:find("^unix%.") then
-            local written = written_options(page.sections.OPTIONS)
-            compare("options of " .. name, unix_rows, "option.c", written, "the page")
+    local rows = read_option_rows(world.option)
+    for _, class in ipairs(option_classes) do
+        local wanted, names = options_of(rows, class)
+        for name, page in pairs(pages) do
+            if name:find(class.page) and page.sections.OPTIONS then
+                local written = written_options(page.sections.OPTIONS)
+                compare("options of " .. name, wanted, "option.c", written, "the page")
+            end
         end
+        check_option_names(names, world.meta[class.meta], class.alias)
     end
-    local udp = written_options(pages["ip.udp.socket.3thrum"].sections.OPTIONS)
-    compare("options", rows, "option.c", udp, "the page")
-    check_option_names(names, world.meta.ip, "ip.udp.socket.")
-    check_option_names(unix_names, world.meta.unix, "unix.")
 end
 
 -- ---- the C API ----
@@ -784,6 +805,11 @@ local spoilers = {
         "*debug*: boolean;", "*debug*: integer;", "options of unix.stream.socket" },
     { "an option of unix sockets missing from lua/meta", "meta", "unix",
         '---| "error" # Extension. error or nil', "---", "'error' is in option.c" },
+    { "an option of TCP that the page of its acceptor lacks", "pages", "ip.tcp.acceptor.3thrum",
+        "*defer_accept*: integer 0 to 65535; get, set;", "*defer_accept*: integer; get;",
+        "options of ip.tcp.acceptor" },
+    { "an option of acceptors missing from lua/meta", "meta", "ip",
+        '---| "defer_accept" #', "---", "'defer_accept' is in option.c" },
     { "a POSIX name that is not there", "pages", "generic_error.3thrum",
         "EXDEV", "EXTRA", "'EXTRA' is in CONSTANTS" },
     { "a prototype that differs", "headers", "socket",

@@ -80,6 +80,9 @@ THRUM_API int thrum_socket_remote_credentials(const thrum_socket *socket,
 /* Bytes that can be read without blocking (FIONREAD): for a datagram socket the size of the next
  * datagram. Errors: EBADF. */
 THRUM_API int thrum_socket_available(const thrum_socket *socket, size_t *size) THRUM_NOEXCEPT;
+/* Whether the next byte to be received stands where the sender put its urgent data: sockatmark(3).
+ * Errors: EBADF, EINVAL or ENOTTY (no TCP socket). */
+THRUM_API int thrum_socket_at_mark(const thrum_socket *socket, bool *is_at_mark) THRUM_NOEXCEPT;
 
 /* ---- calls that never wait ---- */
 
@@ -184,7 +187,8 @@ THRUM_API int thrum_socket_send_with_fds(thrum_socket *socket, struct thrum_oper
 
 /* Connect; a closed socket is opened first, in the endpoint's family. A datagram socket's connect
  * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. A connect to a
- * unix listener whose backlog is full waits until there is room. */
+ * unix listener whose backlog is full waits until there is room. EISCONN: it is connected already.
+ */
 THRUM_API int thrum_socket_try_connect(thrum_socket *socket,
                                        const struct thrum_endpoint *remote) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,

@@ -25,7 +25,7 @@ function category:message(code) end
 ---@field port? integer # Extension. The port that goes with it
 ---@field path? string # Extension. The path or abstract name of a unix endpoint
 ---@field cause? any # Extension. What a cleanup handler raised; of cleanup_failed only
----@field length? integer # Extension. Bytes of a datagram that was longer than the buffer
+---@field length? integer # Extension. Bytes of a datagram that was longer than the buffer, or transferred by stream
 local err = {}
 
 ---The `generic` error of the same meaning; itself if there is none.

@@ -28,6 +28,26 @@ function ip.tostring(addr, port) end
 ---@return integer port
 function ip.toendpoint(text) end
 
+---Connect to the first endpoint that will have it, in their order: boost::asio::connect. Suspends.
+---Raises the last error, not_found without any attempt, ECANCELED.
+---@async
+---@param sock ip.tcp.socket | ip.udp.socket # closed, and opened, for each
+---@param results ip.address_info[]
+---@param condition? fun(last_error: error?, addr: ip.address, port: integer): boolean # false: skip
+---@return ip.address addr
+---@return integer port
+function ip.connect(sock, results, condition) end
+
+---Extension. Connect to whichever endpoint answers first: RFC 8305. Suspends. Raises the error that
+---came last, not_found for an empty list.
+---@async
+---@param results ip.address_info[]
+---@param options? { delay: number? } # seconds between two attempts, 0.25 without it
+---@return ip.tcp.socket sock # a new one
+---@return ip.address addr
+---@return integer port
+function ip.connect_any(results, options) end
+
 ---An address, immutable and interned: ip.address(3thrum), boost::asio::ip::address. `==`, `<`, `<=`,
 ---`tostring` (RFC 5952), and a table key. The fields are read only; those "of v6" raise EINVAL for v4.
 ---@class ip.address
@@ -182,6 +202,8 @@ function ip.udp.get_name_info(addr, port) end
 
 ---TCP: ip.tcp(3thrum), boost::asio::ip::tcp::resolver.
 ---@class thrum.module.ip.tcp
+---@field socket thrum.module.ip.tcp.socket
+---@field acceptor thrum.module.ip.tcp.acceptor
 ip.tcp = {}
 
 ---The addresses of a host and the port of a service: getaddrinfo(3). Suspends, but not for numbers.
@@ -367,5 +389,264 @@ ip.udp.socket = {}
 ---A closed socket. Raises ENOMEM.
 ---@return ip.udp.socket
 function ip.udp.socket.new() end
+
+---Options that can be set: types and meanings in ip.tcp.socket(3thrum).
+---@alias ip.tcp.socket.set_option_name
+---| "debug" # boolean
+---| "do_not_route" # boolean
+---| "send_buffer_size" # integer: bytes
+---| "receive_buffer_size" # integer: bytes
+---| "reuse_address" # boolean
+---| "unicast_hops" # integer, 0 (v4: 1) to 255
+---| "v6_only" # boolean; v6
+---| "tcp_no_delay" # boolean
+---| "keep_alive" # boolean
+---| "linger" # {boolean, whole seconds}
+---| "out_of_band_inline" # boolean
+---| "send_low_watermark" # integer: bytes; Linux cannot set it
+---| "receive_low_watermark" # integer: bytes
+---| "reuse_port" # Extension. boolean
+---| "type_of_service" # Extension. integer, 0 to 255
+---| "bind_to_device" # Extension. string
+---| "mark" # Extension. integer
+---| "mtu_discover" # Extension. "want", "do", "dont" or "probe"
+---| "tcp_keep_idle" # Extension. integer: seconds
+---| "tcp_keep_interval" # Extension. integer: seconds
+---| "tcp_keep_count" # Extension. integer
+---| "tcp_user_timeout" # Extension. number: seconds, 0 for the system's default
+---| "fast_open" # Extension. boolean
+
+---Options that can be read.
+---@alias ip.tcp.socket.get_option_name
+---| "debug" # boolean
+---| "do_not_route" # boolean
+---| "send_buffer_size" # integer: bytes
+---| "receive_buffer_size" # integer: bytes
+---| "reuse_address" # boolean
+---| "unicast_hops" # integer, 0 (v4: 1) to 255
+---| "v6_only" # boolean; v6
+---| "tcp_no_delay" # boolean
+---| "keep_alive" # boolean
+---| "linger" # {boolean, whole seconds}
+---| "out_of_band_inline" # boolean
+---| "send_low_watermark" # integer: bytes; Linux cannot set it
+---| "receive_low_watermark" # integer: bytes
+---| "error" # Extension. error or nil; reading takes it away
+---| "reuse_port" # Extension. boolean
+---| "type_of_service" # Extension. integer, 0 to 255
+---| "bind_to_device" # Extension. string
+---| "mark" # Extension. integer
+---| "mtu_discover" # Extension. "want", "do", "dont" or "probe"
+---| "tcp_keep_idle" # Extension. integer: seconds
+---| "tcp_keep_interval" # Extension. integer: seconds
+---| "tcp_keep_count" # Extension. integer
+---| "tcp_user_timeout" # Extension. number: seconds, 0 for the system's default
+---| "fast_open" # Extension. boolean
+
+---Options that can be set: types and meanings in ip.tcp.acceptor(3thrum).
+---@alias ip.tcp.acceptor.set_option_name
+---| "debug" # boolean
+---| "do_not_route" # boolean
+---| "send_buffer_size" # integer: bytes
+---| "receive_buffer_size" # integer: bytes
+---| "reuse_address" # boolean
+---| "unicast_hops" # integer, 0 (v4: 1) to 255
+---| "v6_only" # boolean; v6
+---| "tcp_no_delay" # boolean
+---| "keep_alive" # boolean
+---| "linger" # {boolean, whole seconds}
+---| "reuse_port" # Extension. boolean
+---| "type_of_service" # Extension. integer, 0 to 255
+---| "bind_to_device" # Extension. string
+---| "mark" # Extension. integer
+---| "mtu_discover" # Extension. "want", "do", "dont" or "probe"
+---| "tcp_keep_idle" # Extension. integer: seconds
+---| "tcp_keep_interval" # Extension. integer: seconds
+---| "tcp_keep_count" # Extension. integer
+---| "tcp_user_timeout" # Extension. number: seconds, 0 for the system's default
+---| "defer_accept" # Extension. integer: seconds
+---| "fast_open" # Extension. integer: how many at a time
+
+---Options that can be read.
+---@alias ip.tcp.acceptor.get_option_name
+---| "debug" # boolean
+---| "do_not_route" # boolean
+---| "send_buffer_size" # integer: bytes
+---| "receive_buffer_size" # integer: bytes
+---| "reuse_address" # boolean
+---| "unicast_hops" # integer, 0 (v4: 1) to 255
+---| "v6_only" # boolean; v6
+---| "tcp_no_delay" # boolean
+---| "keep_alive" # boolean
+---| "linger" # {boolean, whole seconds}
+---| "error" # Extension. error or nil; reading takes it away
+---| "reuse_port" # Extension. boolean
+---| "type_of_service" # Extension. integer, 0 to 255
+---| "bind_to_device" # Extension. string
+---| "mark" # Extension. integer
+---| "mtu_discover" # Extension. "want", "do", "dont" or "probe"
+---| "tcp_keep_idle" # Extension. integer: seconds
+---| "tcp_keep_interval" # Extension. integer: seconds
+---| "tcp_keep_count" # Extension. integer
+---| "tcp_user_timeout" # Extension. number: seconds, 0 for the system's default
+---| "defer_accept" # Extension. integer: seconds
+---| "fast_open" # Extension. integer: how many at a time
+
+---A TCP connection (RFC 9293): ip.tcp.socket(3thrum), boost::asio::ip::tcp::socket. Every call on a
+---closed socket raises EBADF but open, assign, connect and close; a wrong argument raises EINVAL.
+---@class ip.tcp.socket
+---@field is_open boolean # read only
+---@field local_address ip.address # read only; EBADF on a closed socket
+---@field local_port integer # read only; EBADF on a closed socket
+---@field remote_address ip.address # read only; EBADF, ENOTCONN without a peer
+---@field remote_port integer # read only; EBADF, ENOTCONN without a peer
+---@field at_mark boolean # read only; sockatmark(3); EBADF on a closed socket
+---@field timeout number? # Extension. Seconds a call may wait, nil for ever; on a closed socket, too
+local tcp_socket = {}
+
+---Make a descriptor: socket(2). Raises already_open, EMFILE, EAFNOSUPPORT.
+---@param address_family "v4" | "v6" | ip.address
+function tcp_socket:open(address_family) end
+
+---Take a local endpoint: bind(2). Raises EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT.
+---@param addr ip.address | string # a string in numeric form
+---@param port integer # 0: the system chooses
+function tcp_socket:bind(addr, port) end
+
+---Connect; opens a closed socket. Suspends. After an error `close` it. Raises ECONNREFUSED,
+---ETIMEDOUT, ENETUNREACH, EHOSTUNREACH, EISCONN, EALREADY, ECONNABORTED, ECANCELED.
+---@async
+---@param addr ip.address
+---@param port integer
+function tcp_socket:connect(addr, port) end
+
+---End one direction: afterwards receives raise eof, sends EPIPE. Raises ENOTCONN.
+---@param what "receive" | "send" | "both"
+function tcp_socket:shutdown(what) end
+
+---Close; fibers that wait get ECANCELED. May be opened again. Quiet on a closed socket.
+function tcp_socket:close() end
+
+---End the waits of all fibers on this socket with ECANCELED.
+function tcp_socket:cancel() end
+
+---Take over a descriptor. Raises already_open, EBADF, EBUSY (taken), EINVAL (another kind), ENOTSOCK.
+---@param address_family "v4" | "v6" | ip.address
+---@param fd file_descriptor # a TCP socket that does not listen
+function tcp_socket:assign(address_family, fd) end
+
+---Give the descriptor away, open; fibers that wait get ECANCELED, and nothing is lost.
+---@return file_descriptor
+function tcp_socket:release() end
+
+---Receive what is there: recv(2). Suspends. Raises eof at the end, ECONNRESET, ECANCELED,
+---ETIMEDOUT.
+---@async
+---@param buffer byte_span # filled from its start; leave it alone meanwhile
+---@param flags? integer # of ip.message_flag: peek, out_of_band
+---@return integer nread # bytes
+function tcp_socket:receive(buffer, flags) end
+
+---`receive` without flags. Suspends.
+---@async
+---@param buffer byte_span # filled from its start; leave it alone meanwhile
+---@return integer nread # bytes
+function tcp_socket:read_some(buffer) end
+
+---Send bytes, at least one of them: send(2). Suspends. Raises EPIPE, ECONNRESET, ECANCELED,
+---ETIMEDOUT.
+---@async
+---@param buffer byte_span.payload
+---@param flags? integer # of ip.message_flag: out_of_band, do_not_route
+---@return integer nwritten # bytes, maybe not all
+function tcp_socket:send(buffer, flags) end
+
+---`send` without flags. Suspends.
+---@async
+---@param buffer byte_span.payload
+---@return integer nwritten # bytes, maybe not all
+function tcp_socket:write_some(buffer) end
+
+---Set an option: setsockopt(2). Raises ENOPROTOOPT (no such option), EINVAL, and the system's.
+---@param name ip.tcp.socket.set_option_name
+---@param value boolean | integer | number | string | table
+function tcp_socket:set_option(name, value) end
+
+---Read an option: getsockopt(2). Raises ENOPROTOOPT.
+---@param name ip.tcp.socket.get_option_name
+---@return boolean | integer | number | string | table | error | nil
+function tcp_socket:get_option(name) end
+
+---Bytes the next receive can read without waiting: FIONREAD. Raises ENOTSUP for other commands.
+---@param command "bytes_readable"
+---@return integer
+function tcp_socket:io_control(command) end
+
+---@class thrum.module.ip.tcp.socket
+ip.tcp.socket = {}
+
+---A closed socket. Raises ENOMEM.
+---@return ip.tcp.socket
+function ip.tcp.socket.new() end
+
+---Takes TCP connections: ip.tcp.acceptor(3thrum), boost::asio::basic_socket_acceptor. Every call on
+---a closed acceptor raises EBADF but open, assign and close; a wrong argument raises EINVAL.
+---@class ip.tcp.acceptor
+---@field is_open boolean # read only
+---@field local_address ip.address # read only; EBADF on a closed acceptor
+---@field local_port integer # read only; EBADF on a closed acceptor
+---@field timeout number? # Extension. Seconds a call may wait, nil for ever
+local tcp_acceptor = {}
+
+---Make a descriptor: socket(2). Raises already_open, EMFILE, EAFNOSUPPORT.
+---@param address_family "v4" | "v6" | ip.address
+function tcp_acceptor:open(address_family) end
+
+---Take a local endpoint: bind(2). Raises EADDRINUSE, EADDRNOTAVAIL, EACCES, EAFNOSUPPORT.
+---@param addr ip.address | string # a string in numeric form
+---@param port integer # 0: the system chooses
+function tcp_acceptor:bind(addr, port) end
+
+---Begin to take connections: listen(2). Raises EADDRINUSE.
+---@param backlog? integer # how many may wait; the system's limit without it
+function tcp_acceptor:listen(backlog) end
+
+---Take a connection: accept(2). Suspends. Raises EINVAL (it does not listen), EMFILE once per call,
+---ECANCELED, ETIMEDOUT.
+---@async
+---@return ip.tcp.socket
+function tcp_acceptor:accept() end
+
+---Close; fibers that wait get ECANCELED. May be opened again. Quiet on a closed acceptor.
+function tcp_acceptor:close() end
+
+---End the waits of all fibers on this acceptor with ECANCELED.
+function tcp_acceptor:cancel() end
+
+---Take over a descriptor. Raises already_open, EBADF, EBUSY (taken), EINVAL (another kind), ENOTSOCK.
+---@param address_family "v4" | "v6" | ip.address
+---@param fd file_descriptor # a TCP socket that listens
+function tcp_acceptor:assign(address_family, fd) end
+
+---Give the descriptor away, open; fibers that wait get ECANCELED, and no connection is lost.
+---@return file_descriptor
+function tcp_acceptor:release() end
+
+---Set an option: setsockopt(2). Raises ENOPROTOOPT (no such option), EINVAL, and the system's.
+---@param name ip.tcp.acceptor.set_option_name
+---@param value boolean | integer | number | string | table
+function tcp_acceptor:set_option(name, value) end
+
+---Read an option: getsockopt(2). Raises ENOPROTOOPT.
+---@param name ip.tcp.acceptor.get_option_name
+---@return boolean | integer | number | string | table | error | nil
+function tcp_acceptor:get_option(name) end
+
+---@class thrum.module.ip.tcp.acceptor
+ip.tcp.acceptor = {}
+
+---A closed acceptor. Raises ENOMEM.
+---@return ip.tcp.acceptor
+function ip.tcp.acceptor.new() end
 
 return ip

@@ -5,7 +5,7 @@ local thrum = require "thrum"
 
 local short_names = {
     "byte_span", "channel", "condition_variable", "emitter", "fiber", "file_descriptor",
-    "generic_error", "ip", "mutex", "semaphore", "system", "this_fiber", "time", "unix",
+    "generic_error", "ip", "mutex", "semaphore", "stream", "system", "this_fiber", "time", "unix",
 }
 
 local is_lazy = {}

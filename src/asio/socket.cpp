@@ -296,6 +296,15 @@ int thrum_socket_available(const thrum_socket *socket, size_t *size) noexcept
     return error_from(code);
 }
 
+int thrum_socket_at_mark(const thrum_socket *socket, bool *is_at_mark) noexcept
+{
+    if (!socket->is_open())
+        return EBADF;
+    error_code code;
+    *is_at_mark = socket->io->at_mark(code);
+    return error_from(code);
+}
+
 // ---- calls that never wait ----
 
 int thrum_socket_bind(thrum_socket *socket, const struct thrum_endpoint *endpoint) noexcept

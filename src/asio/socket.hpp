@@ -100,6 +100,7 @@ struct thrum_socket final : thrum::object {
     void end_life() noexcept;
     thrum::direction &direction_of(thrum::purpose does) noexcept;
     bool is_unbound() const noexcept;
+    bool is_connected() const noexcept;
     bool is_at_end(const thrum::transfer &what, std::size_t size) const noexcept;
     bool is_untold(struct thrum_operation *operation) noexcept;
     bool is_awaited(struct thrum_operation *operation) noexcept;

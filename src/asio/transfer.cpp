@@ -44,6 +44,13 @@ namespace
 constexpr socklen_t nothing_yet = ~socklen_t{0};
 
 // A gate is shut: why. 0 if the transfer may be tried all the same.
+// Whoever shares the open file description, a child given it as standard input, may have made it
+// blocking; the loop must not be.
+constexpr int at_once(int flags) noexcept
+{
+    return flags | MSG_DONTWAIT;
+}
+
 int gate_answer(thrum::direction &way, int flags) noexcept
 {
     if (way.gate & thrum::gate_closed)
@@ -109,7 +116,7 @@ thrum::direction &thrum_socket::direction_of(purpose does) noexcept
 {
     error_code code;
     *size = io->send_to(buffer(static_cast<const void *>(what.data), what.size),
-                        thrum::any_protocol::endpoint(receiver), what.flags, code);
+                        thrum::any_protocol::endpoint(receiver), at_once(what.flags), code);
     if (!code.failed())
         return 0;
     int error = error_from(code);
@@ -150,7 +157,7 @@ int thrum_socket::receive_answer(int error, const transfer &what, std::size_t si
 int thrum_socket::receive_now(const transfer &what, std::size_t *size) noexcept
 {
     error_code code;
-    *size = io->receive(buffer(what.data, what.size), what.flags, code);
+    *size = io->receive(buffer(what.data, what.size), at_once(what.flags), code);
     return *size != 0 ? 0 : receive_answer(error_from(code), what, *size);
 }
 
@@ -192,7 +199,8 @@ int thrum_socket::check_fds(purpose does, const transfer &what, const struct thr
 int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
 {
     error_code code;
-    *size = io->send(buffer(static_cast<const void *>(what.data), what.size), what.flags, code);
+    *size = io->send(buffer(static_cast<const void *>(what.data), what.size), at_once(what.flags),
+                     code);
     return code.failed() ? error_from(code) : 0;
 }
 
@@ -294,10 +302,10 @@ void thrum_socket::launch_receive(struct thrum_operation *operation)
     if (!is_stream()) {
         operation->endpoint.size = nothing_yet;
         // To a datagram MSG_OOB means nothing, but Asio would wait for urgent data.
-        io->async_receive_from(bytes, state.sender, state.what.flags & ~MSG_OOB, handler);
+        io->async_receive_from(bytes, state.sender, at_once(state.what.flags & ~MSG_OOB), handler);
         state.is_found_at_once = operation->endpoint.size != nothing_yet;
     } else {
-        io->async_receive(bytes, state.what.flags, handler);
+        io->async_receive(bytes, at_once(state.what.flags), handler);
         if (state.what.flags & MSG_OOB)
             thrum::operation_slot(operation).emplace<canceller<&thrum_socket::cancel_urgent>>(
                 this, operation);
@@ -312,10 +320,10 @@ void thrum_socket::launch_send(struct thrum_operation *operation)
     if (is_untold(operation))
         launch_pause(operation);
     else if (operation->endpoint.size != 0)
-        io->async_send_to(bytes, thrum::any_protocol::endpoint(&operation->endpoint), what.flags,
-                          handler);
+        io->async_send_to(bytes, thrum::any_protocol::endpoint(&operation->endpoint),
+                          at_once(what.flags), handler);
     else
-        io->async_send(bytes, what.flags, handler);
+        io->async_send(bytes, at_once(what.flags), handler);
 }
 
 void thrum_socket::launch_connect(struct thrum_operation *operation)
@@ -459,11 +467,21 @@ void thrum_socket::forget(struct thrum_operation *operation) noexcept
         state.target->unref();
 }
 
+// Linux: the first connect after one that did not complete at once "succeeds", wherever it was to
+// go.
+bool thrum_socket::is_connected() const noexcept
+{
+    struct thrum_endpoint peer;
+    return thrum::ask_name(::getpeername, descriptor, &peer) == 0;
+}
+
 int thrum_socket::connect(struct thrum_operation *operation,
                           const struct thrum_endpoint *remote) noexcept
 {
     if (state_of(operation).owner)
         return EBUSY;
+    if (kind != THRUM_DATAGRAM && is_connected())
+        return EISCONN;
     int error = is_open() ? 0 : open(remote->sa.any.sa_family, 0);
     if (error)
         return error;
@@ -495,7 +513,8 @@ int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexc
 bool thrum_socket::settle(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
-    if (state.is_eof && operation->error == ECANCELED)
+    bool is_untried = operation->error == ECANCELED || (state.is_waiting && !operation->error);
+    if (state.is_eof && is_untried)
         operation->error = THRUM_EEOF;
     if (operation->endpoint.size == nothing_yet)
         operation->endpoint.size = 0;
@@ -675,7 +694,7 @@ int thrum_socket_try_receive_from(thrum_socket *socket, void *data, size_t size,
         return EOPNOTSUPP;
     error_code code;
     thrum::any_protocol::endpoint from(sender);
-    *received = socket->io->receive_from(buffer(data, size), from, flags, code);
+    *received = socket->io->receive_from(buffer(data, size), from, at_once(flags), code);
     return *received != 0
                ? 0
                : socket->receive_answer(error_from(code), {data, size, flags}, *received);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -55,7 +56,9 @@ int descriptor_close(int fd)
 bool descriptor_is_at_end(int fd)
 {
     char byte;
-    return descriptor_is_hung_up(fd) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    int n_bytes = 0; /* in the queue; more than none: what is next is an empty record */
+    return descriptor_is_hung_up(fd) && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 &&
+           (ioctl(fd, FIONREAD, &n_bytes) < 0 || n_bytes == 0);
 }
 
 static int get_int(int fd, int name, int *value)

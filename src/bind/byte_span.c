@@ -53,18 +53,29 @@ struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t s
     return span;
 }
 
-/* Push the window [first, first + size) of the span at index 1; 0-based, checked by the caller. */
-static void push_slice(lua_State *L, const struct byte_span *span, size_t first, size_t size)
+/* Push the window [first, first + size) of the span at `index`; 0-based, checked by the caller. */
+static void push_slice_at(lua_State *L, int index, const struct byte_span *span, size_t first,
+                          size_t size)
 {
     struct byte_span *slice = lua_newuserdata(L, sizeof(*slice));
     *slice = (struct byte_span){span->object, span->data + first, size, span->capacity - first};
     if (span->data == (const unsigned char *)(span + 1))
-        lua_pushvalue(L, 1); /* self is the block's own span */
+        lua_pushvalue(L, index); /* the block's own span */
     else
-        lua_getuservalue(L, 1);
+        lua_getuservalue(L, index);
     lua_setuservalue(L, -2);
-    lua_getmetatable(L, 1);
+    lua_getmetatable(L, index);
     lua_setmetatable(L, -2);
+}
+
+static void push_slice(lua_State *L, const struct byte_span *self, size_t first, size_t size)
+{
+    push_slice_at(L, 1, self, first, size);
+}
+
+void byte_span_push_slice(lua_State *L, int index, size_t first, size_t size)
+{
+    push_slice_at(L, index, lua_touserdata(L, index), first, size);
 }
 
 struct bytes byte_span_check_bytes(lua_State *L, int arg, const char *name)

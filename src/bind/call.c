@@ -204,9 +204,14 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
     return finish(L, fiber, fiber->outcome);
 }
 
+bool call_is_due(struct fiber *fiber)
+{
+    return ++fiber->n_at_once >= FAIRNESS_BUDGET;
+}
+
 int call_done(lua_State *L, struct fiber *fiber, int error, call_finish *finish)
 {
-    if (++fiber->n_at_once < FAIRNESS_BUDGET)
+    if (!call_is_due(fiber))
         return finish(L, fiber, error);
     return call_yield(L, fiber, error, finish);
 }

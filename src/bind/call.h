@@ -9,11 +9,10 @@
 #ifndef BIND_CALL_H
 #define BIND_CALL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <lua.h>
-
-#include <thrum/error.h>
 
 #include "bind/fiber.h"
 
@@ -24,13 +23,17 @@
  * the interruption error in an interrupted fiber. */
 struct fiber *call_begin(lua_State *L, struct runtime *runtime);
 
-/* The same for a call that waits in any case, for the end of what it has made. Where suspending is
- * impossible: the error that call_begin would raise; else 0. */
+/* The same for a call that has begun: one that waits in any case, for the end of what it has made,
+ * or one of many steps, before another. Where suspending is impossible there is no wait, and the
+ * error that says so is returned; else 0. */
 int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber);
-
-/* What else call_begin would raise, or 0. After an error the call's wait must be WAIT_UNSTOPPABLE.
- * A timeout that is taken is spent: take only what will be raised. */
+/* What call_begin would raise besides, or 0: an interruption, a timeout, which is spent then. After
+ * an error, and without this call, the wait must be WAIT_UNSTOPPABLE. */
 int call_take_error(struct fiber *fiber);
+
+/* After a step of a call of many that completed at once: whether others should run before the next,
+ * by call_yield. */
+bool call_is_due(struct fiber *fiber);
 
 /* Before step 3, when the wait will have a deadline: make room for it. Raises ENOMEM. */
 void call_prepare_deadline(lua_State *L, struct fiber *fiber);

@@ -85,7 +85,7 @@ static void open_categories(lua_State *L, struct runtime *runtime)
 
 /* ---- error objects ---- */
 
-static bool is_error(lua_State *L, int index, const struct runtime *runtime)
+bool error_test(lua_State *L, int index, const struct runtime *runtime)
 {
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))
         return false;
@@ -99,7 +99,7 @@ static bool is_error(lua_State *L, int index, const struct runtime *runtime)
 static bool get_error(lua_State *L, int index, struct runtime *runtime, lua_Integer *code,
                       enum thrum_category *category)
 {
-    if (!is_error(L, index, runtime))
+    if (!error_test(L, index, runtime))
         return false;
     index = lua_absindex(L, index);
     lua_pushstring(L, "code");
@@ -311,12 +311,17 @@ int error_by_name(const char *name)
     return 0;
 }
 
-int error_is_interruption(lua_State *L, int index, const struct runtime *runtime)
+bool error_is(lua_State *L, int index, const struct runtime *runtime, int error)
 {
     lua_Integer code;
     enum thrum_category category;
     return get_error(L, index, (struct runtime *)runtime, &code, &category) &&
-           category == THRUM_CATEGORY_FIBER && code == thrum_error_code(THRUM_EINTERRUPTED);
+           category == thrum_error_category(error) && code == thrum_error_code(error);
+}
+
+int error_is_interruption(lua_State *L, int index, const struct runtime *runtime)
+{
+    return error_is(L, index, runtime, THRUM_EINTERRUPTED);
 }
 
 /* ---- metamethods and methods ---- */

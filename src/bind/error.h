@@ -3,6 +3,7 @@
 #ifndef BIND_ERROR_H
 #define BIND_ERROR_H
 
+#include <stdbool.h>
 #include <stdnoreturn.h>
 
 #include <lua.h>
@@ -50,7 +51,9 @@ noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_e
 /* The error of that name: a POSIX one, or one of our own conditions. 0: there is none. */
 int error_by_name(const char *name);
 
-/* Whether the value at `index` is the interruption error. */
+/* Whether the value at `index` is an error object; the one for `error`; the interruption. */
+bool error_test(lua_State *L, int index, const struct runtime *runtime);
+bool error_is(lua_State *L, int index, const struct runtime *runtime, int error);
 int error_is_interruption(lua_State *L, int index, const struct runtime *runtime);
 
 #endif

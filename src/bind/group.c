@@ -188,6 +188,12 @@ void group_child_ended(lua_State *L, struct fiber *child)
     free_if_done(L, group);
 }
 
+bool group_is_awaited(const struct fiber *child)
+{
+    const struct group *group = child->group;
+    return !list_is_empty(&group->joiners) || (group->has_function && !group->has_ended);
+}
+
 void group_lose_child(lua_State *L, struct fiber *child)
 {
     struct group *group = child->group;
@@ -217,10 +223,12 @@ static int raise_failure(lua_State *L, struct group *group)
     return lua_error(L);
 }
 
-/* Wait until the last child has ended; `error` is what the join will raise already, or 0. */
-static int wait_for_children(lua_State *L, struct group *group, struct fiber *fiber, int error,
+/* Wait until the last child has ended. An interruption, or a timeout, that is there already is as
+ * good as one that comes. */
+static int wait_for_children(lua_State *L, struct group *group, struct fiber *fiber,
                              call_finish *finish)
 {
+    int error = group->is_settled ? 0 : call_take_error(fiber);
     if (error)
         group->is_settled = true;
     if (group->is_settled)
@@ -275,7 +283,6 @@ static int finish_join(lua_State *L, struct fiber *fiber, int error)
     return 0;
 }
 
-/* An interruption, or a timeout, that was there before ends the children like one that comes. */
 static int group_join(lua_State *L)
 {
     struct group *group = self(L);
@@ -284,11 +291,10 @@ static int group_join(lua_State *L)
     lua_settop(L, 1);
     if (call_begin_late(L, noun_runtime(L), &fiber))
         call_begin(L, noun_runtime(L)); /* raises */
-    int error = group->is_settled ? 0 : call_take_error(fiber);
     if (group->n_children > 0)
-        return wait_for_children(L, group, fiber, error, finish_join);
+        return wait_for_children(L, group, fiber, finish_join);
     group->has_ended = true;
-    return call_done(L, fiber, error, finish_join);
+    return call_done(L, fiber, group->is_settled ? 0 : call_take_error(fiber), finish_join);
 }
 
 /* ---- with a function ----
@@ -365,9 +371,7 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
         interrupt(fiber->runtime, group);
         return finish_function(L, fiber, error);
     }
-    if (!group->is_settled)
-        error = call_take_error(fiber);
-    return wait_for_children(L, group, fiber, error, finish_function);
+    return wait_for_children(L, group, fiber, finish_function);
 }
 
 static int call_function(lua_State *L)

@@ -17,6 +17,9 @@ void group_open(lua_State *L, struct runtime *runtime);
  * and fiber->group stays. Runs no Lua and asks for no memory. */
 void group_child_ended(lua_State *L, struct fiber *child);
 
+/* Whether somebody is going to be told of the child's error by its group. */
+bool group_is_awaited(const struct fiber *child);
+
 /* The group loses the child, or the ended one that it keeps: nobody will get the error there. */
 void group_lose_child(lua_State *L, struct fiber *child);
 

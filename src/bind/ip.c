@@ -49,7 +49,8 @@ static int ip_toendpoint(lua_State *L)
 }
 
 static const struct function_row functions[] = {
-    {"host_name", ip_host_name}, {"tostring", ip_tostring}, {"toendpoint", ip_toendpoint}, {0}};
+    {"host_name", ip_host_name}, {"tostring", ip_tostring},       {"toendpoint", ip_toendpoint},
+    {"connect", ip_connect},     {"connect_any", ip_connect_any}, {0}};
 
 /* The system's own numbers, so that they combine with | and go to the kernel as they are. */
 static const struct {
@@ -90,6 +91,10 @@ int ip_open(lua_State *L, struct runtime *runtime)
     lua_setfield(L, -2, "udp");
     lua_newtable(L);
     resolver_set_functions(L, runtime, NOUN_TCP);
+    socket_class_open(L, runtime, NOUN_TCP_SOCKET);
+    lua_setfield(L, -2, "socket");
+    socket_class_open(L, runtime, NOUN_TCP_ACCEPTOR);
+    lua_setfield(L, -2, "acceptor");
     lua_setfield(L, -2, "tcp");
     return 1;
 }

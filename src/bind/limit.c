@@ -66,6 +66,14 @@ void limit_spend(struct limit *limit)
     limit->is_spent = true;
 }
 
+int limit_count_spent(const struct fiber *fiber)
+{
+    int count = 0;
+    for (struct list *node = fiber->limits.next; node != &fiber->limits; node = node->next)
+        count += LIST_ITEM(node, struct limit, link)->is_spent;
+    return count;
+}
+
 bool limit_is_cancelled(const struct fiber *fiber)
 {
     for (struct list *node = fiber->limits.next; node != &fiber->limits; node = node->next) {

@@ -33,6 +33,8 @@ int64_t limit_deadline(const struct limit *limit);
 
 /* It has ended a wait: it will not end another. */
 void limit_spend(struct limit *limit);
+/* How many of the running fiber have. */
+int limit_count_spent(const struct fiber *fiber);
 
 /* For a call that may suspend: ETIMEDOUT if a limit of the running fiber has passed, which is spent
  * then; ENOMEM if there is no room for the wait's deadline; or 0. */

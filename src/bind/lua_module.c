@@ -6,9 +6,12 @@
 
 #include <lauxlib.h>
 
+#include <thrum/lua.h>
+
 #include "bind/modules.h"
 #include "bind/runtime.h"
 #include "emitter_lua.h"
+#include "ip_connect_lua.h"
 
 static const struct lua_module {
     const char *name;
@@ -30,17 +33,24 @@ static const struct lua_module *find_module(lua_State *L, int index)
     return NULL;
 }
 
-/* Call the module's chunk for the package at 1, set its field there, and push what it returned. */
-static void load_module(lua_State *L, const struct lua_module *module)
+/* Call the chunk for the package at `package`, and push what it returned. */
+static void call_chunk(lua_State *L, struct runtime *runtime, const struct lua_module *module,
+                       int package)
 {
     luaL_checkstack(L, 4, module->name);
     lua_pushfstring(L, "=thrum.%s", module->name);
     if (luaL_loadbufferx(L, (const char *)module->text, module->size, lua_tostring(L, -1), "t"))
         lua_error(L);
     lua_remove(L, -2);
-    lua_pushvalue(L, 1);
-    native_push(L, noun_runtime(L));
+    lua_pushvalue(L, package);
+    native_push(L, runtime);
     lua_call(L, 2, 1);
+}
+
+/* Call the module's chunk for the package at 1, set its field there, and push what it returned. */
+static void load_module(lua_State *L, const struct lua_module *module)
+{
+    call_chunk(L, noun_runtime(L), module, 1);
     lua_pushstring(L, module->name);
     lua_pushvalue(L, -2);
     lua_rawset(L, 1);
@@ -73,6 +83,21 @@ static int pairs_of_package(lua_State *L)
     lua_pushcfunction(L, next_field);
     lua_pushvalue(L, 1);
     return 2;
+}
+
+static const struct lua_module part = {"ip_connect", ip_connect_lua, sizeof(ip_connect_lua)};
+static const char part_key; /* of its table in the registry: its address */
+
+void ip_connect_push(lua_State *L, struct runtime *runtime)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &part_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    luaopen_thrum(L);
+    call_chunk(L, runtime, &part, lua_gettop(L));
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &part_key);
 }
 
 void lua_modules_open(lua_State *L, struct runtime *runtime)

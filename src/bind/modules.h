@@ -25,6 +25,7 @@ struct fiber;
     ROW(ip)                 \
     ROW(mutex)              \
     ROW(semaphore)          \
+    ROW(stream)             \
     ROW(system)             \
     ROW(this_fiber)         \
     ROW(time)               \
@@ -41,12 +42,16 @@ MODULES(MODULE_OPEN)
 
 /* Make the table on the top load them. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
+/* Push the functions of lua/thrum/ip_connect.lua, which is a part of the module ip: a table that is
+ * loaded when it is first asked for. They trust their arguments. */
+void ip_connect_push(lua_State *L, struct runtime *runtime);
 /* Push what they need of C. */
 void native_push(lua_State *L, struct runtime *runtime);
 
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);
 void process_open(lua_State *L, struct runtime *runtime);
+void reader_open(lua_State *L, struct runtime *runtime);
 /* The table of a socket class: what makes its objects. */
 int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 /* What all lookups share, and the flags, pushed; then a protocol's functions, for its table. */
@@ -63,10 +68,13 @@ bool fiber_is_function(lua_State *L, int index);
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);
 
-/* Functions of the module system that stand in files of their own. */
+/* Functions of modules that stand in files of their own. */
+int ip_connect(lua_State *L);
+int ip_connect_any(lua_State *L);
 int process_spawn_function(lua_State *L);
 int inherit_fd_function(lua_State *L);
 int inherit_listen_fds_function(lua_State *L);
+int reader_new_function(lua_State *L);
 
 /* If the value at `index` is system.environment, replace it by the table of its variables. */
 void system_replace_environment(lua_State *L, int index);

@@ -5,10 +5,12 @@
  *   error(code, op, ...) -> error       an error object as C makes it: `code` is its name, such as
  *                                       "EINVAL" or "eof", the rest is joined to its detail
  *   raise(code, op, ...)                the same, raised
- *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument */
+ *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument
+ *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait */
 #include <lauxlib.h>
 
 #include "bind/error.h"
+#include "bind/limit.h"
 #include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
@@ -44,10 +46,21 @@ static int native_raise_arg(lua_State *L)
                        lua_tostring(L, ARG_NAME), luaL_checkstring(L, ARG_EXPECTED));
 }
 
+static int native_spent_limits(lua_State *L)
+{
+    const struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    lua_pushinteger(L, limit_count_spent(fiber));
+    return 1;
+}
+
 void native_push(lua_State *L, struct runtime *runtime)
 {
-    static const struct function_row functions[] = {
-        {"error", native_error}, {"raise", native_raise}, {"raise_arg", native_raise_arg}, {0}};
+    static const struct function_row functions[] = {{"error", native_error},
+                                                    {"raise", native_raise},
+                                                    {"raise_arg", native_raise_arg},
+                                                    {"spent_limits", native_spent_limits},
+                                                    {0}};
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
 }

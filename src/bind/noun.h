@@ -43,6 +43,8 @@ struct socket_class;
     ROW(NOUN_PROCESS, "system.process")                                       \
     ROW(NOUN_SIGNAL, "system.signal")                                         \
     ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
+    ROW(NOUN_STREAM, "stream")                                                \
+    ROW(NOUN_READER, "stream.reader")                                         \
     ROW(NOUN_BYTE_SPAN, "byte_span")                                          \
     ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                              \
     ROW(NOUN_DESCRIPTOR_LIST, "file_descriptor.list") /* never shown */       \
@@ -56,6 +58,8 @@ struct socket_class;
     ROW(NOUN_TCP, "ip.tcp")                                                   \
     ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */ \
     ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
+    ROW(NOUN_TCP_SOCKET, "ip.tcp.socket")                                     \
+    ROW(NOUN_TCP_ACCEPTOR, "ip.tcp.acceptor")                                 \
     ROW(NOUN_UNIX_DATAGRAM_SOCKET, "unix.datagram.socket")                    \
     ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
     ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <lauxlib.h>
 
@@ -150,6 +152,44 @@ static void set_interface(lua_State *L, const struct option_call *call)
     apply(L, call, value, size);
 }
 
+/* ---- linger ---- */
+
+/* Without metamethods: nothing else can run while the value is read. */
+static void set_linger(lua_State *L, const struct option_call *call)
+{
+    int has_seconds = 0;
+    struct linger value = {0};
+    if (lua_type(L, ARG_VALUE) == LUA_TTABLE && lua_checkstack(L, 2)) {
+        bool has_switch = lua_rawgeti(L, ARG_VALUE, 1) == LUA_TBOOLEAN;
+        value.l_onoff = lua_toboolean(L, -1);
+        lua_rawgeti(L, ARG_VALUE, 2);
+        lua_Integer seconds = lua_tointegerx(L, -1, &has_seconds);
+        has_seconds = has_switch && has_seconds && lua_type(L, -1) == LUA_TNUMBER && seconds >= 0 &&
+                      seconds <= call->row->maximum;
+        value.l_linger = (int)seconds;
+        lua_pop(L, 2);
+    }
+    if (!has_seconds)
+        error_raise_arg(L, EINVAL, ARG_VALUE, call->row->name,
+                        "{boolean, whole seconds from 0 to 65535}");
+    apply(L, call, &value, sizeof(value));
+}
+
+static int get_linger(lua_State *L, const struct option_call *call)
+{
+    struct linger value = {0};
+    size_t size = sizeof(value);
+    int error = thrum_socket_get_option(call->socket->core, call->level, call->name, &value, &size);
+    if (error)
+        raise_option(L, call, error);
+    lua_createtable(L, 2, 0);
+    lua_pushboolean(L, value.l_onoff);
+    lua_rawseti(L, -2, 1);
+    lua_pushinteger(L, value.l_linger);
+    lua_rawseti(L, -2, 2);
+    return 1;
+}
+
 /* ---- set ---- */
 
 static void set_int(lua_State *L, const struct option_call *call, int value)
@@ -163,6 +203,16 @@ static void set_string(lua_State *L, const struct option_call *call)
     if (text.size > (size_t)call->row->maximum || memchr(text.data, 0, text.size))
         error_raise_arg(L, EINVAL, ARG_VALUE, call->row->name, "shorter string without NUL");
     apply(L, call, text.data, text.size);
+}
+
+/* Never rounded to 0, which would mean the system's default. */
+static void set_seconds(lua_State *L, const struct option_call *call)
+{
+    bool is_number = lua_type(L, ARG_VALUE) == LUA_TNUMBER;
+    double milliseconds = is_number ? ceil(lua_tonumber(L, ARG_VALUE) * 1000) : -1;
+    if (!(milliseconds >= call->row->minimum && milliseconds <= call->row->maximum))
+        error_raise_arg(L, EINVAL, ARG_VALUE, call->row->name, "seconds from 0 to 2147483");
+    set_int(L, call, (int)milliseconds);
 }
 
 static int socket_set_option(lua_State *L)
@@ -181,6 +231,12 @@ static int socket_set_option(lua_State *L)
         break;
     case OPTION_STRING:
         set_string(L, &call);
+        break;
+    case OPTION_SECONDS:
+        set_seconds(L, &call);
+        break;
+    case OPTION_LINGER:
+        set_linger(L, &call);
         break;
     case OPTION_GROUP:
         set_group(L, &call);
@@ -222,6 +278,8 @@ static int socket_get_option(lua_State *L)
     const struct option_row *row = call.row;
     if (row->shape == OPTION_STRING)
         return get_string(L, &call);
+    if (row->shape == OPTION_LINGER)
+        return get_linger(L, &call);
 
     int value = 0;
     size_t size = sizeof(value);
@@ -234,6 +292,8 @@ static int socket_get_option(lua_State *L)
         lua_pushboolean(L, value);
     else if (row->shape == OPTION_CHOICE)
         push_choice(L, row, value);
+    else if (row->shape == OPTION_SECONDS)
+        lua_pushnumber(L, value / 1000.0);
     else
         lua_pushinteger(L, value);
     return 1;

@@ -58,7 +58,7 @@ static void close_copies(lua_State *L, int arg_fds)
 static void raise_if_stale(lua_State *L, int error)
 {
     const struct socket *socket = lua_touserdata(L, 1);
-    if (error == EBADF && thrum_socket_is_open(socket->core))
+    if (error == EBADF && socket->core && thrum_socket_is_open(socket->core))
         error_raise_detail(L, EBADF, "a descriptor in the list is not open");
 }
 

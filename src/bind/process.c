@@ -378,7 +378,10 @@ int process_spawn_function(lua_State *L)
 static void describe(lua_State *L, const struct fiber *fiber)
 {
     const struct process *process = fiber->wait_object;
-    lua_pushinteger(L, thrum_process_pid(process->core));
+    if (process->core)
+        lua_pushinteger(L, thrum_process_pid(process->core));
+    else /* the state is closing */
+        lua_pushliteral(L, "(closed)");
 }
 
 static const struct wait_kind wait_process = {WAIT_EXTERNAL, fiber_cancel_operation, describe};
@@ -394,8 +397,8 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     struct thrum_exit_status status;
     const struct process *process = lua_touserdata(L, 1);
     (void)fiber;
-    if (!error)
-        error = thrum_process_status(process->core, &status);
+    if (!error) /* no core: the state is closing, and a finaliser drives the loop */
+        error = process->core ? thrum_process_status(process->core, &status) : ECANCELED;
     if (error == ECHILD)
         error_raise_detail(L, error, "it has ended, and something else has reaped it");
     if (error)

@@ -205,13 +205,20 @@ static bool push_entry(lua_State *L, const struct addrinfo *entry, const char *n
     return true;
 }
 
+static void raise_if(lua_State *L, struct query *query, int error)
+{
+    if (!error && !query->core) /* the state is closing, and a finaliser drives the loop */
+        error = ECANCELED;
+    if (error)
+        raise_lookup(L, query, error);
+}
+
 /* The system names the first entry; the name is that of all. */
 static int finish_addresses(lua_State *L, struct fiber *fiber, int error)
 {
     struct query *query = lua_touserdata(L, QUERY);
     (void)fiber;
-    if (error)
-        raise_lookup(L, query, error);
+    raise_if(L, query, error);
     const struct addrinfo *entry = thrum_resolver_addresses(query->core);
     const char *name = query->is_named && entry ? entry->ai_canonname : NULL;
     lua_Integer count = 0;
@@ -268,8 +275,7 @@ static int finish_names(lua_State *L, struct fiber *fiber, int error)
 {
     struct query *query = lua_touserdata(L, QUERY);
     (void)fiber;
-    if (error)
-        raise_lookup(L, query, error);
+    raise_if(L, query, error);
     lua_createtable(L, 1, 0);
     lua_createtable(L, 0, 2);
     lua_pushstring(L, thrum_resolver_host_name(query->core));

@@ -91,6 +91,8 @@ void run_report_rest(lua_State *L, struct runtime *runtime)
         next = link->next;
         if (!fiber_is_unheard(fiber))
             continue;
+        if (fiber->group && runtime->current && group_is_awaited(fiber))
+            continue;
         if (fiber->group)
             group_lose_child(L, fiber);
         fiber_forget(L, fiber);

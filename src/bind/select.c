@@ -187,16 +187,24 @@ static void describe_choice(lua_State *L, const struct choice *choice)
     lua_concat(L, 3);
 }
 
+/* Nobody reads more. */
+enum { MAX_TOLD = 8 };
+
 static void describe_selection(lua_State *L, const struct fiber *fiber)
 {
     const struct selection *selection = fiber->wait_object;
     luaL_checkstack(L, 6, "a look inside");
     lua_pushliteral(L, "(");
-    for (int i = 0; i < selection->n_choices; i++) {
+    int n_told = selection->n_choices < MAX_TOLD ? selection->n_choices : MAX_TOLD;
+    for (int i = 0; i < n_told; i++) {
         if (i > 0)
             lua_pushliteral(L, ", ");
         describe_choice(L, &selection->choices[i]);
         lua_concat(L, i > 0 ? 3 : 2);
+    }
+    if (n_told < selection->n_choices) {
+        lua_pushfstring(L, ", and %d more", selection->n_choices - n_told);
+        lua_concat(L, 2);
     }
     if (selection->timeout_ns != NO_DEADLINE) {
         lua_pushstring(L, selection->n_choices > 0 ? ", timeout" : "timeout");

@@ -230,6 +230,15 @@ static int get_remote_path(lua_State *L)
     return push_endpoint_value(L, TRAIT_UNIX | TRAIT_SOCKET, thrum_socket_remote_endpoint, 0);
 }
 
+static int get_at_mark(lua_State *L)
+{
+    const struct socket *socket = socket_self(L, TRAIT_IP | TRAIT_STREAM | TRAIT_SOCKET);
+    bool is_at_mark;
+    raise_if(L, thrum_socket_at_mark(socket->core, &is_at_mark));
+    lua_pushboolean(L, is_at_mark);
+    return 1;
+}
+
 static int get_timeout(lua_State *L)
 {
     double timeout = socket_self(L, 0)->timeout;
@@ -255,6 +264,7 @@ static const struct socket_property_row socket_properties[] = {
     {{"remote_port", get_remote_port, NULL}, TRAIT_IP | TRAIT_SOCKET},
     {{"local_path", get_local_path, NULL}, TRAIT_UNIX},
     {{"remote_path", get_remote_path, NULL}, TRAIT_UNIX | TRAIT_SOCKET},
+    {{"at_mark", get_at_mark, NULL}, TRAIT_IP | TRAIT_STREAM | TRAIT_SOCKET},
     {{"timeout", get_timeout, set_timeout}, 0},
     {{0}, 0}};
 
@@ -279,6 +289,9 @@ static const struct function_row metamethods[] = {
 
 static const struct socket_class classes[] = {
     {NOUN_UDP_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_IP, &codec_ip, 0},
+    {NOUN_TCP_SOCKET, THRUM_STREAM, TRAIT_SOCKET | TRAIT_STREAM | TRAIT_IP, &codec_ip, 0},
+    {NOUN_TCP_ACCEPTOR, THRUM_STREAM, TRAIT_ACCEPTOR | TRAIT_STREAM | TRAIT_IP, &codec_ip,
+     NOUN_TCP_SOCKET},
     {NOUN_UNIX_DATAGRAM_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_UNIX,
      &codec_unix, 0},
     {NOUN_UNIX_STREAM_SOCKET, THRUM_STREAM, TRAIT_SOCKET | TRAIT_STREAM | TRAIT_UNIX, &codec_unix,

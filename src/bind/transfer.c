@@ -35,7 +35,9 @@ static void describe_socket(lua_State *L, const struct fiber *fiber)
     const struct thrum_socket *core = fiber->transfer.socket->core;
     struct thrum_endpoint endpoint;
     char text[THRUM_ENDPOINT_TEXT_SIZE];
-    if (thrum_socket_local_endpoint(core, &endpoint))
+    if (!core) /* the state is closing */
+        lua_pushliteral(L, "(closed)");
+    else if (thrum_socket_local_endpoint(core, &endpoint))
         lua_pushliteral(L, "(not open)");
     else if (thrum_endpoint_format(&endpoint, text) > 0)
         lua_pushstring(L, text);

@@ -45,7 +45,7 @@ int message_send(int fd, const struct message *message, size_t *sent)
     }
     ssize_t result;
     do
-        result = sendmsg(fd, &header, message->flags | MSG_NOSIGNAL);
+        result = sendmsg(fd, &header, message->flags | MSG_NOSIGNAL | MSG_DONTWAIT);
     while (result < 0 && errno == EINTR);
     if (result < 0)
         return errno;
@@ -110,7 +110,7 @@ int message_receive(int fd, struct message *message, size_t *received)
     header.msg_control = &control;
     header.msg_controllen = OTHER_ITEMS + CMSG_LEN(arrival.room * sizeof(int));
     message->n_fds = 0;
-    int error = descriptor_receive(fd, &header, message->flags, received);
+    int error = descriptor_receive(fd, &header, message->flags | MSG_DONTWAIT, received);
     if (error)
         return error;
     for (struct cmsghdr *item = CMSG_FIRSTHDR(&header); item; item = CMSG_NXTHDR(&header, item))

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -19,7 +20,13 @@
 #define IPV6_LEAVE_GROUP IPV6_DROP_MEMBERSHIP
 #endif
 
-enum { TRAITS_ANY = 0, TRAITS_UDP = TRAIT_IP | TRAIT_DATAGRAM };
+enum {
+    TRAITS_ANY = 0,
+    TRAITS_UDP = TRAIT_IP | TRAIT_DATAGRAM,
+    TRAITS_TCP = TRAIT_IP | TRAIT_STREAM,
+    TRAITS_TCP_SOCKET = TRAITS_TCP | TRAIT_SOCKET,
+    TRAITS_TCP_ACCEPTOR = TRAITS_TCP | TRAIT_ACCEPTOR
+};
 
 #ifdef IP_MTU_DISCOVER
 static const struct option_choice mtu_discover_choices[] = {
@@ -39,6 +46,7 @@ _Static_assert(IP_PMTUDISC_WANT == IPV6_PMTUDISC_WANT && IP_PMTUDISC_DO == IPV6_
 #define SOCKET(name) SOL_SOCKET, name, SOL_SOCKET, name
 #define IP(v4, v6) IPPROTO_IP, v4, IPPROTO_IPV6, v6
 #define V6(name) -1, 0, IPPROTO_IPV6, name
+#define TCP(name) IPPROTO_TCP, name, IPPROTO_TCP, name
 
 static const struct option_row rows[] = {
     /* clang-format off */
@@ -50,6 +58,15 @@ static const struct option_row rows[] = {
     {"receive_buffer_size", OPTION_INTEGER, OPTION_GET_SET, TRAITS_ANY,
      SOCKET(SO_RCVBUF), 0, INT_MAX, NULL},
     {"reuse_address", OPTION_BOOLEAN, OPTION_GET_SET, TRAIT_IP, SOCKET(SO_REUSEADDR), 0, 1, NULL},
+    {"tcp_no_delay", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP, TCP(TCP_NODELAY), 0, 1, NULL},
+    {"keep_alive", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP, SOCKET(SO_KEEPALIVE), 0, 1, NULL},
+    {"linger", OPTION_LINGER, OPTION_GET_SET, TRAITS_TCP, SOCKET(SO_LINGER), 0, 65535, NULL},
+    {"out_of_band_inline", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP_SOCKET,
+     SOCKET(SO_OOBINLINE), 0, 1, NULL},
+    {"send_low_watermark", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP_SOCKET,
+     SOCKET(SO_SNDLOWAT), 0, INT_MAX, NULL},
+    {"receive_low_watermark", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP_SOCKET,
+     SOCKET(SO_RCVLOWAT), 0, INT_MAX, NULL},
     {"multicast_loop", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_UDP,
      IP(IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP), 0, 1, NULL},
     {"multicast_hops", OPTION_INTEGER, OPTION_GET_SET, TRAITS_UDP,
@@ -84,6 +101,32 @@ static const struct option_row rows[] = {
 #ifdef IP_MTU_DISCOVER
     {"mtu_discover", OPTION_CHOICE, OPTION_GET_SET, TRAIT_IP,
      IP(IP_MTU_DISCOVER, IPV6_MTU_DISCOVER), 0, 0, mtu_discover_choices},
+#endif
+#ifdef TCP_KEEPIDLE
+    {"tcp_keep_idle", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP, TCP(TCP_KEEPIDLE), 1, 32767, NULL},
+#endif
+#ifdef TCP_KEEPINTVL
+    {"tcp_keep_interval", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP,
+     TCP(TCP_KEEPINTVL), 1, 32767, NULL},
+#endif
+#ifdef TCP_KEEPCNT
+    {"tcp_keep_count", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP, TCP(TCP_KEEPCNT), 1, 127, NULL},
+#endif
+#ifdef TCP_USER_TIMEOUT
+    {"tcp_user_timeout", OPTION_SECONDS, OPTION_GET_SET, TRAITS_TCP,
+     TCP(TCP_USER_TIMEOUT), 0, INT_MAX, NULL},
+#endif
+#ifdef TCP_DEFER_ACCEPT
+    {"defer_accept", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP_ACCEPTOR,
+     TCP(TCP_DEFER_ACCEPT), 0, 65535, NULL},
+#endif
+#ifdef TCP_FASTOPEN_CONNECT
+    {"fast_open", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP_SOCKET,
+     TCP(TCP_FASTOPEN_CONNECT), 0, 1, NULL},
+#endif
+#ifdef TCP_FASTOPEN
+    {"fast_open", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP_ACCEPTOR,
+     TCP(TCP_FASTOPEN), 0, INT_MAX, NULL},
 #endif
     {NULL, OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_ANY, SOCKET(0), 0, 0, NULL},
     /* clang-format on */

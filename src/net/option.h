@@ -16,6 +16,8 @@ enum option_shape {
     OPTION_INTEGER,  /* minimum to maximum */
     OPTION_CHOICE,   /* one of `choices`, by its number there */
     OPTION_STRING,   /* at most `maximum` bytes */
+    OPTION_SECONDS,  /* minimum to maximum milliseconds, seconds to the user */
+    OPTION_LINGER,   /* struct linger: whether, and for how many seconds, up to maximum */
     OPTION_ERROR,    /* SO_ERROR: an errno, or nothing */
     OPTION_GROUP,    /* a multicast group and an optional interface */
     OPTION_INTERFACE /* an interface */
@@ -39,7 +41,7 @@ struct option_row {
     const struct option_choice *choices; /* ended by a NULL name */
 };
 
-/* Traits of socket classes; a class has several. */
+/* Traits of socket classes; a class has several. No two rows of one name serve the same class. */
 enum option_trait {
     TRAIT_DATAGRAM = 1,
     TRAIT_STREAM = 2,

@@ -223,6 +223,9 @@ class Server:
         self.errors.close()
 
     def read_port(self):
+        return int(self.read_line())
+
+    def read_line(self):
         line, end = b'', time.monotonic() + self.patience
         while not line.endswith(b'\n'):
             ready, _, _ = select.select([self.process.stdout], [], [], end - time.monotonic())
@@ -230,7 +233,7 @@ class Server:
             if not byte:
                 raise BenchError(f'{self.peer.title} printed no port: {self.complaint()}')
             line += byte
-        return int(line)
+        return line
 
     def complaint(self):
         """The first line on its stderr that is not valgrind's."""
@@ -249,19 +252,30 @@ class Server:
         return int(words[11]) / tick, int(words[12]) / tick
 
 
-def run_client(build, server, cpu, window, echoes, seconds, timeout_ms=500, spin=False):
-    """One measurement: echoes until there are enough or the time is over."""
+def client_argv(build, server, window, echoes, seconds, timeout_ms=500, spin=False):
     argv = [build / 'test' / 'bench' / 'bench_client', server.port, window, echoes, seconds,
             timeout_ms, 'spin' if spin else 'block']
-    user, system = server.cpu_seconds()
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True,
-                          timeout=seconds + 30, preexec_fn=prepare_child(cpu))
-    if done.returncode != 0:
-        raise BenchError(f'{server.peer.title}: {done.stderr.strip()} ({server.complaint()})')
-    user_after, system_after = server.cpu_seconds()
-    found = dict(word.split('=') for word in done.stdout.split())
+    return [str(word) for word in argv]
+
+
+def client_findings(server, status, output, errors):
+    """What a client has printed, by name."""
+    if status != 0:
+        raise BenchError(f'{server.peer.title}: {errors.strip()} ({server.complaint()})')
+    found = dict(word.split('=') for word in output.split())
     if found['echoes'] == '0':
-        raise BenchError(f'{server.peer.title}: nothing came back in {seconds} s')
+        raise BenchError(f"{server.peer.title}: nothing came back in {found['seconds']} s")
+    return found
+
+
+def run_client(build, server, cpu, window, echoes, seconds, timeout_ms=500, spin=False):
+    """One measurement: echoes until there are enough or the time is over."""
+    user, system = server.cpu_seconds()
+    done = subprocess.run(client_argv(build, server, window, echoes, seconds, timeout_ms, spin),
+                          capture_output=True, text=True, timeout=seconds + 30,
+                          preexec_fn=prepare_child(cpu))
+    found = client_findings(server, done.returncode, done.stdout, done.stderr)
+    user_after, system_after = server.cpu_seconds()
     return Sample(int(found['echoes']), int(found['lost']), float(found['seconds']),
                   user_after - user, system_after - system)
 

@@ -8,6 +8,8 @@ local ip, byte_span, time, spawn = thrum.ip, thrum.byte_span, thrum.time, thrum.
 local unix = thrum.unix
 local generic_error = thrum.generic_error
 
+local huge = ("huge"):rep(1 << 18)
+
 -- The bad values. Made anew for each round: a call may close or consume what it is given.
 local function new_values()
     local closed_socket = h.bound()
@@ -21,7 +23,7 @@ local function new_values()
         n = 34,
         nil, true, false, -1, 0, 1, 1.5, 2 ^ 40, 1 << 40, 2 ^ 63, math.maxinteger,
         math.mininteger, 0 / 0, math.huge, -math.huge, "", "x", "v4", "127.0.0.1", "a\0b",
-        ("huge"):rep(1 << 18), {}, setmetatable({}, {__index = function() error("trap") end,
+        huge, {}, setmetatable({}, {__index = function() error("trap") end,
             __len = function() error("trap") end}), os.clock, f,
         byte_span.new(8), ip.address.loopback_v4(), ip.network.new("10.0.0.0/8"), closed_socket,
         closed_fd, joined, generic_error.EPERM, coroutine.create(os.clock), io.stdout,
@@ -86,6 +88,13 @@ local function arguments(n, make)
     })
 end
 
+local function own_stream()
+    return {
+        read_some = function(_, buf) return buf:copy("read") end,
+        write_some = function(_, buf) return #buf end,
+    }
+end
+
 -- Functions of modules: the good arguments of those that have any.
 local loopback = ip.address.loopback_v4()
 local numeric = arguments(3, function() -- so that no name server hears of it
@@ -112,6 +121,13 @@ local module_arguments = {
     ["thrum.time.sleep"] = arguments(1, function() return 0 end),
     ["thrum.byte_span.new"] = arguments(2, function() return 1, 2 end),
     ["thrum.byte_span.append"] = arguments(3, function() return byte_span.new(1), "a", "b" end),
+    ["thrum.stream.read_all"] = arguments(2, function() return own_stream(), byte_span.new(8) end),
+    ["thrum.stream.read_at_least"] = arguments(3, function()
+        return own_stream(), byte_span.new(8), 4
+    end),
+    ["thrum.stream.write_all"] = arguments(2, function() return own_stream(), "x" end),
+    ["thrum.stream.write_at_least"] = arguments(3, function() return own_stream(), "xy", 1 end),
+    ["thrum.stream.reader"] = arguments(1, function() return own_stream() end),
     ["thrum.ip.tostring"] = arguments(2, function() return loopback, 80 end),
     ["thrum.ip.toendpoint"] = arguments(1, function() return "127.0.0.1:80" end),
     ["thrum.ip.address.new"] = arguments(1, function() return "::1" end),
@@ -124,6 +140,8 @@ local module_arguments = {
     ["thrum.ip.tcp.get_address_v4_info"] = numeric,
     ["thrum.ip.tcp.get_address_v6_info"] = numeric,
     ["thrum.ip.tcp.get_name_info"] = arguments(2, function() return loopback, 80 end),
+    ["thrum.ip.connect"] = arguments(3, function() return ip.tcp.socket.new(), {}, print end),
+    ["thrum.ip.connect_any"] = arguments(2, function() return {}, {delay = 1} end),
     ["thrum.ip.network.new"] = arguments(1, function() return "10.0.0.0/8" end),
 }
 
@@ -277,7 +295,88 @@ local function unix_class(kind, is_acceptor)
     }
 end
 
+local function tcp_acceptor()
+    local acceptor = ip.tcp.acceptor.new()
+    acceptor:open("v4")
+    acceptor:bind(loopback, 0)
+    acceptor:listen()
+    acceptor.timeout = 0.0005
+    return acceptor
+end
+
+local function tcp_pair()
+    local acceptor, client = tcp_acceptor(), ip.tcp.socket.new()
+    client:connect(loopback, acceptor.local_port)
+    acceptor.timeout = 5
+    local server = acceptor:accept()
+    acceptor:close()
+    return client, server
+end
+
+local tcp_methods = {
+    open = arguments(1, function() return "v4" end),
+    bind = arguments(2, function() return loopback, 0 end),
+    set_option = arguments(2, function() return "linger", {false, 0} end),
+    get_option = arguments(1, function() return "linger" end),
+}
+
+local function with_tcp_methods(methods)
+    for name, good in pairs(tcp_methods) do
+        methods[name] = good
+    end
+    return methods
+end
+
 local classes = {
+    ["ip.tcp.socket"] = {
+        new = function()
+            local sock = tcp_pair()
+            sock.timeout = 0.0005
+            return sock
+        end,
+        works = function(sock)
+            local acceptor = tcp_acceptor()
+            sock:close()
+            sock.timeout = 5
+            sock:connect(loopback, acceptor.local_port)
+            lu.assertEquals(sock:send("works"), 5)
+            sock:set_option("linger", {true, 0}) -- so many would wait for their ends otherwise
+            sock:close()
+            acceptor:close()
+        end,
+        done = function(sock) sock:close() end,
+        methods = with_tcp_methods {
+            assign = arguments(2, function()
+                local client, server = tcp_pair()
+                server:close()
+                return "v4", client:release()
+            end),
+            connect = arguments(2, function() return loopback, 9 end),
+            shutdown = arguments(1, function() return "both" end),
+            receive = arguments(2, function() return byte_span.new(8), 0 end),
+            read_some = arguments(1, function() return byte_span.new(8) end),
+            send = arguments(2, function() return "x", 0 end),
+            write_some = arguments(1, function() return "x" end),
+            io_control = arguments(1, function() return "bytes_readable" end),
+        },
+    },
+    ["ip.tcp.acceptor"] = {
+        new = tcp_acceptor,
+        works = function(acceptor)
+            acceptor:close()
+            acceptor:open("v4")
+            acceptor:bind(loopback, 0)
+            acceptor:listen()
+            acceptor.timeout = 0
+            h.raises("ETIMEDOUT", acceptor.accept, acceptor)
+            acceptor:close()
+        end,
+        done = function(acceptor) acceptor:close() end,
+        methods = with_tcp_methods {
+            assign = arguments(2, function() return "v4", tcp_acceptor():release() end),
+            listen = arguments(1, function() return 1 end),
+        },
+    },
     ["unix.datagram.socket"] = unix_class("datagram", false),
     ["unix.stream.socket"] = unix_class("stream", false),
     ["unix.stream.acceptor"] = unix_class("stream", true),
@@ -330,6 +429,27 @@ local classes = {
             set_u32 = arguments(3, function() return 1, 1, "be" end),
             set_u64 = arguments(3, function() return 1, 1, "be" end),
             fill = arguments(1, function() return 1 end),
+        },
+    },
+    ["stream.reader"] = {
+        new = function()
+            local a, b = unix.stream.socket.pair()
+            a:write_some("works\nrest")
+            a:close()
+            return thrum.stream.reader(b)
+        end,
+        works = function(r)
+            lu.assertEquals(type(r.buffered), "number")
+            lu.assertEquals(r:exactly(0), "")
+            r:all()
+            lu.assertNil(r:line())
+        end,
+        done = function(r) r.stream:close() end,
+        methods = {
+            line = arguments(1, function() return 100 end),
+            read_until = arguments(2, function() return "k", 100 end),
+            exactly = arguments(1, function() return 3 end),
+            all = arguments(1, function() return 100 end),
         },
     },
     ["ip.address"] = {
@@ -485,7 +605,7 @@ for class_name, class in pairs(classes) do
                 assert_clean(ok, err, class_name .. "." .. name)
                 local is_taken = class.takes_self and class.takes_self(bad)
                 local is_shared = class_name == "byte_span" and name == "append" or
-                    class_name:find("^unix%.") and tostring(bad):find("^ip%.udp%.socket %(")
+                    class_name:find("[xp]%.%l+%.") and tostring(bad):find("^ip%.udp%.socket %(")
                 if ok and not is_taken and not is_shared then
                     -- only an object of the class itself, or for what all sockets have in common
                     -- another socket, may succeed

@@ -12,6 +12,9 @@ local is_server = {
     ["dns_server.lua"] = true,
     ["tftp_server.lua"] = true,
     ["graceful_shutdown.lua"] = true,
+    ["handover.lua"] = true,
+    ["privileged_port.lua"] = true,
+    ["workers.lua"] = true,
 }
 
 -- Parts of the output of some, in their order.
@@ -23,7 +26,9 @@ local parts = {
     ["spawn.lua"] = {"hello from process ", "the first child exited with code 3", "codes is 6",
         "sleeps was ended by signal 15", "answers: A QUESTION\nit exited with code 0",
         "No such file or directory: system.spawn: program \"no-such-program\""},
+    ["collect_output.lua"] = {"one\ntwo\nwhat?\n3\n588890\ttrue"},
     ["release_assign.lua"] = {"udp v4", "still there"},
+    ["connect.lua"] = {"connected to 127.0.0.1:", "welcome"},
     ["coroutines.lua"] = {"one", "two", "three"},
     ["timeout.lua"] = {"answer to the question"},
     ["scope.lua"] = {"true\tfalse", "the task failed", "the worker has cleaned up\ntrue",
@@ -38,13 +43,16 @@ local parts = {
     ["host.lua"] = {"localhost", " has address 127.0.0.1", "127.0.0.1 is "},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
+    ["tcp_echo.lua"] = {"listening on 127.0.0.1 port ", "hello, stream"},
     ["unix_stream.lua"] = {"process ", " of user ", "hello, stream", "true\tunix stream acceptor"},
+    ["line_server.lua"] = {"ok\none line\nand two", "none\nerror line too long\tnil\n",
+        "HELLO, STREAM"},
     ["unix_datagram.lua"] = {"1\tdisk is full", "noted as number 1"},
     ["socket_desk.lua"] = {"true\nnil\tno: Invalid argument"},
     ["group.lua"] = {"page of one\tpage of two\n", "false\tno answer from bad\n",
         "near: closed\nfar: closed\npage of near\n5\t2\n"},
-    ["select.lua"] = {"serving one\nserving two\n", "stopped\n", "true\tfalse\tkept\n",
-        "child 3\nchild 2\nchild 1\n"},
+    ["select.lua"] = {"serving one\n", "serving two\n", "still there\n", "stopped\n",
+        "true\tfalse\tkept\n", "child ", "child ", "child "},
     ["stock_interpreter.lua"] = {"hello, stock Lua"},
 }
 

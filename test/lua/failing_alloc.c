@@ -131,6 +131,24 @@ static const struct {
      "s:bind('127.0.0.1', 0) s.timeout = 5 local b = byte_span.new(16) "
      "local f = thrum.spawn(function() return s:receive_from(b) end) thrum.this_fiber.yield() "
      "s:send_to('x', s.local_address, s.local_port) thrum.time.sleep(0) return f:join() end)"},
+    {"stream",
+     "local a, b = unix.stream.socket.pair() local s, n = thrum.stream, 0 b.timeout = 0.2 "
+     "s.write_all(a, {'one\\r\\ntwo--', ('x'):rep(9000), '\\n', 'last'}) a:close() "
+     "local r = s.reader(b) n = #r:line() + #r:read_until('--') + #r:line() "
+     "return n, r:all(), pcall(r.exactly, r, 3)"},
+    {"stream, waited for",
+     "return thrum.run(function() local a, b = unix.stream.socket.pair() b.timeout = 0.2 "
+     "local f = thrum.spawn(function() local r = thrum.stream.reader(b) return r:line() end) "
+     "thrum.this_fiber.yield() a:write_some('li') thrum.this_fiber.yield() a:write_some('ne\\n') "
+     "return f:join() end)"},
+    {"stream, a reader that is kept",
+     "if not kept_reader then local piece = ('x'):rep(10000) kept_reader = thrum.stream.reader("
+     "{read_some = function(_, b) return b:copy(piece) end}) end "
+     "return #kept_reader:exactly(100000)"},
+    {"stream, of one's own",
+     "local own, n = {}, 0 function own:read_some(b) n = n + 1 return b:copy('x') end "
+     "local r = thrum.stream.reader(own) return r:exactly(10), "
+     "pcall(thrum.stream.write_all, {write_some = error}, 'x')"},
     {"spawn", "local f = thrum.spawn(function(...) return ... end, 1, 2, 3) return f:join()"},
     {"spawn, many",
      "return thrum.run(function() local fs = {} for i = 1, 20 do "
@@ -140,17 +158,15 @@ static const struct {
     {"spawn, failing",
      "return thrum.run(function() local f = thrum.spawn(function() error('x', 0) end) "
      "return pcall(f.join, f) end)"},
-    {"group",
-     "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
-     "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
+    {"group", "return thrum.run(function() local g = thrum.fiber.group() for i = 1, 5 do "
+              "g:spawn(thrum.time.sleep, 0) end return g:join() end)"},
     {"group with a function",
      "return thrum.run(function() return thrum.fiber.group(function(g) local fs = {} "
      "for i = 1, 5 do fs[i] = g:spawn(function() thrum.time.sleep(0) return i end) end "
      "return fs[1]:join() + fs[5]:join() end) end)"},
-    {"group, failing",
-     "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
-     "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
-     "thrum.time.sleep(3600) end) end)"},
+    {"group, failing", "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
+                       "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
+                       "thrum.time.sleep(3600) end) end)"},
     {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"channel",
      "return thrum.run(function() return thrum.fiber.group(function(g) "
@@ -365,7 +381,8 @@ static void run_closing(void)
         "dropped:spawn(stuck) dropped:spawn(failing) dropped = nil "
         "thrum.spawn(fiber.group, function(g) g:spawn(stuck) g:spawn(failing) stuck() end) "
         "local watched = thrum.spawn(stuck) "
-        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) end "
+        "for i = 1, 3 do thrum.spawn(fiber.select, {other, {other2, {}}, watched, timeout = 60}) "
+        "end "
         "for _ = 1, 6 do pcall(thrum.poll) collectgarbage() end "
         "assert(thrum.stats().fibers > 5)";
     struct pool pool = {.remaining = -1};

@@ -110,16 +110,15 @@ t["test an interrupted fiber stays interrupted"] = function()
 end
 
 t["test interrupting a joiner ends its join, and the joined fiber stays joinable"] = function()
-    local slow = h.start(function()
-        time.sleep(0.005)
-        return "result"
-    end)
+    local results = thrum.channel.new(1)
+    local slow = h.start(results.receive, results)
     local joiner = h.start(slow.join, slow)
     lu.assertFalse(slow.joinable)
     joiner:interrupt()
     joiner:join()
     lu.assertTrue(joiner.interruption_caught)
     lu.assertTrue(slow.joinable)
+    results:send("result")
     lu.assertEquals(slow:join(), "result")
 end
 

@@ -299,8 +299,9 @@ end
 t["test a timer that expires is a case"] = function()
     local early, late = time.steady_timer.new(), time.system_timer.new()
     early:expires_after(0.002)
-    late:expires_after(0.02)
+    late:expires_after(3600)
     lu.assertEquals(results {channel.new(), late, early, timeout = 100}, {3, n = 1})
+    late:expires_after(0.002)
     lu.assertEquals(results {channel.new(), late, timeout = 100}, {2, n = 1})
     lu.assertTrue(time.system_clock.now() >= late.expiry)
     lu.assertEquals(results {late, early}, {1, n = 1})
@@ -344,7 +345,6 @@ t["test with_timeout and timeout: the nearest ends it, each in its own way"] = f
     lu.assertNil(time.with_timeout(100, select_one, {ch, timeout = 0.002}))
     h.raises("ETIMEDOUT", time.with_timeout, 0, select_one, {ch})
     lu.assertEquals(time.with_timeout(0.003, function()
-        lu.assertNil((select_one {ch, timeout = 0.001}))
         h.raises("ETIMEDOUT", select_one, {ch, timeout = 100})
         return select_one {ch, timeout = 0}
     end), nil)

@@ -253,6 +253,33 @@ t["test a handler that raises raises here: there is no run to end"] = function()
     time.sleep(0)
 end
 
+-- A step is no level of the C stack: there would be too many.
+t["test a long call on a stream drives the loop step by step"] = function()
+    local a, b = thrum.unix.stream.socket.pair()
+    local n = 0
+    local writer = spawn(function()
+        for i = 1, 20000 do
+            a:write_some("x")
+            n = n + 1
+            if i % 3 == 0 then
+                this_fiber.yield()
+            end
+        end
+        a:write_some("\nend")
+        a:close()
+    end)
+    local r = thrum.stream.reader(b)
+    lu.assertEquals(#r:line(), 20000)
+    lu.assertEquals(n, 20000)
+    lu.assertEquals(r:all(), "end")
+    writer:join()
+    local endless = {read_some = function(_, buf) return buf:copy("x") end}
+    lu.assertEquals(#thrum.stream.reader(endless):exactly(20000), 20000)
+    b.timeout = 0.001
+    b:close()
+    h.raises("EBADF", r.line, r)
+end
+
 -- Seen: a call went on to drive the loop. Cure: outside, too, the count is looked at.
 t["test forbid_suspend holds outside any fiber"] = function()
     this_fiber.forbid_suspend()

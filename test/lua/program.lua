@@ -110,6 +110,33 @@ t["test LUA_INIT is run first"] = function()
     lu.assertEquals(output, "3\n2\n")
 end
 
+-- the end of the state
+
+-- Seen: crashes. Cause: a socket, a process or a lookup is finalised before the fiber that waits
+-- for it is forgotten, and another finaliser looks at it, or lets it go on, in between.
+t["test finalisers may look inside, and drive the loop, while the state closes"] = function()
+    check("looked\n", 0, "-e", [[
+        setmetatable({}, {__gc = function() fiber.list() print "looked" end})
+        local sock = ip.udp.socket.new()
+        sock:open("v4")
+        local process = system.spawn {program = "sleep", arguments = {"sleep", "0.1"}}
+        spawn(function() sock:receive(byte_span.new(1)) end)
+        spawn(function() process:wait() end)
+        this_fiber.yield()
+        os.exit(true, true)]])
+    check("drove\n", 0, "-e", [[
+        setmetatable({}, {__gc = function()
+            pcall(time.sleep, 0.01)
+            print "drove"
+        end})
+        local process = system.spawn {program = "true"}
+        process:wait()
+        spawn(function() while true do process:wait() end end)
+        this_fiber.yield()
+        process = nil
+        os.exit(true, true)]])
+end
+
 -- --fibers-on-quit
 
 -- Lines of the report without what differs from run to run.

@@ -751,3 +751,22 @@ end
 t["test the spec leaves no file"] = function()
     lu.assertTrue(os.remove(fifo))
 end
+
+-- Seen: the loop stood still. Cause: a socket that is a child's standard input as well is blocking
+-- from then on, and it was trusted not to be.
+t["test a socket that a child has for standard input does not block the loop"] = function()
+    local ours, theirs = thrum.unix.stream.socket.pair()
+    local fd = theirs:release()
+    local shared = thrum.unix.stream.socket.new()
+    shared:assign(fd:dup())
+    local child = system.spawn {program = "sleep", arguments = {"sleep", "60"}, stdin = fd}
+    fd:close()
+    local reader = h.try(function() return shared:receive(thrum.byte_span.new(4)) end)
+    time.sleep(0.001) -- would not come back
+    ours:send("x")
+    lu.assertEquals({reader:join()}, {true, 1})
+    child:kill("SIGKILL")
+    child:wait()
+    ours:close()
+    shared:close()
+end

@@ -144,3 +144,15 @@ t["test an unconnected socket is ENOTCONN"] = function()
     h.raises("ECONNREFUSED", sock.connect, sock, "\0thrum-nobody")
     sock:close()
 end
+
+-- Seen: what stood behind two empty records was lost. Cause: the second looked like the end.
+t["test records behind several empty ones arrive, though the peer has closed"] = function()
+    local a, b = unix.seqpacket.socket.pair()
+    for _, record in ipairs {"", "", "", "x"} do
+        a:send(record)
+    end
+    a:close()
+    lu.assertEquals(receive(b) .. receive(b) .. receive(b) .. receive(b), "x")
+    eof(b.receive, b, byte_span.new(1))
+    b:close()
+end

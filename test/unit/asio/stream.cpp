@@ -178,6 +178,42 @@ TEST_CASE("out-of-band data is waited for, can be cancelled, and arrives")
     CHECK(normal.text() == "calm");
 }
 
+// Seen: Linux has the next connect succeed, to wherever it is, without doing anything.
+TEST_CASE("a connected socket does not connect again")
+{
+    world w;
+    auto [a, b] = connect_pair(w, pairings[1]);
+    struct thrum_endpoint name = loopback_v4();
+    waiter connecting;
+    for (int i = 0; i < 2; i++)
+        CHECK(thrum_socket_connect(a, &connecting.operation, &name) == EISCONN);
+    CHECK(try_send(b, "still there") == 0);
+}
+
+TEST_CASE("at_mark tells where the urgent byte was")
+{
+    world w;
+    auto [a, b] = connect_pair(w, pairings[1]);
+    waiter urgent, normal;
+    std::size_t sent;
+    bool is_at_mark = true;
+    CHECK(thrum_socket_at_mark(b, &is_at_mark) == 0);
+    CHECK_FALSE(is_at_mark);
+    REQUIRE(urgent.receive(b, MSG_OOB) == 0);
+    REQUIRE(thrum_socket_try_send(a, "ab!", 3, MSG_OOB, &sent) == 0);
+    w.run();
+    CHECK(urgent.text() == "!");
+    CHECK(thrum_socket_at_mark(b, &is_at_mark) == 0);
+    CHECK_FALSE(is_at_mark);
+    REQUIRE(normal.receive(b) == 0);
+    w.run();
+    CHECK(normal.text() == "ab");
+    CHECK(thrum_socket_at_mark(b, &is_at_mark) == 0);
+    CHECK(is_at_mark);
+    REQUIRE(thrum_socket_close(b) == 0);
+    CHECK(thrum_socket_at_mark(b, &is_at_mark) == EBADF);
+}
+
 TEST_CASE("a refused connection says so")
 {
     world w;

@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstring>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <set>
 #include <string>
@@ -82,6 +83,19 @@ bool has_row(const std::string &name, unsigned traits)
     return option_find(name.data(), name.size(), traits) != nullptr;
 }
 
+// What TCP's rows want beside that; some the kernel rounds, and has a case of their own.
+int tcp_sample(const struct option_row &row)
+{
+    std::string name = row.name;
+    return name == "tcp_keep_count" ? 5 : name == "receive_low_watermark" ? 7 : 1000;
+}
+
+bool is_rounded(const struct option_row &row)
+{
+    std::string name = row.name;
+    return name == "defer_accept" || name == "send_low_watermark";
+}
+
 // Values a socket should take and give back as they are.
 std::vector<int> samples(const struct option_row &row, int family)
 {
@@ -93,6 +107,9 @@ std::vector<int> samples(const struct option_row &row, int family)
             values.push_back(choice->value);
     else if (row.shape == OPTION_INTEGER && row.maximum == 255)
         values = {row.maximum, 17 * 4, row.name_v4 == IP_TTL && family == AF_INET ? 1 : 0};
+    else if (row.traits & TRAIT_STREAM &&
+             (row.shape == OPTION_INTEGER || row.shape == OPTION_SECONDS))
+        values = {tcp_sample(row)};
     else if (row.shape == OPTION_INTEGER)
         values = {20000};
     return values;
@@ -206,15 +223,32 @@ void join_and_leave(int family, const std::string &group, const struct option_in
     CHECK(set_group(socket, "leave_multicast_group", group, interface) == EADDRNOTAVAIL);
 }
 
+bool serves(const struct option_row &row, unsigned traits)
+{
+    return (row.traits & traits) == row.traits;
+}
+
+void walk_rows(int family)
+{
+    for (const struct option_row *row = option_rows(); row->name; row++) {
+        socket_guard socket(family, row->traits & TRAIT_STREAM ? SOCK_STREAM : SOCK_DGRAM);
+        if (socket.level(*row) != -1 && !is_rounded(*row))
+            set_and_get(*row, socket);
+    }
+}
+
 } // namespace
 
-TEST_CASE("rows are named once, and no two set the same thing")
+TEST_CASE("rows are named once, or once for each class, and no two set the same thing")
 {
     std::set<std::string> names;
     std::set<std::pair<int, int>> v4, v6;
     for (const struct option_row *row = option_rows(); row->name; row++) {
         INFO(row->name);
-        CHECK(names.insert(row->name).second);
+        CHECK((names.insert(row->name).second || row->name == std::string("fast_open")));
+        CHECK((serves(*row, UDP) || serves(*row, TCP) || serves(*row, TCP_ACCEPTOR)));
+        for (unsigned traits : {UDP, TCP, TCP_ACCEPTOR, UNIX_DATAGRAM})
+            CHECK((!serves(*row, traits) || &row_of(row->name, traits) == row));
         CHECK((row->level_v4 == -1 || v4.insert({row->level_v4, row->name_v4}).second));
         CHECK((row->level_v6 == -1 || v6.insert({row->level_v6, row->name_v6}).second));
         CHECK(row->minimum <= row->maximum);
@@ -226,23 +260,19 @@ TEST_CASE("rows are named once, and no two set the same thing")
 
 TEST_CASE_METHOD(leak_check, "every row takes its values and gives them back, for v4")
 {
-    for (const struct option_row *row = option_rows(); row->name; row++)
-        if (row->level_v4 != -1)
-            set_and_get(*row, socket_guard(AF_INET));
+    walk_rows(AF_INET);
 }
 
 TEST_CASE_METHOD(leak_check, "every row takes its values and gives them back, for v6")
 {
-    if (!has_v6_loopback())
-        return;
-    for (const struct option_row *row = option_rows(); row->name; row++)
-        set_and_get(*row, socket_guard(AF_INET6));
+    if (has_v6_loopback())
+        walk_rows(AF_INET6);
 }
 
 TEST_CASE_METHOD(leak_check, "rows that are for TCP too work there")
 {
     for (const struct option_row *row = option_rows(); row->name; row++)
-        if (has_row(row->name, TCP) && row->level_v4 != -1)
+        if (serves(*row, TCP) && row->level_v4 != -1 && !is_rounded(*row))
             set_and_get(*row, socket_guard(AF_INET, SOCK_STREAM));
 }
 
@@ -282,6 +312,13 @@ TEST_CASE("an option serves the classes that have all its traits")
         CHECK_FALSE(has_row(name, TCP));
         CHECK_FALSE(has_row(name, UNIX_DATAGRAM));
     }
+    for (const char *name : {"tcp_no_delay", "keep_alive", "linger"}) {
+        CHECK_FALSE(has_row(name, UDP));
+        CHECK(has_row(name, TCP));
+        CHECK(has_row(name, TCP_ACCEPTOR));
+        CHECK_FALSE(has_row(name, UNIX_DATAGRAM));
+    }
+    CHECK_FALSE(has_row("out_of_band_inline", TCP_ACCEPTOR));
     for (const char *name : {"reuse_address", "unicast_hops", "v6_only", "do_not_route"}) {
         CHECK(has_row(name, UDP));
         CHECK(has_row(name, TCP));
@@ -297,6 +334,30 @@ TEST_CASE("names are compared whole")
         CHECK_FALSE(has_row(name, UDP));
     CHECK(option_find("debugger", 5, UDP) == option_rows());
 }
+
+TEST_CASE_METHOD(leak_check, "linger takes a switch and seconds")
+{
+    socket_guard socket(AF_INET, SOCK_STREAM);
+    const struct option_row &row = row_of("linger", TCP);
+    struct linger asked = {1, row.maximum}, got = {};
+    socklen_t size = sizeof(got);
+    REQUIRE(socket.set(row, &asked, sizeof(asked)) == 0);
+    REQUIRE(getsockopt(socket.fd, row.level_v4, row.name_v4, &got, &size) == 0);
+    CHECK(got.l_onoff != 0);
+    CHECK(got.l_linger == asked.l_linger);
+}
+
+#ifdef TCP_DEFER_ACCEPT
+TEST_CASE_METHOD(leak_check, "defer_accept is rounded up")
+{
+    socket_guard socket(AF_INET, SOCK_STREAM);
+    const struct option_row &row = row_of("defer_accept", TCP_ACCEPTOR);
+    int asked = 5, got = 0;
+    REQUIRE(socket.set(row, &asked, sizeof(asked)) == 0);
+    REQUIRE(socket.get(row, got) == 0);
+    CHECK(got >= asked);
+}
+#endif
 
 TEST_CASE("v6_only is for v6 alone")
 {
