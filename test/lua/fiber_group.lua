@@ -1132,6 +1132,33 @@ t["test a group dropped after it has failed has its error reported"] = function(
     lu.assertEquals(reports[1].err, "failed")
 end
 
+-- The failed child's thread was kept for who might join the group, and with it all that the thread
+-- held: if that was the group's handle, nobody could collect it, and nobody was told of the error.
+t["test a dropped group is collected although its failed child knows it"] = function()
+    local witnesses = setmetatable({}, {__mode = "k"})
+    for i = 1, 10 do
+        local g = fiber.group()
+        local function fail()
+            local witness = {}
+            witnesses[witness] = true
+            time.sleep(0.001)
+            error("of " .. #g .. " and " .. tostring(witness ~= nil), 0)
+        end
+        g:spawn(fail)
+        for _ = 1, i % 3 do
+            g:spawn(forever)
+        end
+    end
+    h.let_others_run()
+    collectgarbage() -- the children's handles
+    h.wait_until(function()
+        collectgarbage()
+        return next(witnesses) == nil
+    end)
+    h.let_others_run()
+    lu.assertEquals(#h.take_reports(), 10)
+end
+
 t["test a failed child's handle that is kept has the error when the group is dropped"] = function()
     local child
     spawn(function()
