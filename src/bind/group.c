@@ -391,7 +391,7 @@ static int finish_function(lua_State *L, struct fiber *fiber, int error)
 /* Whether the error on the top is only the interruption of what was inside the group. */
 static bool is_own_interruption(lua_State *L, const struct group *group, const struct fiber *fiber)
 {
-    return group->is_interrupted && !(fiber->interruption & INTERRUPTED) &&
+    return group->is_interrupted && !call_is_interrupted(fiber) &&
            error_is_interruption(L, -1, fiber->runtime);
 }
 

@@ -288,6 +288,24 @@ t["test an interrupted child is no failure"] = function()
     lu.assertTrue(child.interruption_caught)
 end
 
+t["test an interruption of the group ends there where the fiber's own is disabled"] = function()
+    local self, went_on
+    self = spawn(function()
+        this_fiber.disable_interruption()
+        fiber.group(function(g)
+            self:interrupt()
+            g:interrupt()
+            forever()
+        end)
+        went_on = true
+        this_fiber.restore_interruption()
+        forever()
+    end)
+    self:join()
+    lu.assertTrue(went_on)
+    lu.assertTrue(self.interruption_caught)
+end
+
 t["test an error of a detached or dropped child is the group's all the same"] = function()
     for _, drop in ipairs {function(child) child:detach() end, function() end} do
         local g = fiber.group()
