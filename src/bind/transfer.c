@@ -51,10 +51,16 @@ static void describe_socket(lua_State *L, const struct fiber *fiber)
 static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
                                              describe_socket};
 
-int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
+int socket_suspend_until(lua_State *L, struct socket *socket, struct fiber *fiber,
+                         int64_t deadline_ns, call_finish *finish)
 {
     fiber->transfer.socket = socket;
-    return call_suspend(L, fiber, &wait_socket, socket_deadline(socket), finish);
+    return call_suspend(L, fiber, &wait_socket, deadline_ns, finish);
+}
+
+int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
+{
+    return socket_suspend_until(L, socket, fiber, socket_deadline(socket), finish);
 }
 
 enum { STREAM_FLAGS = MSG_PEEK | MSG_OOB };
