@@ -30,7 +30,7 @@ noreturn static void raise_cannot_suspend(lua_State *L, const struct runtime *ru
     error_raise_detail(L, THRUM_ECANNOT_SUSPEND, "%s", why);
 }
 
-static bool is_interrupted_now(const struct fiber *fiber)
+bool call_is_interrupted(const struct fiber *fiber)
 {
     return (fiber->interruption & INTERRUPTED && fiber_is_interruptible(fiber)) ||
            (fiber->interruption & INTERRUPTED_INSIDE && limit_is_cancelled(fiber));
@@ -38,7 +38,7 @@ static bool is_interrupted_now(const struct fiber *fiber)
 
 static __attribute__((noinline)) void raise_interruption(lua_State *L, const struct fiber *fiber)
 {
-    if (is_interrupted_now(fiber))
+    if (call_is_interrupted(fiber))
         error_raise(L, THRUM_EINTERRUPTED);
 }
 
@@ -100,7 +100,7 @@ int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber)
 
 int call_take_error(struct fiber *fiber)
 {
-    if (is_interrupted_now(fiber))
+    if (call_is_interrupted(fiber))
         return THRUM_EINTERRUPTED;
     return list_is_empty(&fiber->limits) ? 0 : limit_take_error(fiber);
 }

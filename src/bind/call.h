@@ -31,6 +31,9 @@ int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber)
  * an error, and without this call, the wait must be WAIT_UNSTOPPABLE. */
 int call_take_error(struct fiber *fiber);
 
+/* Whether it would be interrupted now: nothing that holds disables that. */
+bool call_is_interrupted(const struct fiber *fiber);
+
 /* After a step of a call of many that completed at once: whether others should run before the next,
  * by call_yield. */
 bool call_is_due(struct fiber *fiber);

@@ -219,7 +219,7 @@ void fiber_leave_to_handle(lua_State *L, const struct fiber *fiber)
     replace_anchored(L, fiber);
 }
 
-static void take_from_handle(lua_State *L, const struct fiber *fiber)
+void fiber_take_back(lua_State *L, const struct fiber *fiber)
 {
     lua_pushthread(fiber->thread);
     lua_xmove(fiber->thread, L, 1);
@@ -265,7 +265,11 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
         fiber_free(L, fiber);
         return;
     }
-    take_from_handle(L, fiber);
+    if (fiber->group && group_keep_thread(L, fiber)) {
+        fiber_leave_to_handle(L, fiber);
+        return;
+    }
+    fiber_take_back(L, fiber);
     if (fiber->group)
         return;
     list_remove(&fiber->link);

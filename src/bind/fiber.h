@@ -145,6 +145,8 @@ int fiber_count_results(const struct fiber *fiber);
 /* It has ended, and only who has its handle can ask for what its thread holds: from here on the
  * thread lives as long as the handle, which may be what it holds. Allocates nothing. */
 void fiber_leave_to_handle(lua_State *L, const struct fiber *fiber);
+/* The reverse, for one that has an error and no handle any more. Allocates nothing. */
+void fiber_take_back(lua_State *L, const struct fiber *fiber);
 /* Let go of an ended fiber's record and thread. Runs no Lua and allocates nothing. */
 void fiber_free(lua_State *L, struct fiber *fiber);
 /* Nobody can join it any more: an ended fiber is freed, or reported first if it has an error that

@@ -39,6 +39,52 @@ struct group_handle {
     struct group *group;
 };
 
+/* ---- what a handle keeps ----
+ *
+ * Its user value is a table: the limit round the group's function, which others may cancel, and the
+ * thread of the child that has failed. */
+enum { KEPT_LIMIT = 1, KEPT_THREAD };
+
+/* The handle is on the top. */
+static void make_room(lua_State *L, const struct runtime *runtime, const struct group *group)
+{
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, -1);
+    lua_setuservalue(L, -3);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->groups);
+    lua_insert(L, -2);
+    lua_rawsetp(L, -2, group);
+    lua_pop(L, 1);
+}
+
+/* Keep the value on the top, pops it. False if the handle is gone, or going. */
+static bool keep(lua_State *L, const struct runtime *runtime, const struct group *group, int what)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->groups);
+    lua_rawgetp(L, -1, group);
+    bool has_handle = group->handle && lua_istable(L, -1);
+    if (has_handle) {
+        lua_pushvalue(L, -3);
+        lua_rawseti(L, -2, what);
+    }
+    lua_pop(L, 3);
+    return has_handle;
+}
+
+static void keep_nothing(lua_State *L, const struct runtime *runtime, const struct group *group,
+                         int what)
+{
+    lua_pushnil(L);
+    keep(L, runtime, group, what);
+}
+
+bool group_keep_thread(lua_State *L, const struct fiber *child)
+{
+    lua_pushthread(child->thread);
+    lua_xmove(child->thread, L, 1);
+    return keep(L, child->runtime, child->group, KEPT_THREAD);
+}
+
 /* ---- life ---- */
 
 static struct group *push_group(lua_State *L, struct runtime *runtime)
@@ -52,6 +98,7 @@ static struct group *push_group(lua_State *L, struct runtime *runtime)
     list_init(&group->joiners);
     list_init(&group->interrupts);
     handle->group = group;
+    make_room(L, runtime, group);
     return group;
 }
 
@@ -79,6 +126,8 @@ static int group_gc(lua_State *L)
         return 0;
     group->handle = NULL;
     group->body = NULL;
+    if (group->failed && !group->failed->handle)
+        fiber_take_back(L, group->failed);
     free_if_done(L, group);
     return 0;
 }
@@ -218,6 +267,7 @@ static int raise_failure(lua_State *L, struct group *group)
     failed->is_told = true;
     lua_pushvalue(failed->thread, -1);
     lua_xmove(failed->thread, L, 1);
+    keep_nothing(L, failed->runtime, group, KEPT_THREAD);
     if (!failed->handle)
         fiber_free(L, failed);
     return lua_error(L);
@@ -341,7 +391,7 @@ static int finish_function(lua_State *L, struct fiber *fiber, int error)
 /* Whether the error on the top is only the interruption of what was inside the group. */
 static bool is_own_interruption(lua_State *L, const struct group *group, const struct fiber *fiber)
 {
-    return group->is_interrupted && !(fiber->interruption & INTERRUPTED) &&
+    return group->is_interrupted && !call_is_interrupted(fiber) &&
            error_is_interruption(L, -1, fiber->runtime);
 }
 
@@ -352,8 +402,9 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
     bool was_well = status == LUA_OK || status == LUA_YIELD;
     (void)context;
     limit_end(lua_touserdata(L, 1));
-    lua_pushnil(L);
-    lua_setuservalue(L, 2);
+    lua_checkstack(L, LUA_MINSTACK); /* above the results; should it fail, there is Lua's reserve */
+    if (group)
+        keep_nothing(L, noun_runtime(L), group, KEPT_LIMIT);
     int error = call_begin_late(L, noun_runtime(L), &fiber);
     if (group) {
         group->body = NULL;
@@ -382,7 +433,7 @@ static int call_function(lua_State *L)
     group->has_function = true;
     group->body = limit_push(L, runtime, NO_DEADLINE);
     lua_pushvalue(L, -1);
-    lua_setuservalue(L, -3); /* the limit lives as long as the handle */
+    keep(L, runtime, group, KEPT_LIMIT);
     lua_insert(L, 1);
     lua_insert(L, 2); /* limit, group, f, ... */
     lua_pushvalue(L, 2);

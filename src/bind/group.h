@@ -17,6 +17,10 @@ void group_open(lua_State *L, struct runtime *runtime);
  * and fiber->group stays. Runs no Lua and asks for no memory. */
 void group_child_ended(lua_State *L, struct fiber *child);
 
+/* It has failed, its group keeps it, and it has no handle: its thread lives as long as the group's
+ * handle from here on, which it may know. False if that is gone as well. Allocates nothing. */
+bool group_keep_thread(lua_State *L, const struct fiber *child);
+
 /* Whether somebody is going to be told of the child's error by its group. */
 bool group_is_awaited(const struct fiber *child);
 

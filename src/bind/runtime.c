@@ -104,6 +104,7 @@ static void init_registry(lua_State *L, struct runtime *runtime)
     runtime->inner = new_weak_table(L, "k");
     runtime->locals = new_weak_table(L, "k");
     runtime->scopes = new_weak_table(L, "k");
+    runtime->groups = new_weak_table(L, "v");
     runtime->reporter = LUA_NOREF;
     runtime->fatal = LUA_NOREF;
 }

@@ -43,6 +43,7 @@ struct runtime {
     int inner;     /* weak table: threads that only the scheduler resumes */
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */
+    int groups;    /* weak table: what a group's handle keeps, by the group's record */
     int reporter;
     int fatal; /* the error that ended the run, LUA_NOREF for none */
 };

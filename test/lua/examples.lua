@@ -13,6 +13,7 @@ local is_server = {
     ["tftp_server.lua"] = true,
     ["graceful_shutdown.lua"] = true,
     ["handover.lua"] = true,
+    ["http_server.lua"] = true,
     ["privileged_port.lua"] = true,
     ["workers.lua"] = true,
 }

@@ -288,6 +288,24 @@ t["test an interrupted child is no failure"] = function()
     lu.assertTrue(child.interruption_caught)
 end
 
+t["test an interruption of the group ends there where the fiber's own is disabled"] = function()
+    local self, went_on
+    self = spawn(function()
+        this_fiber.disable_interruption()
+        fiber.group(function(g)
+            self:interrupt()
+            g:interrupt()
+            forever()
+        end)
+        went_on = true
+        this_fiber.restore_interruption()
+        forever()
+    end)
+    self:join()
+    lu.assertTrue(went_on)
+    lu.assertTrue(self.interruption_caught)
+end
+
 t["test an error of a detached or dropped child is the group's all the same"] = function()
     for _, drop in ipairs {function(child) child:detach() end, function() end} do
         local g = fiber.group()
@@ -1130,6 +1148,33 @@ t["test a group dropped after it has failed has its error reported"] = function(
     local reports = h.take_reports()
     lu.assertEquals(#reports, 1)
     lu.assertEquals(reports[1].err, "failed")
+end
+
+-- The failed child's thread was kept for who might join the group, and with it all that the thread
+-- held: if that was the group's handle, nobody could collect it, and nobody was told of the error.
+t["test a dropped group is collected although its failed child knows it"] = function()
+    local witnesses = setmetatable({}, {__mode = "k"})
+    for i = 1, 10 do
+        local g = fiber.group()
+        local function fail()
+            local witness = {}
+            witnesses[witness] = true
+            time.sleep(0.001)
+            error("of " .. #g .. " and " .. tostring(witness ~= nil), 0)
+        end
+        g:spawn(fail)
+        for _ = 1, i % 3 do
+            g:spawn(forever)
+        end
+    end
+    h.let_others_run()
+    collectgarbage() -- the children's handles
+    h.wait_until(function()
+        collectgarbage()
+        return next(witnesses) == nil
+    end)
+    h.let_others_run()
+    lu.assertEquals(#h.take_reports(), 10)
 end
 
 t["test a failed child's handle that is kept has the error when the group is dropped"] = function()

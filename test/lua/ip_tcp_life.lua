@@ -34,9 +34,12 @@ local function close(...)
     end
 end
 
+-- First what fits; then, when the peer's kernel has taken what it takes, the room that left.
 local function fill(sock)
-    sock.timeout = 0
-    repeat until not pcall(sock.send, sock, ("x"):rep(65536))
+    for _, piece in ipairs {{65536, 0.05}, {64, 0}, {1, 0}} do
+        sock.timeout = piece[2]
+        repeat until not pcall(sock.send, sock, ("x"):rep(piece[1]))
+    end
     sock.timeout = nil
 end
 

@@ -10,7 +10,7 @@ local h, t = ...
 local directory = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local stress = {}
 for _, name in ipairs {"Actor", "context", "fibers", "sync", "channels", "timers", "values",
-    "sockets", "World"} do
+    "sockets", "groups", "World"} do
     local file = directory .. "stress/" .. name:lower() .. ".lua"
     stress[name] = assert(loadfile(file))(h, stress)
 end

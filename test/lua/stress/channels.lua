@@ -35,9 +35,13 @@ end
 
 -- ---- send ----
 
-local function send(actor, line)
+function channels.new_value(actor, line)
     local value = {line = line, sender = actor, number = #line.values + 1, state = "new"}
     line.values[value.number] = value
+    return value
+end
+
+function channels.new_send_call(line)
     local call = {name = "channel.send"}
     function call.is_stuck()
         if #line.channel < line.capacity then
@@ -48,16 +52,25 @@ local function send(actor, line)
     function call.allows(err)
         return err == EPIPE and line.is_closed
     end
-    local ok, err = actor:try(call, function()
-        value.state = "sending"
-        line.n_sending = line.n_sending + 1
-        line.channel:send(value)
-    end)
-    if value.state == "sending" then
-        line.n_sending = line.n_sending - 1
-    end
-    value.state = ok and "sent" or "failed"
-    actor:check(ok or not value.receiver, "%s has got what was not sent", value.receiver)
+    return call
+end
+
+function channels.begin_send(line, value)
+    value.state = "sending"
+    line.n_sending = line.n_sending + 1
+end
+
+function channels.end_send(actor, line, value, is_sent)
+    line.n_sending = line.n_sending - 1
+    value.state = is_sent and "sent" or "failed"
+    actor:check(is_sent or not value.receiver, "%s has got what was not sent", value.receiver)
+end
+
+local function send(actor, line)
+    local value = channels.new_value(actor, line)
+    channels.begin_send(line, value)
+    local ok, err = actor:try(channels.new_send_call(line), line.channel.send, line.channel, value)
+    channels.end_send(actor, line, value, ok)
     return ok, err
 end
 
@@ -71,7 +84,7 @@ end
 
 -- ---- receive ----
 
-local function check_value(actor, line, value)
+function channels.check_value(actor, line, value)
     actor:check(type(value) == "table" and value.line == line, "not a value of this channel")
     actor:check(not value.receiver, "%s has had this value", value.receiver)
     actor:check(value.state == "sending" or value.state == "sent", "the value is %s", value.state)
@@ -86,7 +99,7 @@ local function check_value(actor, line, value)
     last[line] = value.number
 end
 
-local function new_receive_call(line)
+function channels.new_receive_call(line)
     local call = {name = "channel.receive"}
     function call.is_stuck()
         if #line.channel > 0 then
@@ -101,17 +114,12 @@ local function new_receive_call(line)
 end
 
 local function receive(actor, line)
-    local began = false
-    local ok, value = actor:try(new_receive_call(line), function()
-        began = true
-        line.n_receiving = line.n_receiving + 1
-        return line.channel:receive()
-    end)
-    if began then
-        line.n_receiving = line.n_receiving - 1
-    end
+    line.n_receiving = line.n_receiving + 1
+    local ok, value =
+        actor:try(channels.new_receive_call(line), line.channel.receive, line.channel)
+    line.n_receiving = line.n_receiving - 1
     if ok then
-        check_value(actor, line, value)
+        channels.check_value(actor, line, value)
     end
     return ok, value
 end
@@ -130,7 +138,7 @@ function channels.loop(actor)
     local step, ch = line.channel:values()
     for _ = 1, actor.dice(3) do
         line.n_receiving = line.n_receiving + 1
-        local ok, value = actor:try(new_receive_call(line), step, ch)
+        local ok, value = actor:try(channels.new_receive_call(line), step, ch)
         line.n_receiving = line.n_receiving - 1
         if not ok then
             return actor:react(value)
@@ -138,7 +146,7 @@ function channels.loop(actor)
             actor:check(line.is_closed, "the values have ended, the channel was not closed")
             return
         end
-        check_value(actor, line, value)
+        channels.check_value(actor, line, value)
     end
 end
 

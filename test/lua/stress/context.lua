@@ -253,6 +253,7 @@ function context.limited(actor, seconds, f, ...)
     local must = actor:must_be_interrupted()
     local limit = {actor = actor, low = now() + seconds, n_cleanups = actor.n_cleanups}
     local n_limits = #frame.limits
+    actor.world:note(actor, "begins with_timeout", seconds)
     local results = pack(time.with_timeout(seconds, function(...)
         check_point(actor, must, "with_timeout")
         limit.high = now() + seconds
@@ -362,7 +363,7 @@ function context.share(actor)
     local status = coroutine.status(generator.co)
     if generator.user then
         actor:check(status == "normal" or status == "running", "one in use is %s", status)
-        if not actor:must_be_interrupted() then
+        if not actor:may_be_interrupted() then
             local ok, err = coroutine.resume(generator.co)
             actor:check(not ok and err == "cannot resume non-suspended coroutine",
                 "a coroutine in use was resumed: %s", tostring(err))
@@ -370,7 +371,7 @@ function context.share(actor)
         return
     end
     actor:check(status == "suspended", "a coroutine is %s", status)
-    if actor:must_be_interrupted() then
+    if actor:may_be_interrupted() then
         return
     end
     generator.user = actor

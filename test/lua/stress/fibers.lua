@@ -18,17 +18,20 @@ local function note_end(actor)
     actor.n_ends = actor.n_ends + 1
     actor:check(actor.n_ends == 1, "ends again")
     actor:check(this_fiber.id == actor.fiber_id, "the root scope is another fiber's")
+    local is_asked = actor.is_interrupted or actor.group and actor.group.is_over
     if actor.has_returned then
         actor.ending = "returned"
-    elseif not actor.flying or actor.is_interrupted and h.is_interruption(actor.flying.value) then
+    elseif not actor.flying or is_asked and h.is_interruption(actor.flying.value) then
         actor.ending = "interrupted"
-        actor:check(actor.is_interrupted, "ends interrupted by nobody")
+        actor:check(is_asked, "ends interrupted by nobody")
     else
         actor.ending, actor.err = "raised", actor.flying.value
     end
     actor.world:note(actor, "ends:", actor.ending)
-    if actor.ending == "raised" and not actor.handle then
-        actor.world:expect_report(actor)
+    if actor.group then
+        stress.groups.note_end(actor)
+    elseif actor.ending == "raised" and not actor.handle then
+        actor.world:expect_report(actor.err, actor)
     end
 end
 
@@ -57,10 +60,10 @@ function fibers.has_ended(actor)
 end
 
 -- Spawn an actor. `fate`: "joinable", "detached" or "dropped".
-function fibers.spawn(world, seed, n_steps, fate)
+function fibers.spawn(world, seed, n_steps, fate, spawner)
     local actor = Actor.new(world, seed, n_steps)
     actor.token = {}
-    local handle = spawn(main, actor, actor.token, nil)
+    local handle = (spawner or spawn)(main, actor, actor.token, nil)
     if fate == "joinable" then
         actor.handle = handle
     elseif fate == "detached" then
@@ -71,7 +74,7 @@ end
 
 -- ---- steps ----
 
-local function other_with_handle(actor, accepts)
+function fibers.other_with_handle(actor, accepts)
     local found = {}
     for _, other in pairs(actor.world.actors) do
         if other.handle and accepts(other) then
@@ -113,7 +116,7 @@ end
 
 -- Wait for another's end. Only for a younger one's: so nobody waits in a circle.
 function fibers.join(actor)
-    local other = other_with_handle(actor, function(other)
+    local other = fibers.other_with_handle(actor, function(other)
         return other.id > actor.id and not other.joiner
     end)
     if other then
@@ -144,7 +147,7 @@ function fibers.join_with(actor, other)
 end
 
 function fibers.let_go(actor)
-    local other = other_with_handle(actor, function(other)
+    local other = fibers.other_with_handle(actor, function(other)
         return not other.joiner
     end)
     if not other then
@@ -156,7 +159,7 @@ function fibers.let_go(actor)
     end
     other.handle = nil
     if other.ending == "raised" then
-        actor.world:expect_report(other)
+        actor.world:expect_report(other.err, other)
     end
 end
 
@@ -169,7 +172,7 @@ function fibers.interrupt_whom(world, other)
 end
 
 function fibers.interrupt(actor)
-    local other = other_with_handle(actor, function()
+    local other = fibers.other_with_handle(actor, function()
         return true
     end)
     if other then
@@ -188,7 +191,7 @@ end
 function fibers.resume(actor)
     local id = actor.dice(actor.world.n_actors)
     local thread = actor.world.threads[id]
-    if not thread or actor:must_be_interrupted() then
+    if not thread or actor:may_be_interrupted() then
         return
     end
     local ok, err = coroutine.resume(thread)

@@ -179,15 +179,15 @@ end
 
 -- ---- semaphore ----
 
-local function check_count(actor, sem)
+function sync.check_count(actor, sem)
     actor:check(sem.n_held <= sem.total, "%d hold what there are %d of", sem.n_held, sem.total)
     actor:check(sem.semaphore.count + sem.n_held <= sem.total, "one too many")
 end
 
-local function release(actor, sem)
+function sync.release(actor, sem)
     sem.n_held = sem.n_held - 1
     sem.semaphore:release()
-    pcall(check_count, actor, sem)
+    pcall(sync.check_count, actor, sem)
 end
 
 local function acquire(actor, sem)
@@ -212,8 +212,8 @@ function sync.acquire(actor)
         end
         if ok then
             sem.n_held = sem.n_held + 1
-            check_count(actor, sem)
-            hold(actor, sem, function() release(actor, sem) end)
+            sync.check_count(actor, sem)
+            hold(actor, sem, function() sync.release(actor, sem) end)
             actor:deeper(2)
         elseif err then
             actor:react(err)

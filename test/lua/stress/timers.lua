@@ -63,7 +63,7 @@ function timers.cancel(actor)
     actor:check(n >= 0 and n <= n_waiting, "%d cancelled where %d wait", n, n_waiting)
 end
 
-local function wait(actor, timer)
+function timers.new_wait_call(timer)
     local n_resets, expiry = timer.n_resets, timer.timer.expiry
     local call = {name = "timer.wait"}
     function call.is_stuck()
@@ -75,6 +75,11 @@ local function wait(actor, timer)
     function call.allows(err)
         return err == ECANCELED and timer.n_resets ~= n_resets
     end
+    return call
+end
+
+local function wait(actor, timer)
+    local call, expiry = timers.new_wait_call(timer), timer.timer.expiry
     timer.n_waiting = timer.n_waiting + 1
     local ok, err = actor:try(call, timer.timer.wait, timer.timer)
     timer.n_waiting = timer.n_waiting - 1

@@ -11,7 +11,7 @@ local World = {}
 World.__index = World
 
 local nouns = {
-    stress.sync, stress.channels, stress.timers, stress.values, stress.sockets,
+    stress.sync, stress.channels, stress.timers, stress.values, stress.sockets, stress.groups,
 }
 
 function World.new(seed, size)
@@ -100,7 +100,7 @@ end
 
 local function is_yield_due(actor)
     return actor.frame.is_coroutine and actor.n_held == 0 and actor.n_disabled == 0 and
-        actor.n_cleanups == 0
+        actor.n_cleanups == 0 and actor.n_grouped == 0
 end
 
 local function add(world, list, steps)
@@ -130,6 +130,7 @@ function World:choose_steps()
     add(self, all, stress.context.steps)
     add(self, waiting, stress.fibers.waiting_steps)
     add(self, waiting, stress.context.small_steps)
+    add(self, waiting, stress.groups.waiting_steps)
     self.small, self.deep, self.free = small, all, waiting
 end
 
@@ -262,8 +263,8 @@ function World:end_all()
     end
 end
 
-function World:expect_report(actor)
-    table.insert(self.reports_due, {err = actor.err, actor = actor})
+function World:expect_report(err, actor)
+    table.insert(self.reports_due, {err = err, actor = actor})
 end
 
 -- The errors of those whom nobody could join, each once.
@@ -295,6 +296,8 @@ function World:finish()
         end
     end
     self:sweep()
+    self.generators = nil
+    stress.groups.drop_open(self)
     self:check(next(self.actors) == nil, "somebody is left")
     for _, noun in ipairs(nouns) do
         if noun.finish then
