@@ -177,9 +177,8 @@ int socket_receive_flags(const struct fiber *fiber)
     return is_stream ? fiber->transfer.flags : fiber->transfer.flags | MSG_TRUNC;
 }
 
-static int socket_receive(lua_State *L)
+static int receive(lua_State *L, struct socket *socket)
 {
-    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     const struct byte_span *buffer = socket_check_buffer(L);
     int user_flags = check_receive_flags(L, socket);
     struct fiber *fiber = socket_begin_receive(L, socket, buffer, user_flags);
@@ -196,12 +195,17 @@ static int socket_receive(lua_State *L)
     return socket_suspend(L, socket, fiber, finish_receive);
 }
 
+static int socket_receive(lua_State *L)
+{
+    return receive(L, socket_self(L, TRAIT_SOCKET));
+}
+
 /* Asio's name for it on a stream, without flags. */
 static int socket_read_some(lua_State *L)
 {
-    socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
     lua_settop(L, ARG_BUFFER);
-    return socket_receive(L);
+    return receive(L, socket);
 }
 
 static int socket_receive_from(lua_State *L)
@@ -255,9 +259,8 @@ static int finish_send_to(lua_State *L, struct fiber *fiber, int error)
     return socket_finish_to(L, fiber, error, ARG_RECEIVER);
 }
 
-static int socket_send(lua_State *L)
+static int send_bytes(lua_State *L, struct socket *socket)
 {
-    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     int flags = check_flags(L, ARG_PAYLOAD + 1, SEND_FLAGS);
     struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
@@ -273,11 +276,16 @@ static int socket_send(lua_State *L)
     return socket_suspend(L, socket, fiber, socket_finish_send);
 }
 
+static int socket_send(lua_State *L)
+{
+    return send_bytes(L, socket_self(L, TRAIT_SOCKET));
+}
+
 static int socket_write_some(lua_State *L)
 {
-    socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
     lua_settop(L, ARG_PAYLOAD);
-    return socket_send(L);
+    return send_bytes(L, socket);
 }
 
 static int socket_send_to(lua_State *L)
