@@ -75,6 +75,10 @@ void face_set_state(lua_State *L, int index, enum face_state state);
 /* Make a descriptor unless there is one. */
 int face_open(struct face *face, int family);
 
+/* Take a descriptor over. While it is another object's (EEXIST), nothing can wait for it here: then
+ * it is wanted. */
+int face_adopt(struct face *face, int fd);
+
 static inline bool face_is_open(const struct face *face)
 {
     return face->socket->core && thrum_socket_is_open(face->socket->core);
@@ -117,6 +121,7 @@ extern const struct function_row face_datagram_methods[]; /* face_datagram.c */
 extern const struct function_row face_unix_methods[];     /* face_datagram.c */
 extern const struct function_row face_server_methods[];   /* face_connect.c */
 extern const struct function_row face_connect_natives[];
+extern const struct function_row face_wait_natives[]; /* face_wait.c */
 /* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);
