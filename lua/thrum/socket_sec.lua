@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- LuaSec on fibers. Its connections take the descriptor out of a tcp object and wait for it in C,
--- which would stop every fiber. So they are kept from waiting, with a timeout of 0, and say what they
--- want; their methods, which LuaSec lets one set, wait for that here, on a copy of the descriptor,
--- with the timeouts that the program has set.
+-- which would stop every fiber. So they are kept from waiting, with a timeout of 0, and say what
+-- they want; their methods, which LuaSec lets one set, wait for that here, on a copy of the
+-- descriptor, with the timeouts that the program has set.
 --
 -- The chunk returns what makes `ssl.core`: a function that is given LuaSec's own, and changes it.
 local thrum, native = ...
@@ -13,7 +13,7 @@ local now = thrum.time.steady_clock.now
 local args = thrum.socket and native.socket_args -- the module has to be there
 local socket_copy, socket_wait = native.socket_copy, native.socket_wait
 
--- What there is of a connection besides LuaSec's: its timeouts, and the copy, made when first needed.
+-- What there is of a connection besides LuaSec's: its timeouts, and the copy, made when needed.
 local states = setmetatable({}, {__mode = "k"})
 
 local own -- LuaSec's methods

@@ -37,8 +37,13 @@ enum face_state {
 struct face_way {
     struct list queue;
     enum { WAY_FREE, WAY_IN_FIBER, WAY_OUTSIDE } inside;
-    size_t done;       /* of the call under way: bytes sent, or looked at */
     lua_Integer total; /* bytes taken or sent, unless setstats says otherwise */
+    /* The call under way. */
+    int64_t start_ns;
+    size_t done;  /* bytes sent, or looked at */
+    size_t first; /* of a send: where the string's part begins */
+    size_t size;  /* of that part; or how many bytes are to be received */
+    enum { PATTERN_LINE, PATTERN_ALL, PATTERN_COUNT } pattern;
 };
 
 struct face {
