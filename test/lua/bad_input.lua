@@ -691,6 +691,7 @@ t["test options survive every bad value"] = function()
     local names = {"debug", "broadcast", "do_not_route", "send_buffer_size", "receive_buffer_size",
         "reuse_address", "multicast_loop", "multicast_hops", "unicast_hops", "v6_only",
         "join_multicast_group", "leave_multicast_group", "multicast_interface", "reuse_port",
+        "join_source_group", "leave_source_group",
         "error", "type_of_service", "bind_to_device", "mark", "multicast_all", "mtu_discover"}
     for _, family in ipairs(h.has_v6 and {"v4", "v6"} or {"v4"}) do
         for _, name in ipairs(names) do
