@@ -167,6 +167,10 @@ static const struct {
     {"group, failing", "return thrum.run(function() return pcall(thrum.fiber.group, function(g) "
                        "g:spawn(function() error('x', 0) end) g:spawn(thrum.time.sleep, 3600) "
                        "thrum.time.sleep(3600) end) end)"},
+    {"spawn, with a cleanup handler",
+     "return thrum.run(function() local f = thrum.spawn(function() "
+     "thrum.scope_cleanup_push(function() end) thrum.time.sleep(0) error('x', 0) end) "
+     "return pcall(f.join, f) end)"},
     {"spawn, detached", "return thrum.run(function() thrum.spawn(error, 'x', 0):detach() end)"},
     {"channel",
      "return thrum.run(function() return thrum.fiber.group(function(g) "
