@@ -42,9 +42,12 @@ MODULES(MODULE_OPEN)
 
 /* Make the table on the top load them. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
-/* Push the functions of lua/thrum/ip_connect.lua, which is a part of the module ip: a table that is
- * loaded when it is first asked for. They trust their arguments. */
-void ip_connect_push(lua_State *L, struct runtime *runtime);
+/* Parts of modules, likewise: what a chunk returns is kept, and nobody else is given it. They trust
+ * their arguments. */
+#define LUA_PARTS(ROW) ROW(ip_connect)
+
+/* Push what the part has returned. */
+void lua_part_push(lua_State *L, struct runtime *runtime, const char *name);
 /* Push what they need of C. */
 void native_push(lua_State *L, struct runtime *runtime);
 
