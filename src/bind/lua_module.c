@@ -10,6 +10,17 @@
 
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "dgram_address_lua.h"
+#include "dgram_args_lua.h"
+#include "dgram_base_lua.h"
+#include "dgram_bind_lua.h"
+#include "dgram_connect_lua.h"
+#include "dgram_lua.h"
+#include "dgram_multicast_lua.h"
+#include "dgram_queue_lua.h"
+#include "dgram_receive_lua.h"
+#include "dgram_send_lua.h"
+#include "dgram_timeout_lua.h"
 #include "emitter_lua.h"
 #include "ip_connect_lua.h"
 

@@ -96,6 +96,7 @@ void native_push(lua_State *L, struct runtime *runtime)
     lua_pop(L, 1);
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    dgram_set_natives(L, runtime);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
 }
