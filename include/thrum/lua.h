@@ -28,6 +28,7 @@ THRUM_API int luaopen_thrum_generic_error(lua_State *L);
 THRUM_API int luaopen_thrum_ip(lua_State *L);
 THRUM_API int luaopen_thrum_mutex(lua_State *L);
 THRUM_API int luaopen_thrum_semaphore(lua_State *L);
+THRUM_API int luaopen_thrum_socket(lua_State *L);
 THRUM_API int luaopen_thrum_stream(lua_State *L);
 THRUM_API int luaopen_thrum_system(lua_State *L);
 THRUM_API int luaopen_thrum_this_fiber(lua_State *L);

@@ -16,6 +16,7 @@
 ---@field ip thrum.module.ip
 ---@field mutex thrum.module.mutex
 ---@field semaphore thrum.module.semaphore
+---@field socket thrum.module.socket
 ---@field stream thrum.module.stream
 ---@field system thrum.module.system
 ---@field this_fiber thrum.module.this_fiber

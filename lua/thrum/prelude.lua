@@ -5,7 +5,8 @@ local thrum = require "thrum"
 
 local short_names = {
     "byte_span", "channel", "condition_variable", "dgram", "emitter", "fiber", "file_descriptor",
-    "generic_error", "ip", "mutex", "semaphore", "stream", "system", "this_fiber", "time", "unix",
+    "generic_error", "ip", "mutex", "semaphore", "socket", "stream", "system", "this_fiber", "time",
+    "unix",
 }
 
 local is_lazy = {}
@@ -14,6 +15,16 @@ for _, name in ipairs(short_names) do
     if not package.preload[name] then
         package.preload[name] = function()
             return thrum[name]
+        end
+    end
+end
+
+-- LuaSocket's core, for the rest of LuaSocket (socket.http, ...), which is taken from where it is
+-- installed.
+for name, field in pairs {["socket.core"] = false, ["socket.unix"] = "unix"} do
+    if not package.preload[name] then
+        package.preload[name] = function()
+            return field and thrum.socket[field] or thrum.socket
         end
     end
 end

@@ -53,19 +53,42 @@ struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t s
     return span;
 }
 
+static bool is_own_span(const struct byte_span *span)
+{
+    return span->data == (const unsigned char *)(span + 1);
+}
+
+/* The user value of a block's own span is the slice that was made of it last: whoever receives
+ * messages of one length into a buffer takes the same one again and again, and no window ever
+ * changes. Push what stands there; true if it is the window that is wanted. */
+static bool push_last_slice(lua_State *L, int index, const unsigned char *data, size_t size)
+{
+    lua_getuservalue(L, index);
+    const struct byte_span *last = byte_span_test(L, -1);
+    return last && last->data == data && last->size == size;
+}
+
 /* Push the window [first, first + size) of the span at `index`; 0-based, checked by the caller. */
 static void push_slice_at(lua_State *L, int index, const struct byte_span *span, size_t first,
                           size_t size)
 {
+    bool is_own = is_own_span(span);
+    if (is_own && push_last_slice(L, index, span->data + first, size))
+        return;
     struct byte_span *slice = lua_newuserdata(L, sizeof(*slice));
     *slice = (struct byte_span){span->object, span->data + first, size, span->capacity - first};
-    if (span->data == (const unsigned char *)(span + 1))
-        lua_pushvalue(L, index); /* the block's own span */
+    if (is_own)
+        lua_pushvalue(L, index);
     else
         lua_getuservalue(L, index);
-    lua_setuservalue(L, -2);
+    lua_setuservalue(L, -2); /* the block */
     lua_getmetatable(L, index);
     lua_setmetatable(L, -2);
+    if (!is_own)
+        return;
+    lua_replace(L, -2); /* the one that it was not */
+    lua_pushvalue(L, -1);
+    lua_setuservalue(L, index);
 }
 
 static void push_slice(lua_State *L, const struct byte_span *self, size_t first, size_t size)

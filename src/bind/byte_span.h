@@ -2,10 +2,12 @@
 /* byte_span objects: windows on blocks of bytes.
  *
  * A block is the memory behind the span that byte_span.new made, in the same userdata; a slice
- * holds that span as its user value. So the collector keeps a block as long as a window on it
- * lives, and a slice costs one small allocation and no finaliser. Operations need no count of their
- * own: the call that started one holds its span on the fiber's stack, and a state that closes
- * destroys every operation in a finaliser, before any memory goes. */
+ * holds that span as its user value, and that span the last slice made of it. So the collector
+ * keeps a block as long as a window on it lives, and a slice costs one small allocation and no
+ * finaliser. Operations need no count of their own: the call that started one holds its span on the
+ * fiber's stack, and a state that closes destroys every operation in a finaliser, before any memory
+ * goes.
+ */
 #ifndef BIND_BYTE_SPAN_H
 #define BIND_BYTE_SPAN_H
 

@@ -91,8 +91,9 @@ struct fiber {
     bool is_main : 1;
     bool is_ready : 1;
     bool is_detached : 1;
-    bool is_told : 1;   /* somebody has got its error */
-    unsigned n_at_once; /* completions in a row that did not suspend */
+    bool is_told : 1;    /* somebody has got its error */
+    bool is_limited : 1; /* a time.with_timeout has ended a wait since this was last cleared */
+    unsigned n_at_once;  /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
     unsigned n_cleanups; /* cleanup handlers running, one inside another */

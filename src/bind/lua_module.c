@@ -23,6 +23,13 @@
 #include "dgram_timeout_lua.h"
 #include "emitter_lua.h"
 #include "ip_connect_lua.h"
+#include "socket_connect_lua.h"
+#include "socket_dns_lua.h"
+#include "socket_helper_lua.h"
+#include "socket_lua.h"
+#include "socket_option_lua.h"
+#include "socket_try_lua.h"
+#include "socket_unix_lua.h"
 
 struct lua_module {
     const char *name;

@@ -40,7 +40,8 @@ MODULES(MODULE_OPEN)
  */
 #define LUA_MODULES(ROW) \
     ROW(dgram)           \
-    ROW(emitter)
+    ROW(emitter)         \
+    ROW(socket)
 
 /* Make the table on the top load them. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
@@ -57,7 +58,13 @@ void lua_modules_open(lua_State *L, struct runtime *runtime);
     ROW(dgram_receive)   \
     ROW(dgram_send)      \
     ROW(dgram_timeout)   \
-    ROW(ip_connect)
+    ROW(ip_connect)      \
+    ROW(socket_connect)  \
+    ROW(socket_dns)      \
+    ROW(socket_helper)   \
+    ROW(socket_option)   \
+    ROW(socket_try)      \
+    ROW(socket_unix)
 
 /* Push what the part has returned. */
 void lua_part_push(lua_State *L, struct runtime *runtime, const char *name);
@@ -68,6 +75,9 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime);
 void dgram_free_batch(lua_State *L, struct runtime *runtime);
 /* Send what dgram holds back: before the running fiber suspends. */
 void dgram_send_held(lua_State *L);
+/* Add what socket alone needs to the table on the top. */
+void face_set_natives(lua_State *L, struct runtime *runtime);
+void face_select_open(lua_State *L, struct runtime *runtime);
 
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);

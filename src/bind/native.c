@@ -6,6 +6,7 @@
  *                                       "EINVAL" or "eof", the rest is joined to its detail
  *   raise(code, op, ...)                the same, raised
  *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument
+ *   raise_text(text)                    an error that is a text, at the script's line that called
  *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait
  *   pcall(f, ...)                       for what never suspends
  *   error_name(error) -> string | nil   of an error object: the name of its code
@@ -52,6 +53,17 @@ static int native_raise_arg(lua_State *L)
                        lua_tostring(L, ARG_NAME), luaL_checkstring(L, ARG_EXPECTED));
 }
 
+static int native_raise_text(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    noun_push_caller(L);
+    if (lua_isstring(L, -1))
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, 1));
+    else
+        lua_settop(L, 1);
+    return lua_error(L);
+}
+
 static int native_spent_limits(lua_State *L)
 {
     const struct runtime *runtime = noun_runtime(L);
@@ -86,17 +98,23 @@ static const char table_key;
 
 void native_push(lua_State *L, struct runtime *runtime)
 {
-    static const struct function_row functions[] = {
-        {"error", native_error},         {"raise", native_raise},
-        {"raise_arg", native_raise_arg}, {"spent_limits", native_spent_limits},
-        {"pcall", native_pcall},         {"error_name", native_error_name},
-        {"part", native_part},           {0}};
+    static const struct function_row functions[] = {{"error", native_error},
+                                                    {"raise", native_raise},
+                                                    {"raise_arg", native_raise_arg},
+                                                    {"raise_text", native_raise_text},
+                                                    {"spent_limits", native_spent_limits},
+                                                    {"pcall", native_pcall},
+                                                    {"error_name", native_error_name},
+                                                    {"part", native_part},
+                                                    {0}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return;
     lua_pop(L, 1);
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
     dgram_set_natives(L, runtime);
+    face_set_natives(L, runtime);
+    face_select_open(L, runtime);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
 }

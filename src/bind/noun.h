@@ -65,7 +65,13 @@ struct socket_class;
     ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
     ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \
     ROW(NOUN_UNIX_SEQPACKET_SOCKET, "unix.seqpacket.socket")                  \
-    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")
+    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")              \
+    ROW(NOUN_FACE, "socket") /* the kind of the objects of LuaSocket */       \
+    ROW(NOUN_FACE_TCP, "socket.tcp")                                          \
+    ROW(NOUN_FACE_UDP, "socket.udp")                                          \
+    ROW(NOUN_FACE_STREAM, "socket.unix.stream")                               \
+    ROW(NOUN_FACE_DGRAM, "socket.unix.dgram")                                 \
+    ROW(NOUN_FACE_WATCH, "socket.select") /* never shown */
 
 enum noun_id {
 #define NOUN_CONSTANT(id, name) id,

@@ -81,6 +81,9 @@ void socket_describe_wait(lua_State *L, const struct fiber *fiber);
 void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber);
 /* Wait for the fiber's operation, which is one of this socket's. */
 int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish);
+/* The same until that time, whatever the socket's own timeout. */
+int socket_suspend_until(lua_State *L, struct socket *socket, struct fiber *fiber,
+                         int64_t deadline_ns, call_finish *finish);
 
 /* The buffer of a receive, at 2; with it the fiber of the call, where what finishing needs is
  * noted.

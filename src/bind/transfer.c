@@ -51,10 +51,16 @@ void socket_describe_wait(lua_State *L, const struct fiber *fiber)
 static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
                                              socket_describe_wait};
 
-int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
+int socket_suspend_until(lua_State *L, struct socket *socket, struct fiber *fiber,
+                         int64_t deadline_ns, call_finish *finish)
 {
     fiber->transfer.socket = socket;
-    return call_suspend(L, fiber, &wait_socket, socket_deadline(socket), finish);
+    return call_suspend(L, fiber, &wait_socket, deadline_ns, finish);
+}
+
+int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
+{
+    return socket_suspend_until(L, socket, fiber, socket_deadline(socket), finish);
 }
 
 enum { STREAM_FLAGS = MSG_PEEK | MSG_OOB };
@@ -171,9 +177,8 @@ int socket_receive_flags(const struct fiber *fiber)
     return is_stream ? fiber->transfer.flags : fiber->transfer.flags | MSG_TRUNC;
 }
 
-static int socket_receive(lua_State *L)
+static int receive(lua_State *L, struct socket *socket)
 {
-    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     const struct byte_span *buffer = socket_check_buffer(L);
     int user_flags = check_receive_flags(L, socket);
     struct fiber *fiber = socket_begin_receive(L, socket, buffer, user_flags);
@@ -190,12 +195,17 @@ static int socket_receive(lua_State *L)
     return socket_suspend(L, socket, fiber, finish_receive);
 }
 
+static int socket_receive(lua_State *L)
+{
+    return receive(L, socket_self(L, TRAIT_SOCKET));
+}
+
 /* Asio's name for it on a stream, without flags. */
 static int socket_read_some(lua_State *L)
 {
-    socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
     lua_settop(L, ARG_BUFFER);
-    return socket_receive(L);
+    return receive(L, socket);
 }
 
 static int socket_receive_from(lua_State *L)
@@ -249,9 +259,8 @@ static int finish_send_to(lua_State *L, struct fiber *fiber, int error)
     return socket_finish_to(L, fiber, error, ARG_RECEIVER);
 }
 
-static int socket_send(lua_State *L)
+static int send_bytes(lua_State *L, struct socket *socket)
 {
-    struct socket *socket = socket_self(L, TRAIT_SOCKET);
     int flags = check_flags(L, ARG_PAYLOAD + 1, SEND_FLAGS);
     struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
@@ -267,11 +276,16 @@ static int socket_send(lua_State *L)
     return socket_suspend(L, socket, fiber, socket_finish_send);
 }
 
+static int socket_send(lua_State *L)
+{
+    return send_bytes(L, socket_self(L, TRAIT_SOCKET));
+}
+
 static int socket_write_some(lua_State *L)
 {
-    socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET | TRAIT_STREAM);
     lua_settop(L, ARG_PAYLOAD);
-    return socket_send(L);
+    return send_bytes(L, socket);
 }
 
 static int socket_send_to(lua_State *L)

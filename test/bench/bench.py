@@ -112,12 +112,13 @@ def lua_program():
     return os.environ.get('LUA') or shutil.which('lua5.3')
 
 
-def lua_lacks(module):
+def lua_lacks(module, env=None):
     """Why a server that needs `module` cannot run under stock Lua, or None if it can."""
     lua = lua_program()
     if not lua:
         return 'lua5.3 is not installed'
-    found = subprocess.run([lua, '-e', f'require "{module}"'], capture_output=True, timeout=20)
+    found = subprocess.run([lua, '-e', f'require "{module}"'], capture_output=True, timeout=20,
+                           env={**os.environ, **(env or {})})
     return None if found.returncode == 0 else f'lua5.3 has no module "{module}"'
 
 

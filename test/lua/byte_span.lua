@@ -134,6 +134,44 @@ t["test a bad range is ERANGE"] = function()
     end
 end
 
+-- A span remembers the last slice that was made of it.
+t["test slices taken in any order are the windows that were asked for"] = function()
+    local span = byte_span.new(3, 4)
+    span:copy("abc")
+    span:slice(4, 4):copy("d")
+    local ranges = {}
+    for first = 1, 5 do
+        for last = first - 1, 4 do
+            ranges[#ranges + 1] = {first, last}
+        end
+    end
+    for _, before in ipairs(ranges) do
+        for _, range in ipairs(ranges) do
+            span:slice(table.unpack(before))
+            local slice = span:slice(table.unpack(range))
+            lu.assertEquals(tostring(slice), ("abcd"):sub(table.unpack(range)))
+            lu.assertEquals(slice.capacity, 5 - range[1])
+        end
+    end
+end
+
+t["test the same slice again and again costs no memory"] = function()
+    local span = byte_span.new(100)
+    local function part() return span:slice(1, 10) end
+    local function whole() return span:slice() end
+    for _, slice in ipairs {part, whole} do
+        slice()
+        collectgarbage("stop")
+        local before = collectgarbage("count")
+        for _ = 1, 1000 do
+            slice()
+        end
+        local grown = collectgarbage("count") - before
+        collectgarbage("restart")
+        lu.assertTrue(grown < 1, grown)
+    end
+end
+
 t["test a slice keeps its block alive, and no more than the block"] = function()
     local weak = setmetatable({}, {__mode = "v"})
     local slice
