@@ -195,6 +195,7 @@ local operators = {
     __tostring = "tostring(%s)",
     __len = "#%s",
     __eq = "%s == other",
+    __concat = "%s .. other",
     __lt = "%s < other",
     __le = "%s <= other",
 }

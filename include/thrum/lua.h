@@ -20,6 +20,7 @@ THRUM_API int luaopen_thrum_byte_span(lua_State *L);
 THRUM_API int luaopen_thrum_channel(lua_State *L);
 THRUM_API int luaopen_thrum_condition_variable(lua_State *L);
 THRUM_API int luaopen_thrum_coroutine(lua_State *L);
+THRUM_API int luaopen_thrum_dgram(lua_State *L);
 THRUM_API int luaopen_thrum_emitter(lua_State *L);
 THRUM_API int luaopen_thrum_fiber(lua_State *L);
 THRUM_API int luaopen_thrum_file_descriptor(lua_State *L);

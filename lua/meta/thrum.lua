@@ -8,6 +8,7 @@
 ---@field channel thrum.module.channel
 ---@field condition_variable thrum.module.condition_variable
 ---@field coroutine thrum.module.coroutine
+---@field dgram thrum.module.dgram
 ---@field emitter thrum.module.emitter
 ---@field fiber thrum.module.fiber
 ---@field file_descriptor thrum.module.file_descriptor

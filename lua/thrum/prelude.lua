@@ -4,7 +4,7 @@
 local thrum = require "thrum"
 
 local short_names = {
-    "byte_span", "channel", "condition_variable", "emitter", "fiber", "file_descriptor",
+    "byte_span", "channel", "condition_variable", "dgram", "emitter", "fiber", "file_descriptor",
     "generic_error", "ip", "mutex", "semaphore", "socket", "stream", "system", "this_fiber", "time",
     "unix",
 }

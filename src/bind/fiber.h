@@ -72,6 +72,7 @@ struct fiber {
     int anchor;        /* of the thread that runs the fiber's function */
     lua_State *body;   /* that thread, while another runs the root scope's cleanup handlers */
     int body_status;
+    bool is_body_over; /* that has ended, and there was no memory yet to run the handlers */
     int cleanup_anchor;
     struct list link; /* in the runtime's list of fibers, or of those to report */
     struct fiber *next_ready;

@@ -6,10 +6,11 @@
  *                                       "EINVAL" or "eof", the rest is joined to its detail
  *   raise(code, op, ...)                the same, raised
  *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument
- *   raise_text(text)                    an error that is a text, at the line of a script that
- * called spent_limits() -> n                 how many with_timeouts round the call have ended a
- * wait pcall(f, ...)                       for what never suspends part(name) -> any what that part
- * of a module has returned */
+ *   raise_text(text)                    an error that is a text, at the script's line that called
+ *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait
+ *   pcall(f, ...)                       for what never suspends
+ *   error_name(error) -> string | nil   of an error object: the name of its code
+ *   part(name) -> any                   what that part of a module has returned */
 #include <stdbool.h>
 
 #include <lauxlib.h>
@@ -80,6 +81,12 @@ static int native_pcall(lua_State *L)
     return lua_gettop(L);
 }
 
+static int native_error_name(lua_State *L)
+{
+    lua_pushstring(L, error_name(L, 1, noun_runtime(L)));
+    return 1;
+}
+
 static int native_part(lua_State *L)
 {
     lua_part_push(L, noun_runtime(L), luaL_checkstring(L, 1));
@@ -97,6 +104,7 @@ void native_push(lua_State *L, struct runtime *runtime)
                                                     {"raise_text", native_raise_text},
                                                     {"spent_limits", native_spent_limits},
                                                     {"pcall", native_pcall},
+                                                    {"error_name", native_error_name},
                                                     {"part", native_part},
                                                     {0}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
@@ -104,6 +112,7 @@ void native_push(lua_State *L, struct runtime *runtime)
     lua_pop(L, 1);
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    dgram_set_natives(L, runtime);
     face_set_natives(L, runtime);
     face_select_open(L, runtime);
     lua_pushvalue(L, -1);

@@ -60,6 +60,7 @@ struct socket_class;
     ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
     ROW(NOUN_TCP_SOCKET, "ip.tcp.socket")                                     \
     ROW(NOUN_TCP_ACCEPTOR, "ip.tcp.acceptor")                                 \
+    ROW(NOUN_DGRAM_SOCKET, "dgram.Socket") /* written in Lua */               \
     ROW(NOUN_UNIX_DATAGRAM_SOCKET, "unix.datagram.socket")                    \
     ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
     ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \

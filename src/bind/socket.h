@@ -75,6 +75,8 @@ noreturn void socket_raise(lua_State *L, int error);
 
 /* ---- calls that may suspend: transfer.c ---- */
 
+/* Tell where the socket that the fiber waits for is bound: a wait_kind's describe. */
+void socket_describe_wait(lua_State *L, const struct fiber *fiber);
 /* What has to stand before an operation of this socket is started. */
 void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber);
 /* Wait for the fiber's operation, which is one of this socket's. */

@@ -155,6 +155,7 @@ local module_arguments = {
     ["thrum.ip.toendpoint"] = arguments(1, function() return "127.0.0.1:80" end),
     ["thrum.ip.address.new"] = arguments(1, function() return "::1" end),
     ["thrum.ip.address.from_bytes"] = arguments(1, function() return "\1\2\3\4" end),
+    ["thrum.dgram.createSocket"] = arguments(2, function() return "udp4", print end),
     ["thrum.ip.udp.get_address_info"] = numeric,
     ["thrum.ip.udp.get_address_v4_info"] = numeric,
     ["thrum.ip.udp.get_address_v6_info"] = numeric,
@@ -227,6 +228,34 @@ local function socket_works(sock)
     lu.assertEquals(h.send_to(sock, sock, "works"), 5)
     lu.assertEquals(h.receive(sock), "works")
     sock:close()
+end
+
+-- Names lead nowhere, and errors that come by event are heard.
+local function new_dgram()
+    local function lookup(_, _, callback)
+        callback("no names here")
+    end
+    local socket = thrum.dgram.createSocket {type = "udp4", lookup = lookup}
+    return socket:on("error", function() end)
+end
+
+local function nothing() end
+
+local function dgram_works(socket)
+    local heard
+    local other = new_dgram():bind(0, "127.0.0.1")
+    other:on("message", function(msg) heard = msg end)
+    if not pcall(socket.getRecvBufferSize, socket) then -- it was closed
+        socket = new_dgram()
+    elseif pcall(socket.disconnect, socket) then
+        socket:setTimeout(0)
+    end
+    socket:setMulticastTTL(1)
+    socket:send("works", other:address().port, "127.0.0.1")
+    h.wait_until(function() return heard end)
+    lu.assertEquals(heard, "works")
+    other:close()
+    socket:close()
 end
 
 -- Unix sockets bind to whatever string they get. What they leave behind is removed, unless
@@ -552,6 +581,36 @@ local classes = {
             propagate = arguments(2, function() return "x", thrum.emitter.new() end),
         },
     },
+    ["dgram.Socket"] = {
+        new = new_dgram,
+        works = dgram_works,
+        done = function(socket) socket:close() end,
+        methods = {
+            initialize = arguments(2, function() return "udp4", nothing end),
+            bind = arguments(4, function() return 0, "127.0.0.1", {}, nothing end),
+            send = arguments(6, function() return "xyz", 0, 1, 9, "127.0.0.1", nothing end),
+            sendto = arguments(6, function() return "xyz", 0, 1, 9, "127.0.0.1", nothing end),
+            connect = arguments(3, function() return 9, "127.0.0.1", nothing end),
+            close = arguments(1, function() return nothing end),
+            setTimeout = arguments(2, function() return 1000, nothing end),
+            setBroadcast = arguments(1, function() return true end),
+            setTTL = arguments(1, function() return 64 end),
+            setMulticastTTL = arguments(1, function() return 1 end),
+            setMulticastLoopback = arguments(1, function() return true end),
+            setMulticastInterface = arguments(1, function() return "127.0.0.1" end),
+            setRecvBufferSize = arguments(1, function() return 8192 end),
+            setSendBufferSize = arguments(1, function() return 8192 end),
+            setMembership = arguments(3, function() return "239.1.2.3", "lo", "join" end),
+            addMembership = arguments(2, function() return "239.1.2.3", "lo" end),
+            dropMembership = arguments(2, function() return "239.1.2.3", "lo" end),
+            addSourceSpecificMembership = arguments(3, function()
+                return "127.0.0.1", "232.1.2.3", "lo"
+            end),
+            dropSourceSpecificMembership = arguments(3, function()
+                return "127.0.0.1", "232.1.2.3", "lo"
+            end),
+        },
+    },
     error_category = {
         new = function() return generic_error.EPERM.category end,
         works = function(category) lu.assertEquals(tostring(category), "generic") end,
@@ -714,6 +773,7 @@ t["test options survive every bad value"] = function()
     local names = {"debug", "broadcast", "do_not_route", "send_buffer_size", "receive_buffer_size",
         "reuse_address", "multicast_loop", "multicast_hops", "unicast_hops", "v6_only",
         "join_multicast_group", "leave_multicast_group", "multicast_interface", "reuse_port",
+        "join_source_group", "leave_source_group",
         "error", "type_of_service", "bind_to_device", "mark", "multicast_all", "mtu_discover"}
     for _, family in ipairs(h.has_v6 and {"v4", "v6"} or {"v4"}) do
         for _, name in ipairs(names) do

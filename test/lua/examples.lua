@@ -36,6 +36,8 @@ local parts = {
         "first part\ntaken apart", "something is wrong"},
     ["mutex.lua"] = {"20\tmutex (free)", "a value", "false\ttrue\tmutex (held by fiber", "\n2\n"},
     ["channel.lua"] = {"1\n2\n3\n", "1 4 9 16 25 36 49 64"},
+    ["dgram.lua"] = {"HELLO", "WHAT TIME IS IT?", "100 datagrams"},
+    ["porting.lua"] = {"done: one", "done: two", "done: three"},
     ["luasocket.lua"] = {"ONE\tnil\tnil\nTWO\tnil\tnil\n\tnil\tnil\nnil\ttimeout\t\n",
         "1\ttrue\t1\na datagram\n"},
     ["emitter.lua"] = {"full at\t14", "1 of 3\n2 of 3\n3 of 3", "the task is done"},
