@@ -102,6 +102,15 @@ local function is_lua_class(value)
     return type(meta) == "table" and type(rawget(meta, "__name")) == "string"
 end
 
+-- The objects of the module socket have a metatable for each state of each kind; on its page and in
+-- its annotations they are one class.
+local function class_name(name)
+    return name:find "^%l+{%l+}$" and "socket.object" or name
+end
+
+-- Tables of functions that are no modules.
+local is_plain_table = { ["socket.sourcet"] = true, ["socket.sinkt"] = true }
+
 local function has_items(index)
     return type(index) == "function" and debug.getupvalue(index, 3) ~= nil
 end
@@ -133,8 +142,11 @@ local function live_modules()
         local members = module_members(module)
         modules[path] = members
         for name, kind in pairs(members) do
-            if kind == "table" then
-                walk(path == "thrum" and name or path .. "." .. name, module[name])
+            local inner = path == "thrum" and name or path .. "." .. name
+            if is_plain_table[inner] then
+                members[name] = "value"
+            elseif kind == "table" then
+                walk(inner, module[name])
             elseif kind == "class" then
                 lua_classes[#lua_classes + 1] = module[name]
             end
@@ -183,6 +195,7 @@ local operators = {
     __tostring = "tostring(%s)",
     __len = "#%s",
     __eq = "%s == other",
+    __concat = "%s .. other",
     __lt = "%s < other",
     __le = "%s <= other",
 }
@@ -219,13 +232,13 @@ local function live_classes(lua_classes)
     for key, metatable in pairs(debug.getregistry()) do
         local is_class = type(key) == "userdata" and type(metatable) == "table"
         if is_class and rawget(metatable, "__name") and next(fields_behind(metatable.__index)) then
-            local members = {}
+            local noun = class_name(metatable.__name)
+            local class = classes[noun] or { members = {} }
             for name, value in next, fields_behind(metatable.__index) do
-                members[name] = type(value) == "function" and "function" or "property"
+                class.members[name] = type(value) == "function" and "function" or "property"
             end
-            classes[metatable.__name] = {
-                members = members, operators = class_operators(metatable),
-            }
+            class.operators = class_operators(metatable)
+            classes[noun] = class
         end
     end
     for name, kind in pairs(live_error_fields()) do

@@ -15,13 +15,14 @@ function category:message(code) end
 ---What thrum's functions raise: error(3thrum). `==` compares code and category; `system` and
 ---`generic` errors of the same POSIX meaning are equal. `tostring` has all that is there.
 ---@class error
+---@operator concat(any): string
 ---@field code integer
 ---@field category error_category
 ---@field op? string # Extension. What raised it: "ip.udp.socket.bind"
 ---@field where? string # Extension. The script and line that called it: "server.lua:7"
 ---@field arg? integer # which argument was wrong, from 1; self is the first of a method
 ---@field detail? string # Extension. More, in words
----@field address? ip.address # Extension. What a call was about, or a datagram's sender
+---@field address? ip.address | string # Extension. What a call was about, or a datagram's sender
 ---@field port? integer # Extension. The port that goes with it
 ---@field path? string # Extension. The path or abstract name of a unix endpoint
 ---@field cause? any # Extension. What a cleanup handler raised; of cleanup_failed only

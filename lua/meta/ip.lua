@@ -253,6 +253,8 @@ function ip.tcp.get_name_info(addr, port) end
 ---| "v6_only" # boolean; v6
 ---| "join_multicast_group" # ip.address[, interface]
 ---| "leave_multicast_group" # ip.address[, interface]
+---| "join_source_group" # Extension. ip.address, source[, interface]
+---| "leave_source_group" # Extension. ip.address, source[, interface]
 ---| "multicast_interface" # interface
 ---| "reuse_port" # Extension. boolean
 ---| "type_of_service" # Extension. integer, 0 to 255
@@ -370,8 +372,10 @@ function socket:send_to(buffer, remote_addr, remote_port, flags) end
 ---Set an option: setsockopt(2). Raises ENOPROTOOPT (no such option), EINVAL, and the system's.
 ---@param name ip.udp.socket.set_option_name
 ---@param value boolean | integer | string | ip.address
----@param interface? ip.interface # for join_multicast_group and leave_multicast_group
-function socket:set_option(name, value, interface) end
+---@param interface? ip.interface # for join_multicast_group and leave_multicast_group; for the options
+---of sources that is the source, an ip.address
+---@param source_interface? ip.interface # for join_source_group and leave_source_group
+function socket:set_option(name, value, interface, source_interface) end
 
 ---Read an option: getsockopt(2). Raises ENOPROTOOPT.
 ---@param name ip.udp.socket.get_option_name

@@ -8,6 +8,7 @@
 ---@field channel thrum.module.channel
 ---@field condition_variable thrum.module.condition_variable
 ---@field coroutine thrum.module.coroutine
+---@field dgram thrum.module.dgram
 ---@field emitter thrum.module.emitter
 ---@field fiber thrum.module.fiber
 ---@field file_descriptor thrum.module.file_descriptor
@@ -15,6 +16,7 @@
 ---@field ip thrum.module.ip
 ---@field mutex thrum.module.mutex
 ---@field semaphore thrum.module.semaphore
+---@field socket thrum.module.socket
 ---@field stream thrum.module.stream
 ---@field system thrum.module.system
 ---@field this_fiber thrum.module.this_fiber

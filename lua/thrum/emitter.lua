@@ -13,6 +13,7 @@ local error, pairs = error, pairs
 -- with a listener more, or less, takes its place, so that whoever is calling them goes on with what
 -- there was when the event came. A listener that is removed meanwhile is marked, and not called.
 local LISTENERS = setmetatable({}, {__tostring = function() return "listeners" end})
+native.listeners = LISTENERS
 
 local Emitter = {}
 Emitter.meta = {__index = Emitter, __name = "emitter.Emitter"}

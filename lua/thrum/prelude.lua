@@ -4,8 +4,9 @@
 local thrum = require "thrum"
 
 local short_names = {
-    "byte_span", "channel", "condition_variable", "emitter", "fiber", "file_descriptor",
-    "generic_error", "ip", "mutex", "semaphore", "stream", "system", "this_fiber", "time", "unix",
+    "byte_span", "channel", "condition_variable", "dgram", "emitter", "fiber", "file_descriptor",
+    "generic_error", "ip", "mutex", "semaphore", "socket", "stream", "system", "this_fiber", "time",
+    "unix",
 }
 
 local is_lazy = {}
@@ -17,6 +18,32 @@ for _, name in ipairs(short_names) do
         end
     end
 end
+
+-- LuaSocket's core, for the rest of LuaSocket (socket.http, ...), which is taken from where it is
+-- installed.
+for name, field in pairs {["socket.core"] = false, ["socket.unix"] = "unix"} do
+    if not package.preload[name] then
+        package.preload[name] = function()
+            return field and thrum.socket[field] or thrum.socket
+        end
+    end
+end
+
+-- LuaSec's core, where it is installed, so that its connections suspend fibers.
+local function load_sec(name)
+    local message = "module '" .. name .. "' not found:"
+    for i = 2, #package.searchers do
+        local loader, extra = package.searchers[i](name)
+        if type(loader) == "function" then
+            return thrum.socket_sec(loader(name, extra))
+        elseif type(loader) == "string" then
+            message = message .. loader
+        end
+    end
+    error(message, 0)
+end
+
+package.preload["ssl.core"] = package.preload["ssl.core"] or load_sec
 
 -- A global that is not set yet, and is one of ours, is required and set; what a script's own
 -- metatable of the globals answers goes on working.

@@ -43,6 +43,11 @@ int descriptor_prepare(int fd) THRUM_NOEXCEPT;
 /* A copy, close-on-exec. */
 int descriptor_dup(int fd, int *copy) THRUM_NOEXCEPT;
 
+/* A descriptor that is readable while one of those is ready for its events: so many can be waited
+ * for as one. Those that cannot be waited for are left out. ENOSYS: the system has none. */
+struct pollfd;
+int descriptor_set(const struct pollfd *list, size_t size, int *set) THRUM_NOEXCEPT;
+
 /* close(2); EINTR and EINPROGRESS count as closed, as POSIX.1-2024 has it. */
 int descriptor_close(int fd) THRUM_NOEXCEPT;
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdalign.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -133,4 +134,40 @@ int descriptor_cloexec_from(int first)
     if (syscall(SYS_close_range, first, UINT_MAX, RANGE_CLOEXEC) == 0)
         return 0;
     return cloexec_listed(first);
+}
+
+/* What is asked of the descriptor of list[i] by all that come up to it. */
+static uint32_t events_of(const struct pollfd *list, size_t i)
+{
+    uint32_t events = 0;
+    for (size_t j = 0; j <= i; j++)
+        if (list[j].fd == list[i].fd)
+            events |= (uint32_t)list[j].events;
+    return events;
+}
+
+static int add_to_set(int set, const struct pollfd *list, size_t i)
+{
+    struct epoll_event event = {.events = (uint32_t)list[i].events, .data.fd = list[i].fd};
+    if (epoll_ctl(set, EPOLL_CTL_ADD, list[i].fd, &event) == 0)
+        return 0;
+    if (errno == EEXIST) {
+        event.events = events_of(list, i);
+        return epoll_ctl(set, EPOLL_CTL_MOD, list[i].fd, &event) == 0 ? 0 : errno;
+    }
+    return errno == EBADF || errno == EPERM ? 0 : errno;
+}
+
+int descriptor_set(const struct pollfd *list, size_t size, int *set)
+{
+    int made = epoll_create1(EPOLL_CLOEXEC), error = 0;
+    if (made < 0)
+        return errno;
+    for (size_t i = 0; i < size && !error; i++)
+        error = add_to_set(made, list, i);
+    if (error)
+        descriptor_close(made);
+    else
+        *set = made;
+    return error;
 }

@@ -119,3 +119,11 @@ bool descriptor_is_hung_up(int fd)
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP) != 0;
 }
+
+int descriptor_set(const struct pollfd *list, size_t size, int *set)
+{
+    (void)list;
+    (void)size;
+    (void)set;
+    return ENOSYS;
+}

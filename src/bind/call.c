@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "bind/error.h"
 #include "bind/limit.h"
+#include "bind/modules.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 
@@ -129,6 +130,8 @@ static int call_continue(lua_State *L, int status, lua_KContext ticket)
 static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
     struct runtime *runtime = fiber->runtime;
+    if (runtime->has_held)
+        dgram_send_held(L);
     fiber->site = (struct wait_site){L, noun_self(L), noun_row(L), clock_coarse_now_ns()};
     fiber->finish = finish;
     fiber->ticket = ++runtime->last_ticket;

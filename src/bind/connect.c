@@ -76,7 +76,7 @@ static int finish(lua_State *L, int status, lua_KContext n_arguments)
 static int call_chunk(lua_State *L, const char *name, int n_arguments)
 {
     call_begin(L, noun_runtime(L)); /* before anything has begun */
-    ip_connect_push(L, noun_runtime(L));
+    lua_part_push(L, noun_runtime(L), "ip_connect");
     replace_by_field(L, name);
     lua_insert(L, n_arguments + 1);
     lua_callk(L, lua_gettop(L) - n_arguments - 1, LUA_MULTRET, n_arguments, finish);

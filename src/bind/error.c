@@ -295,6 +295,15 @@ void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *
     __builtin_unreachable();
 }
 
+const char *error_name(lua_State *L, int index, struct runtime *runtime)
+{
+    lua_Integer code;
+    enum thrum_category category;
+    if (!get_error(L, index, runtime, &code, &category) || code <= 0 || code >= THRUM_ERROR_RANGE)
+        return NULL;
+    return thrum_error_name(thrum_error_from(category, (int)code));
+}
+
 int error_by_name(const char *name)
 {
     static const int own[] = {
@@ -345,7 +354,8 @@ static bool get_path(lua_State *L, struct thrum_endpoint *endpoint)
     return is_path;
 }
 
-/* " 192.0.2.1:53" for an error with address and port, " /run/x.sock" for one with a path. */
+/* " 192.0.2.1:53" for an error with address and port, where the address may be a text or a name,
+ * and " /run/x.sock" for one with a path. */
 static void push_endpoint_text(lua_State *L)
 {
     struct thrum_endpoint endpoint;
@@ -356,12 +366,21 @@ static void push_endpoint_text(lua_State *L)
     lua_rawget(L, 1);
     const struct thrum_address *address = address_test(L, -2);
     lua_Integer port = lua_tointeger(L, -1);
-    if (address && lua_isinteger(L, -1) && port >= 0 && port <= UINT16_MAX)
+    bool is_endpoint = lua_isinteger(L, -1) && port >= 0 && port <= UINT16_MAX;
+    if (is_endpoint && address) {
         thrum_address_format_port(address, (uint16_t)port, text);
-    else if (get_path(L, &endpoint))
+        lua_pushfstring(L, " %s", text);
+    } else if (is_endpoint && lua_type(L, -2) == LUA_TSTRING) {
+        const char *host = lua_tostring(L, -2);
+        lua_pushfstring(L, strchr(host, ':') ? " [%s]:%I" : " %s:%I", host, (LUAI_UACINT)port);
+    } else if (get_path(L, &endpoint)) {
         thrum_endpoint_format(&endpoint, text);
-    lua_pop(L, 2);
-    lua_pushfstring(L, "%s%s", text[0] ? " " : "", text);
+        lua_pushfstring(L, " %s", text);
+    } else {
+        lua_pushliteral(L, "");
+    }
+    lua_replace(L, -3);
+    lua_pop(L, 1);
 }
 
 static int error_tostring(lua_State *L)
@@ -381,6 +400,20 @@ static int error_tostring(lua_State *L)
                     lua_tostring(L, -1), detail ? ": " : "", detail ? detail : "");
     if (where)
         lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), where);
+    return 1;
+}
+
+/* "cannot serve: " .. err */
+static int error_concat(lua_State *L)
+{
+    for (int arg = 1; arg <= 2; arg++) {
+        int type = lua_type(L, arg);
+        if (type != LUA_TSTRING && type != LUA_TNUMBER && !error_test(L, arg, noun_runtime(L)))
+            error_raise_arg(L, EINVAL, arg, NULL, "string");
+    }
+    luaL_tolstring(L, 1, NULL);
+    luaL_tolstring(L, 2, NULL);
+    lua_concat(L, 2);
     return 1;
 }
 
@@ -421,7 +454,7 @@ static int error_togeneric(lua_State *L)
 
 static const struct function_row error_methods[] = {{"togeneric", error_togeneric}, {0}};
 static const struct function_row error_metamethods[] = {
-    {"__tostring", error_tostring}, {"__eq", error_eq}, {0}};
+    {"__tostring", error_tostring}, {"__eq", error_eq}, {"__concat", error_concat}, {0}};
 
 void error_open(lua_State *L, struct runtime *runtime)
 {

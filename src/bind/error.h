@@ -48,6 +48,8 @@ noreturn void error_raise_arg_of(lua_State *L, const char *op, int index, int ar
 /* Raise `error` about an endpoint. */
 noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint);
 
+/* The name of the code of the error object at `index`; NULL: it has none, or is no error. */
+const char *error_name(lua_State *L, int index, struct runtime *runtime);
 /* The error of that name: a POSIX one, or one of our own conditions. 0: there is none. */
 int error_by_name(const char *name);
 

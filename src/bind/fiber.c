@@ -45,8 +45,10 @@ static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int ou
         selection_end(fiber->wait_object);
     if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
-        if (outcome == ETIMEDOUT && fiber->limit)
+        if (outcome == ETIMEDOUT && fiber->limit) {
             limit_spend(fiber->limit);
+            fiber->is_limited = true;
+        }
     }
     fiber->limit = NULL;
     fiber->cancel_cause = 0;

@@ -72,6 +72,7 @@ struct fiber {
     int anchor;        /* of the thread that runs the fiber's function */
     lua_State *body;   /* that thread, while another runs the root scope's cleanup handlers */
     int body_status;
+    bool is_body_over; /* that has ended, and there was no memory yet to run the handlers */
     int cleanup_anchor;
     struct list link; /* in the runtime's list of fibers, or of those to report */
     struct fiber *next_ready;
@@ -90,8 +91,9 @@ struct fiber {
     bool is_main : 1;
     bool is_ready : 1;
     bool is_detached : 1;
-    bool is_told : 1;   /* somebody has got its error */
-    unsigned n_at_once; /* completions in a row that did not suspend */
+    bool is_told : 1;    /* somebody has got its error */
+    bool is_limited : 1; /* a time.with_timeout has ended a wait since this was last cleared */
+    unsigned n_at_once;  /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
     unsigned n_cleanups; /* cleanup handlers running, one inside another */

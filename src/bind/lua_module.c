@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* The modules written in Lua: their text, and loading them when they are first asked for, so that
- * they cost a program nothing that does not use them. */
+/* The modules written in Lua, and parts of modules: their text, and loading them when they are
+ * first asked for, so that they cost a program nothing that does not use them. */
 #include <stddef.h>
 #include <string.h>
 
@@ -10,27 +10,44 @@
 
 #include "bind/modules.h"
 #include "bind/runtime.h"
+#include "dgram_address_lua.h"
+#include "dgram_args_lua.h"
+#include "dgram_base_lua.h"
+#include "dgram_bind_lua.h"
+#include "dgram_connect_lua.h"
+#include "dgram_lua.h"
+#include "dgram_multicast_lua.h"
+#include "dgram_queue_lua.h"
+#include "dgram_receive_lua.h"
+#include "dgram_send_lua.h"
+#include "dgram_timeout_lua.h"
 #include "emitter_lua.h"
 #include "ip_connect_lua.h"
+#include "socket_connect_lua.h"
+#include "socket_dns_lua.h"
+#include "socket_helper_lua.h"
+#include "socket_lua.h"
+#include "socket_option_lua.h"
+#include "socket_sec_lua.h"
+#include "socket_try_lua.h"
+#include "socket_unix_lua.h"
 
-static const struct lua_module {
+struct lua_module {
     const char *name;
     const unsigned char *text;
     size_t size;
-} modules[] = {
-#define MODULE(name) {#name, name##_lua, sizeof(name##_lua)},
-    LUA_MODULES(MODULE){NULL, NULL, 0},
-#undef MODULE
 };
 
-static const struct lua_module *find_module(lua_State *L, int index)
+#define MODULE(name) {#name, name##_lua, sizeof(name##_lua)},
+static const struct lua_module modules[] = {LUA_MODULES(MODULE){NULL, NULL, 0}};
+static const struct lua_module parts[] = {LUA_PARTS(MODULE){NULL, NULL, 0}};
+#undef MODULE
+
+static const struct lua_module *find(const struct lua_module *module, const char *name)
 {
-    if (lua_type(L, index) != LUA_TSTRING)
-        return NULL;
-    for (const struct lua_module *module = modules; module->name; module++)
-        if (strcmp(module->name, lua_tostring(L, index)) == 0)
-            return module;
-    return NULL;
+    while (module->name && strcmp(module->name, name) != 0)
+        module++;
+    return module->name ? module : NULL;
 }
 
 /* Call the chunk for the package at `package`, and push what it returned. */
@@ -56,11 +73,17 @@ static void load_module(lua_State *L, const struct lua_module *module)
     lua_rawset(L, 1);
 }
 
+/* A part that the prelude needs: it is found by its name, and seen by nobody who looks at all. */
+static const char shown_part[] = "socket_sec";
+
 static int index_package(lua_State *L)
 {
-    const struct lua_module *module = find_module(L, 2);
+    const struct lua_module *module =
+        lua_type(L, 2) == LUA_TSTRING ? find(modules, lua_tostring(L, 2)) : NULL;
     if (module)
         load_module(L, module);
+    else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), shown_part) == 0)
+        lua_part_push(L, noun_runtime(L), shown_part);
     else
         lua_pushnil(L);
     return 1;
@@ -85,19 +108,34 @@ static int pairs_of_package(lua_State *L)
     return 2;
 }
 
-static const struct lua_module part = {"ip_connect", ip_connect_lua, sizeof(ip_connect_lua)};
-static const char part_key; /* of its table in the registry: its address */
+static const char parts_key; /* of the table in the registry that has those loaded: its address */
 
-void ip_connect_push(lua_State *L, struct runtime *runtime)
+static void push_loaded_parts(lua_State *L)
 {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &part_key) == LUA_TTABLE)
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &parts_key) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    luaopen_thrum(L);
-    call_chunk(L, runtime, &part, lua_gettop(L));
-    lua_remove(L, -2);
+    lua_newtable(L);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &part_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &parts_key);
+}
+
+void lua_part_push(lua_State *L, struct runtime *runtime, const char *name)
+{
+    luaL_checkstack(L, 4, name);
+    push_loaded_parts(L);
+    if (lua_getfield(L, -1, name) == LUA_TNIL) {
+        const struct lua_module *part = find(parts, name);
+        lua_pop(L, 1);
+        if (!part)
+            luaL_error(L, "no part of a module is called '%s'", name);
+        luaopen_thrum(L);
+        call_chunk(L, runtime, part, lua_gettop(L));
+        lua_remove(L, -2);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, name);
+    }
+    lua_remove(L, -2);
 }
 
 void lua_modules_open(lua_State *L, struct runtime *runtime)

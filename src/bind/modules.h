@@ -38,15 +38,47 @@ MODULES(MODULE_OPEN)
 /* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
  * with the table of `require "thrum"` and the one of native.c, when that field is first asked for.
  */
-#define LUA_MODULES(ROW) ROW(emitter)
+#define LUA_MODULES(ROW) \
+    ROW(dgram)           \
+    ROW(emitter)         \
+    ROW(socket)
 
 /* Make the table on the top load them. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
-/* Push the functions of lua/thrum/ip_connect.lua, which is a part of the module ip: a table that is
- * loaded when it is first asked for. They trust their arguments. */
-void ip_connect_push(lua_State *L, struct runtime *runtime);
+/* Parts of modules, likewise: what a chunk returns is kept, and nobody else is given it. They trust
+ * their arguments. */
+#define LUA_PARTS(ROW)   \
+    ROW(dgram_address)   \
+    ROW(dgram_args)      \
+    ROW(dgram_base)      \
+    ROW(dgram_bind)      \
+    ROW(dgram_connect)   \
+    ROW(dgram_multicast) \
+    ROW(dgram_queue)     \
+    ROW(dgram_receive)   \
+    ROW(dgram_send)      \
+    ROW(dgram_timeout)   \
+    ROW(ip_connect)      \
+    ROW(socket_connect)  \
+    ROW(socket_dns)      \
+    ROW(socket_helper)   \
+    ROW(socket_option)   \
+    ROW(socket_sec)      \
+    ROW(socket_try)      \
+    ROW(socket_unix)
+
+/* Push what the part has returned. */
+void lua_part_push(lua_State *L, struct runtime *runtime, const char *name);
 /* Push what they need of C. */
 void native_push(lua_State *L, struct runtime *runtime);
+/* Add what dgram alone needs to the table on the top. */
+void dgram_set_natives(lua_State *L, struct runtime *runtime);
+void dgram_free_batch(lua_State *L, struct runtime *runtime);
+/* Send what dgram holds back: before the running fiber suspends. */
+void dgram_send_held(lua_State *L);
+/* Add what socket alone needs to the table on the top. */
+void face_set_natives(lua_State *L, struct runtime *runtime);
+void face_select_open(lua_State *L, struct runtime *runtime);
 
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);

@@ -6,7 +6,13 @@
  *                                       "EINVAL" or "eof", the rest is joined to its detail
  *   raise(code, op, ...)                the same, raised
  *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument
- *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait */
+ *   raise_text(text)                    an error that is a text, at the script's line that called
+ *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait
+ *   pcall(f, ...)                       for what never suspends
+ *   error_name(error) -> string | nil   of an error object: the name of its code
+ *   part(name) -> any                   what that part of a module has returned */
+#include <stdbool.h>
+
 #include <lauxlib.h>
 
 #include "bind/error.h"
@@ -20,6 +26,7 @@ enum { ARG_CODE = 1, ARG_OP = 2, ARG_DETAIL = 3 };
 static int native_error(lua_State *L)
 {
     int error = error_by_name(luaL_checkstring(L, ARG_CODE));
+    luaL_argcheck(L, error != 0, ARG_CODE, "no such error");
     int n_pieces = lua_gettop(L) - ARG_OP;
     if (n_pieces > 0)
         lua_concat(L, n_pieces);
@@ -46,6 +53,17 @@ static int native_raise_arg(lua_State *L)
                        lua_tostring(L, ARG_NAME), luaL_checkstring(L, ARG_EXPECTED));
 }
 
+static int native_raise_text(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    noun_push_caller(L);
+    if (lua_isstring(L, -1))
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, 1));
+    else
+        lua_settop(L, 1);
+    return lua_error(L);
+}
+
 static int native_spent_limits(lua_State *L)
 {
     const struct runtime *runtime = noun_runtime(L);
@@ -54,13 +72,49 @@ static int native_spent_limits(lua_State *L)
     return 1;
 }
 
+/* What is called never suspends: this is no interruption point, as the fiber-aware pcall is. */
+static int native_pcall(lua_State *L)
+{
+    bool is_done = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK;
+    lua_pushboolean(L, is_done);
+    lua_insert(L, 1);
+    return lua_gettop(L);
+}
+
+static int native_error_name(lua_State *L)
+{
+    lua_pushstring(L, error_name(L, 1, noun_runtime(L)));
+    return 1;
+}
+
+static int native_part(lua_State *L)
+{
+    lua_part_push(L, noun_runtime(L), luaL_checkstring(L, 1));
+    return 1;
+}
+
+/* One table for all: modules may share by it what is nobody else's business. */
+static const char table_key;
+
 void native_push(lua_State *L, struct runtime *runtime)
 {
     static const struct function_row functions[] = {{"error", native_error},
                                                     {"raise", native_raise},
                                                     {"raise_arg", native_raise_arg},
+                                                    {"raise_text", native_raise_text},
                                                     {"spent_limits", native_spent_limits},
+                                                    {"pcall", native_pcall},
+                                                    {"error_name", native_error_name},
+                                                    {"part", native_part},
                                                     {0}};
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    dgram_set_natives(L, runtime);
+    face_set_natives(L, runtime);
+    face_select_open(L, runtime);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
 }

@@ -60,11 +60,18 @@ struct socket_class;
     ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
     ROW(NOUN_TCP_SOCKET, "ip.tcp.socket")                                     \
     ROW(NOUN_TCP_ACCEPTOR, "ip.tcp.acceptor")                                 \
+    ROW(NOUN_DGRAM_SOCKET, "dgram.Socket") /* written in Lua */               \
     ROW(NOUN_UNIX_DATAGRAM_SOCKET, "unix.datagram.socket")                    \
     ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
     ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \
     ROW(NOUN_UNIX_SEQPACKET_SOCKET, "unix.seqpacket.socket")                  \
-    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")
+    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")              \
+    ROW(NOUN_FACE, "socket") /* the kind of the objects of LuaSocket */       \
+    ROW(NOUN_FACE_TCP, "socket.tcp")                                          \
+    ROW(NOUN_FACE_UDP, "socket.udp")                                          \
+    ROW(NOUN_FACE_STREAM, "socket.unix.stream")                               \
+    ROW(NOUN_FACE_DGRAM, "socket.unix.dgram")                                 \
+    ROW(NOUN_FACE_WATCH, "socket.select") /* never shown */
 
 enum noun_id {
 #define NOUN_CONSTANT(id, name) id,

@@ -18,7 +18,7 @@
 #include "bind/runtime.h"
 #include "bind/socket.h"
 
-enum { ARG_NAME = 2, ARG_VALUE = 3, ARG_INTERFACE = 4 };
+enum { ARG_NAME = 2, ARG_VALUE = 3, ARG_INTERFACE = 4, ARG_SOURCE = 4, ARG_SOURCE_INTERFACE = 5 };
 
 struct option_call {
     const struct socket *socket;
@@ -125,20 +125,42 @@ static struct option_interface check_interface(lua_State *L, int arg)
     return interface;
 }
 
-static void set_group(lua_State *L, const struct option_call *call)
+static struct option_interface check_interface_or_any(lua_State *L, int arg)
 {
-    unsigned char value[OPTION_VALUE_SIZE];
-    size_t size;
-    const struct thrum_address *group = address_check(L, ARG_VALUE);
-    struct option_interface interface = {.by = INTERFACE_ANY};
-    if (!lua_isnoneornil(L, ARG_INTERFACE))
-        interface = check_interface(L, ARG_INTERFACE);
-    int error = option_encode_group(call->family, group, &interface, value, &size);
+    if (lua_isnoneornil(L, arg))
+        return (struct option_interface){.by = INTERFACE_ANY};
+    return check_interface(L, arg);
+}
+
+static void apply_group(lua_State *L, const struct option_call *call, int error, const void *value,
+                        size_t size)
+{
     if (error == EINVAL)
         error_raise_arg(L, EINVAL, ARG_VALUE, "group", "multicast address");
     if (error)
         raise_option(L, call, error);
     apply(L, call, value, size);
+}
+
+static void set_group(lua_State *L, const struct option_call *call)
+{
+    unsigned char value[OPTION_VALUE_SIZE];
+    size_t size;
+    const struct thrum_address *group = address_check(L, ARG_VALUE);
+    struct option_interface interface = check_interface_or_any(L, ARG_INTERFACE);
+    int error = option_encode_group(call->family, group, &interface, value, &size);
+    apply_group(L, call, error, value, size);
+}
+
+static void set_source(lua_State *L, const struct option_call *call)
+{
+    unsigned char value[OPTION_VALUE_SIZE];
+    size_t size;
+    const struct thrum_address *group = address_check(L, ARG_VALUE);
+    const struct thrum_address *source = address_check(L, ARG_SOURCE);
+    struct option_interface interface = check_interface_or_any(L, ARG_SOURCE_INTERFACE);
+    int error = option_encode_source(call->family, group, source, &interface, value, &size);
+    apply_group(L, call, error, value, size);
 }
 
 static void set_interface(lua_State *L, const struct option_call *call)
@@ -240,6 +262,9 @@ static int socket_set_option(lua_State *L)
         break;
     case OPTION_GROUP:
         set_group(L, &call);
+        break;
+    case OPTION_SOURCE:
+        set_source(L, &call);
         break;
     case OPTION_INTERFACE:
         set_interface(L, &call);

@@ -10,6 +10,7 @@
 #include <thrum/error.h>
 
 #include "bind/limit.h"
+#include "bind/modules.h"
 
 /* Its address is the runtime's key in every registry. */
 static const char runtime_key;
@@ -57,6 +58,7 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     thrum_timer_free(runtime->outside.timer);
     runtime->outside.timer = NULL;
     thrum_operation_deinit(&runtime->outside.operation);
+    dgram_free_batch(L, runtime);
 }
 
 /* The runtime stands inside a userdata, so that it outlives every finaliser of the state, whatever

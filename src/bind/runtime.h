@@ -37,6 +37,9 @@ struct runtime {
     unsigned long long last_id;
     lua_KContext last_ticket; /* of a suspension */
 
+    void *dgram_batch; /* memory for dgram's receives, made on first use */
+    bool has_held;     /* dgram holds sends back */
+
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
     int addresses; /* weak table: interned addresses */

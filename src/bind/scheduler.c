@@ -161,19 +161,33 @@ static int resume_fiber(lua_State *L, struct fiber *fiber, int nargs)
     return status;
 }
 
-/* The fiber's function has ended with `status`. True if its root scope has handlers to be run. */
+static int make_cleanup(lua_State *L)
+{
+    struct fiber *fiber = lua_touserdata(L, 1);
+    lua_State *thread = scope_push_root_thread(L, fiber);
+    if (!thread)
+        return 0;
+    fiber->cleanup_anchor = fiber_anchor_value(L, fiber->runtime);
+    fiber->body = fiber->thread;
+    fiber->thread = thread;
+    return 0;
+}
+
+/* The fiber's function has ended with `status`. True if its root scope has handlers to be run. If
+ * there is no memory for them, whoever drives is told, and a later drive tries again. */
 static bool begin_cleanup(lua_State *L, struct fiber *fiber, int status)
 {
     if (fiber->runtime->n_handlers == 0)
         return false;
-    lua_State *thread = scope_push_root_thread(L, fiber);
-    if (!thread)
-        return false;
-    fiber->cleanup_anchor = fiber_anchor_value(L, fiber->runtime);
-    fiber->body = fiber->thread;
     fiber->body_status = status;
-    fiber->thread = thread;
-    return true;
+    lua_pushcfunction(L, make_cleanup);
+    lua_pushlightuserdata(L, fiber);
+    if (lua_pcall(L, 1, 0, 0)) {
+        fiber->is_body_over = true;
+        scheduler_make_ready(fiber);
+        lua_error(L);
+    }
+    return fiber->body != NULL;
 }
 
 static int end_cleanup(lua_State *L, struct fiber *fiber)
@@ -197,7 +211,8 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
             return;
         }
     }
-    int status = resume_fiber(L, fiber, nargs);
+    int status = fiber->is_body_over ? fiber->body_status : resume_fiber(L, fiber, nargs);
+    fiber->is_body_over = false;
     if (status != LUA_YIELD && !fiber->body && begin_cleanup(L, fiber, status))
         status = resume_fiber(L, fiber, 0);
     if (status == LUA_YIELD)

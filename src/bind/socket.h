@@ -75,10 +75,15 @@ noreturn void socket_raise(lua_State *L, int error);
 
 /* ---- calls that may suspend: transfer.c ---- */
 
+/* Tell where the socket that the fiber waits for is bound: a wait_kind's describe. */
+void socket_describe_wait(lua_State *L, const struct fiber *fiber);
 /* What has to stand before an operation of this socket is started. */
 void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber);
 /* Wait for the fiber's operation, which is one of this socket's. */
 int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish);
+/* The same until that time, whatever the socket's own timeout. */
+int socket_suspend_until(lua_State *L, struct socket *socket, struct fiber *fiber,
+                         int64_t deadline_ns, call_finish *finish);
 
 /* The buffer of a receive, at 2; with it the fiber of the call, where what finishing needs is
  * noted.

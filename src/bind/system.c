@@ -48,6 +48,8 @@ static int system_exit(lua_State *L)
 {
     int status = (int)args_integer_or(L, 1, "code", 0, 255, EXIT_SUCCESS);
     struct runtime *runtime = noun_runtime(L);
+    if (runtime->has_held)
+        dgram_send_held(L);
     runtime->current = NULL; /* nothing of this fiber runs on */
     runtime->running = NULL;
     runtime_end(runtime, L);

@@ -30,7 +30,7 @@ void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber
 }
 
 /* A socket is known by where it is bound, or else by its peer. */
-static void describe_socket(lua_State *L, const struct fiber *fiber)
+void socket_describe_wait(lua_State *L, const struct fiber *fiber)
 {
     const struct thrum_socket *core = fiber->transfer.socket->core;
     struct thrum_endpoint endpoint;
@@ -49,12 +49,18 @@ static void describe_socket(lua_State *L, const struct fiber *fiber)
 }
 
 static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
-                                             describe_socket};
+                                             socket_describe_wait};
+
+int socket_suspend_until(lua_State *L, struct socket *socket, struct fiber *fiber,
+                         int64_t deadline_ns, call_finish *finish)
+{
+    fiber->transfer.socket = socket;
+    return call_suspend(L, fiber, &wait_socket, deadline_ns, finish);
+}
 
 int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish)
 {
-    fiber->transfer.socket = socket;
-    return call_suspend(L, fiber, &wait_socket, socket_deadline(socket), finish);
+    return socket_suspend_until(L, socket, fiber, socket_deadline(socket), finish);
 }
 
 enum { STREAM_FLAGS = MSG_PEEK | MSG_OOB };

@@ -26,8 +26,13 @@ int interface_by_name(const char *name, size_t length, unsigned *index)
 static bool has_address(const struct ifaddrs *entry, const struct thrum_address *address)
 {
     struct sockaddr_in6 sa;
-    if (!entry->ifa_addr || entry->ifa_addr->sa_family != AF_INET6)
+    struct sockaddr_in v4;
+    if (!entry->ifa_addr || entry->ifa_addr->sa_family != (address->is_v6 ? AF_INET6 : AF_INET))
         return false;
+    if (!address->is_v6) {
+        memcpy(&v4, entry->ifa_addr, sizeof(v4));
+        return memcmp(&v4.sin_addr, address->bytes, sizeof(v4.sin_addr)) == 0;
+    }
     memcpy(&sa, entry->ifa_addr, sizeof(sa));
     if (memcmp(&sa.sin6_addr, address->bytes, sizeof(address->bytes)) != 0)
         return false;
@@ -45,4 +50,17 @@ int interface_by_address(const struct thrum_address *address, unsigned *index)
             error = interface_by_name(entry->ifa_name, strlen(entry->ifa_name), index);
     freeifaddrs(list);
     return error;
+}
+
+int interface_list(unsigned indexes[MAX_INTERFACES], size_t *count)
+{
+    struct if_nameindex *list = if_nameindex();
+    if (!list)
+        return errno;
+    size_t n = 0;
+    for (; n < MAX_INTERFACES && list[n].if_index != 0; n++)
+        indexes[n] = list[n].if_index;
+    *count = n;
+    if_freenameindex(list);
+    return 0;
 }

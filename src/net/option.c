@@ -45,6 +45,7 @@ _Static_assert(IP_PMTUDISC_WANT == IPV6_PMTUDISC_WANT && IP_PMTUDISC_DO == IPV6_
 /* Level and name for v4, then for v6. */
 #define SOCKET(name) SOL_SOCKET, name, SOL_SOCKET, name
 #define IP(v4, v6) IPPROTO_IP, v4, IPPROTO_IPV6, v6
+#define BOTH(name) IPPROTO_IP, name, IPPROTO_IPV6, name
 #define V6(name) -1, 0, IPPROTO_IPV6, name
 #define TCP(name) IPPROTO_TCP, name, IPPROTO_TCP, name
 
@@ -79,6 +80,10 @@ static const struct option_row rows[] = {
      IP(IP_ADD_MEMBERSHIP, IPV6_JOIN_GROUP), 0, 0, NULL},
     {"leave_multicast_group", OPTION_GROUP, OPTION_SET, TRAITS_UDP,
      IP(IP_DROP_MEMBERSHIP, IPV6_LEAVE_GROUP), 0, 0, NULL},
+    {"join_source_group", OPTION_SOURCE, OPTION_SET, TRAITS_UDP,
+     BOTH(MCAST_JOIN_SOURCE_GROUP), 0, 0, NULL},
+    {"leave_source_group", OPTION_SOURCE, OPTION_SET, TRAITS_UDP,
+     BOTH(MCAST_LEAVE_SOURCE_GROUP), 0, 0, NULL},
     {"multicast_interface", OPTION_INTERFACE, OPTION_SET, TRAITS_UDP,
      IP(IP_MULTICAST_IF, IPV6_MULTICAST_IF), 0, 0, NULL},
 #ifdef SO_REUSEPORT
@@ -259,6 +264,53 @@ int option_encode_group(int family, const struct thrum_address *group,
         return EINVAL;
     return is_v6 ? encode_v6_group(group, interface, value, size)
                  : encode_v4(group, interface, value, size);
+}
+
+_Static_assert(sizeof(struct group_source_req) <= OPTION_VALUE_SIZE,
+               "a request with a source fits");
+
+/* Here an interface is always an index, for both families; 0 leaves the choice to the system. */
+static int resolve_index(const struct thrum_address *group,
+                         const struct option_interface *interface, unsigned *index)
+{
+    *index = interface->by == INTERFACE_BY_INDEX ? interface->index : group->scope_id;
+    if (interface->by == INTERFACE_BY_ADDRESS) {
+        if (interface->address.is_v6 != group->is_v6)
+            return EAFNOSUPPORT;
+        if (!thrum_address_is_unspecified(&interface->address))
+            return interface_by_address(&interface->address, index);
+    }
+    return check_index(*index);
+}
+
+static void copy_address(const struct thrum_address *address, struct sockaddr_storage *to)
+{
+    struct thrum_endpoint endpoint;
+    thrum_endpoint_from_address(address, 0, &endpoint);
+    memcpy(to, &endpoint.sa, endpoint.size);
+}
+
+int option_encode_source(int family, const struct thrum_address *group,
+                         const struct thrum_address *source,
+                         const struct option_interface *interface, void *value, size_t *size)
+{
+    bool is_v6 = family == AF_INET6;
+    if ((!is_v6 && family != AF_INET) || group->is_v6 != is_v6 || source->is_v6 != is_v6)
+        return EAFNOSUPPORT;
+    if (!thrum_address_is_multicast(group))
+        return EINVAL;
+    unsigned index;
+    int error = resolve_index(group, interface, &index);
+    if (error)
+        return error;
+    struct group_source_req request;
+    memset(&request, 0, sizeof(request));
+    request.gsr_interface = index;
+    copy_address(group, &request.gsr_group);
+    copy_address(source, &request.gsr_source);
+    memcpy(value, &request, sizeof(request));
+    *size = sizeof(request);
+    return 0;
 }
 
 int option_encode_interface(int family, const struct option_interface *interface, void *value,

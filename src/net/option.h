@@ -20,6 +20,7 @@ enum option_shape {
     OPTION_LINGER,   /* struct linger: whether, and for how many seconds, up to maximum */
     OPTION_ERROR,    /* SO_ERROR: an errno, or nothing */
     OPTION_GROUP,    /* a multicast group and an optional interface */
+    OPTION_SOURCE,   /* the same, and between them the only sender that is heard */
     OPTION_INTERFACE /* an interface */
 };
 
@@ -71,14 +72,18 @@ struct option_interface {
 int option_interface_by_name(const char *name, size_t length, struct option_interface *interface);
 
 /* The bytes setsockopt(2) wants: struct ip_mreqn or ipv6_mreq for a group (a v6 group's own scope
- * id serves when no interface is given), struct ip_mreqn or an index for multicast_interface, by
- * the socket's family. An address names the interface that has it; 0.0.0.0 and :: name none.
- * `value` holds OPTION_VALUE_SIZE bytes. Errors: EINVAL (not a multicast group), EAFNOSUPPORT (a
- * group, or an interface's address, of another family), ENODEV (no interface has that v6 address;
- * an index above INT_MAX). Whether a v4 address is an interface's, setsockopt(2) says. */
-enum { OPTION_VALUE_SIZE = 32 };
+ * id serves when no interface is given), struct group_source_req for a group and a source, struct
+ * ip_mreqn or an index for multicast_interface, by the socket's family. An address names the
+ * interface that has it; 0.0.0.0 and :: name none. `value` holds OPTION_VALUE_SIZE bytes. Errors:
+ * EINVAL (not a multicast group), EAFNOSUPPORT (a group, a source or an interface's address of
+ * another family), ENODEV (no interface has that v6 address; an index above INT_MAX). Whether a v4
+ * address is an interface's, setsockopt(2) says, but with a source: ENODEV. */
+enum { OPTION_VALUE_SIZE = 264 };
 int option_encode_group(int family, const struct thrum_address *group,
                         const struct option_interface *interface, void *value, size_t *size);
+int option_encode_source(int family, const struct thrum_address *group,
+                         const struct thrum_address *source,
+                         const struct option_interface *interface, void *value, size_t *size);
 int option_encode_interface(int family, const struct option_interface *interface, void *value,
                             size_t *size);
 

@@ -159,6 +159,22 @@ def server_peers(build):
     ]
 
 
+def dgram_peers(build):
+    """The servers that are programs for dgram, and thrum's own calls."""
+    lua, thrum = lua_program() or 'lua5.3', thrum_program(build)
+    servers = HERE / 'server'
+    node = shutil.which('node') or shutil.which('nodejs')
+    return [
+        Peer('thrum', 'thrum dgram', [thrum, servers / 'dgram_thrum.lua'], {},
+             absent(thrum, 'thrum')),
+        Peer('native', 'thrum, no events', [thrum, servers / 'thrum.lua'], {},
+             absent(thrum, 'thrum')),
+        Peer('luvit', 'luvit on luv', [lua, servers / 'dgram_luvit.lua'], {}, lua_lacks('luv')),
+        Peer('node', 'Node', [node or 'node', servers / 'dgram_node.js'], {},
+             None if node else 'node is not installed'),
+    ]
+
+
 def choose(peers, names):
     """The peers that can run, of those asked for; says why the others are left out."""
     wanted = names.split(',') if names else [peer.name for peer in peers]

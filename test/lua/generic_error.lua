@@ -14,6 +14,28 @@ local function bad_argument()
     return caught(ip.address.new, "bad")
 end
 
+t["test .. joins an error's text with strings and numbers on either side"] = function()
+    local err = generic_error.EPERM
+    lu.assertEquals("it failed: " .. err, "it failed: Operation not permitted")
+    lu.assertEquals(err .. "!", "Operation not permitted!")
+    lu.assertEquals(err .. 1 .. err, "Operation not permitted1Operation not permitted")
+    lu.assertEquals(err .. err, "Operation not permittedOperation not permitted")
+    h.raises_arg(2, function() return err .. {} end)
+    h.raises_arg(1, function() return nil .. err end)
+end
+
+t["test an address that is a text stands in an error's text like an object"] = function()
+    local err = generic_error.EPERM
+    err.op, err.address, err.port = "some.call", "192.0.2.1", 53
+    lu.assertEquals(tostring(err), "Operation not permitted: some.call 192.0.2.1:53")
+    err.address = "::1"
+    lu.assertEquals(tostring(err), "Operation not permitted: some.call [::1]:53")
+    err.port = 65536
+    lu.assertEquals(tostring(err), "Operation not permitted: some.call")
+    err.address, err.port = 1, 2
+    lu.assertEquals(tostring(err), "Operation not permitted: some.call")
+end
+
 t["test a POSIX name makes an error of the generic category"] = function()
     local err = generic_error.EADDRINUSE
     lu.assertEquals(math.type(err.code), "integer")

@@ -131,8 +131,8 @@ end
 
 t["test options without a getter or a setter say so (E43)"] = function()
     local sock = opened()
-    for _, name in ipairs {"join_multicast_group", "leave_multicast_group",
-        "multicast_interface"} do
+    for _, name in ipairs {"join_multicast_group", "leave_multicast_group", "join_source_group",
+        "leave_source_group", "multicast_interface"} do
         local err = h.raises("ENOPROTOOPT", sock.get_option, sock, name)
         h.assert_contains(tostring(err), name)
     end
@@ -291,6 +291,60 @@ t["test joining refuses what is no group, other families and unknown interfaces 
         end
     end
     h.raises("EADDRNOTAVAIL", sock.set_option, sock, "leave_multicast_group", group, loopback)
+    sock:close()
+end
+
+t["test a source of a group is joined by interface address, name and index"] = function()
+    local ssm, source = ip.address.new("232.1.2.3"), ip.address.new("192.0.2.1")
+    for _, interface in ipairs {loopback, "lo", 1} do
+        local sock = opened()
+        local ok = pcall(sock.set_option, sock, "join_source_group", ssm, source, interface)
+        lu.skipIf(not ok, "no multicast on loopback here")
+        h.raises("EADDRNOTAVAIL", sock.set_option, sock, "join_source_group", ssm, source,
+            interface)
+        sock:set_option("leave_source_group", ssm, source, interface)
+        h.raises("EINVAL", sock.set_option, sock, "leave_source_group", ssm, source, interface)
+        sock:close()
+    end
+end
+
+t["test only the joined source of a group is heard"] = function()
+    local ssm = ip.address.new("232.1.2.4")
+    local receiver, sender = opened(), opened()
+    receiver:set_option("multicast_all", false)
+    receiver:bind(ip.address.any_v4(), 0)
+    sender:bind(loopback, 0)
+    sender:set_option("multicast_interface", loopback)
+    local ok = pcall(receiver.set_option, receiver, "join_source_group", ssm,
+        ip.address.new("127.0.0.2"), "lo")
+    lu.skipIf(not ok, "no multicast on loopback here")
+    local other = opened()
+    other:bind("127.0.0.2", 0)
+    other:set_option("multicast_interface", loopback)
+    sender:send_to("from one who is not", ssm, receiver.local_port)
+    other:send_to("from the source", ssm, receiver.local_port)
+    receiver.timeout = 5
+    lu.assertEquals(h.receive(receiver), "from the source")
+    for _, sock in ipairs {receiver, sender, other} do
+        sock:close()
+    end
+end
+
+t["test a source is refused that is of another family, missing or no address"] = function()
+    local sock = opened()
+    for _, option in ipairs {"join_source_group", "leave_source_group"} do
+        h.raises_arg(3, sock.set_option, sock, option, loopback, loopback)
+        h.raises("EAFNOSUPPORT", sock.set_option, sock, option, group, ip.address.loopback_v6())
+        for _, bad in ipairs {"127.0.0.1", 1, true, {}} do
+            h.raises_arg(4, sock.set_option, sock, option, group, bad)
+            h.raises_arg(3, sock.set_option, sock, option, bad, loopback)
+        end
+        h.raises_arg(4, sock.set_option, sock, option, group)
+        h.raises("ENODEV", sock.set_option, sock, option, group, loopback, "no-such-if")
+        for _, bad in ipairs {true, {}, 1.5, -1} do
+            h.raises_arg(5, sock.set_option, sock, option, group, loopback, bad)
+        end
+    end
     sock:close()
 end
 

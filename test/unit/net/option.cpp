@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Option rows, each really set and read back on a socket of both families; multicast on loopback.
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -185,6 +186,23 @@ int set_group(const socket_guard &socket, const char *option, const std::string 
     size_t size = 0;
     struct thrum_address address = address_of(group);
     int error = option_encode_group(socket.family, &address, &interface, value, &size);
+    return error ? error : socket.set(row_of(option), value, size);
+}
+
+int encode_source(int family, const std::string &group, const std::string &source,
+                  const struct option_interface &interface,
+                  unsigned char (&value)[OPTION_VALUE_SIZE], size_t *size)
+{
+    struct thrum_address to = address_of(group), from = address_of(source);
+    return option_encode_source(family, &to, &from, &interface, value, size);
+}
+
+int set_source(const socket_guard &socket, const char *option, const std::string &group,
+               const std::string &source, const struct option_interface &interface)
+{
+    unsigned char value[OPTION_VALUE_SIZE];
+    size_t size = 0;
+    int error = encode_source(socket.family, group, source, interface, value, &size);
     return error ? error : socket.set(row_of(option), value, size);
 }
 
@@ -468,6 +486,57 @@ TEST_CASE_METHOD(leak_check, "a datagram sent to a group through loopback arrive
     REQUIRE(poll(&wait, 1, 5000) == 1);
     char text[8];
     CHECK(recv(receiver.fd, text, sizeof(text), 0) == 2);
+}
+
+// A source that has been joined cannot be joined again, and one that has not been cannot be left.
+TEST_CASE_METHOD(leak_check, "a group's source is joined and left by every way to an interface")
+{
+    struct option_interface ways[] = {by_index(loopback_index()), by_address("127.0.0.1")};
+    for (const struct option_interface &way : ways) {
+        socket_guard socket(AF_INET);
+        CHECK(set_source(socket, "join_source_group", "232.1.1.1", "192.0.2.1", way) == 0);
+        CHECK(set_source(socket, "join_source_group", "232.1.1.1", "192.0.2.1", way) ==
+              EADDRNOTAVAIL);
+        CHECK(set_source(socket, "join_source_group", "232.1.1.1", "192.0.2.2", way) == 0);
+        CHECK(set_source(socket, "leave_source_group", "232.1.1.1", "192.0.2.1", way) == 0);
+        CHECK(set_source(socket, "leave_source_group", "232.1.1.1", "192.0.2.1", way) ==
+              EADDRNOTAVAIL);
+    }
+    if (!has_v6_loopback())
+        return;
+    socket_guard socket(AF_INET6);
+    struct option_interface way = by_index(loopback_index());
+    CHECK(set_source(socket, "join_source_group", "ff3e::1", "2001:db8::1", way) == 0);
+    CHECK(set_source(socket, "leave_source_group", "ff3e::1", "2001:db8::1", way) == 0);
+    /* With the last source the group is gone, too. */
+    CHECK(set_source(socket, "leave_source_group", "ff3e::1", "2001:db8::1", way) == EINVAL);
+}
+
+TEST_CASE("a group's source is refused like a group: another family, no group, no interface")
+{
+    unsigned char value[OPTION_VALUE_SIZE];
+    size_t size;
+    const struct option_interface any = any_interface();
+    CHECK(encode_source(AF_INET, "1.2.3.4", "192.0.2.1", any, value, &size) == EINVAL);
+    CHECK(encode_source(AF_INET, "232.1.1.1", "::1", any, value, &size) == EAFNOSUPPORT);
+    CHECK(encode_source(AF_INET6, "232.1.1.1", "192.0.2.1", any, value, &size) == EAFNOSUPPORT);
+    CHECK(encode_source(AF_UNIX, "232.1.1.1", "192.0.2.1", any, value, &size) == EAFNOSUPPORT);
+    CHECK(encode_source(AF_INET, "232.1.1.1", "192.0.2.1", by_address("::1"), value, &size) ==
+          EAFNOSUPPORT);
+    CHECK(encode_source(AF_INET, "232.1.1.1", "192.0.2.1", by_address("192.0.2.77"), value,
+                        &size) == ENODEV);
+    CHECK(encode_source(AF_INET, "232.1.1.1", "192.0.2.1", by_index((unsigned)INT_MAX + 1), value,
+                        &size) == ENODEV);
+    CHECK(encode_source(AF_INET, "232.1.1.1", "192.0.2.1", by_address("0.0.0.0"), value, &size) ==
+          0);
+}
+
+TEST_CASE_METHOD(leak_check, "all interfaces are listed, loopback among them")
+{
+    unsigned indexes[MAX_INTERFACES];
+    size_t count = 0;
+    REQUIRE(interface_list(indexes, &count) == 0);
+    CHECK(std::count(indexes, indexes + count, loopback_index()) == 1);
 }
 
 TEST_CASE("what is no multicast group is EINVAL")

@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: BSL-1.0
+---@meta thrum.dgram
+-- luacheck: ignore
+
+return dgram

@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- dgram's addresses: what is told about them, and what texts and names stand for.
+local thrum, native = ...
+assert(type(thrum) == "table", "this is a part of thrum.dgram")
+
+local base = native.part "dgram_base"
+local ip = thrum.ip
+local ipairs, setmetatable, tostring = ipairs, setmetatable, tostring
+
+local address = {
+    any = {v4 = ip.address.any_v4(), v6 = ip.address.any_v6()},
+    loopback = {v4 = ip.address.loopback_v4(), v6 = ip.address.loopback_v6()},
+    -- The addresses of texts, by family, as long as somebody else has them as well.
+    known = {v4 = setmetatable({}, {__mode = "v"}), v6 = setmetatable({}, {__mode = "v"})},
+    -- What programs are told of an address, by the address: its text and its family.
+    shown = setmetatable({}, {__mode = "k"}),
+}
+
+function address.show(addr)
+    local plain = addr.is_v6 and addr.is_v4_mapped and addr:to_v4() or addr
+    local entry = {text = tostring(plain), family = plain.is_v6 and "IPv6" or "IPv4"}
+    address.shown[addr] = entry
+    return entry
+end
+
+function address.describe(addr, port)
+    local entry = address.show(addr)
+    return {address = entry.text, ip = entry.text, family = entry.family, port = port}
+end
+
+-- The address if it is one in numeric form that such a socket can reach; nil and an error if it
+-- cannot; nil for a name.
+function address.parse(s, op, text)
+    local addr = s.known[text]
+    if addr then
+        return addr
+    end
+    addr = native.address(text)
+    if not addr then
+        return nil
+    end
+    if s.family == "v4" and addr.is_v6 then
+        if not addr.is_v4_mapped then
+            return nil, native.error("EAFNOSUPPORT", base.PREFIX .. op,
+                "a v6 address for a udp4 socket")
+        end
+        addr = addr:to_v4()
+    end
+    s.known[text] = addr
+    return addr
+end
+
+-- ---- names ----
+
+-- A udp6 socket reaches v4 addresses as well, and takes one if there is no other.
+local function ask_resolver(s, host)
+    if s.family == "v4" then
+        return ip.udp.get_address_v4_info(host, 0)[1].address
+    end
+    local results = ip.udp.get_address_info(host, 0)
+    for _, result in ipairs(results) do
+        if result.address.is_v6 then
+            return result.address
+        end
+    end
+    return results[1].address
+end
+
+-- Call finish(err) or finish(nil, result); a program's own function does, or returns the result.
+local function ask(s, host, finish)
+    local is_well, result
+    if s.lookup then
+        local options = {family = s.family == "v6" and 6 or 4}
+        is_well, result = thrum.pcall(s.lookup, host, options, finish)
+    else
+        is_well, result = thrum.pcall(ask_resolver, s, host)
+    end
+    if not is_well then
+        finish(result)
+    elseif result ~= nil then
+        finish(nil, result)
+    end
+end
+
+local function check_result(s, op, result)
+    local addr, err
+    if result ~= nil then
+        addr, err = address.parse(s, op, tostring(result))
+    end
+    if not addr and not err then
+        err = native.error("EADDRNOTAVAIL", base.PREFIX .. op, "no address found for the name")
+    end
+    return addr, err
+end
+
+-- Have `done(err, addr)` called once, in another fiber, with what the name stands for.
+function address.look_up(s, op, host, port, done)
+    local is_done = false
+    local function finish(err, result)
+        if is_done then
+            return
+        end
+        is_done = true
+        local addr
+        if not err then
+            addr, err = check_result(s, op, result)
+        end
+        if err then
+            err = base.adapt(err, op, "getaddrinfo", host, port)
+        end
+        done(err, addr)
+    end
+    base.call_later(thrum.fiber.named("dgram lookup of " .. host, ask), s, host, finish)
+end
+
+return address

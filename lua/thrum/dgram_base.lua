@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- dgram's ground: the class, the state of its objects, errors as this module tells them, events.
+--
+-- The other parts, each standing on those before it:
+--   dgram_address     what texts and names stand for
+--   dgram_queue       sends that wait, and sends that are held for a moment
+--   dgram_args        what a method was called with
+--   dgram_timeout     setTimeout
+--   dgram_receive     the fiber that receives, and calls the listeners of "message"
+--   dgram_bind, dgram_connect, dgram_send, dgram_multicast   the methods about that
+local thrum, native = ...
+assert(type(thrum) == "table", "this is a part of thrum.dgram")
+
+local spawn = thrum.spawn
+local error, tostring, type = error, tostring, type
+
+local base = {}
+
+local Socket = thrum.emitter.Emitter:extend()
+Socket.meta.__name = "dgram.Socket"
+base.Socket = Socket
+
+-- The state of each socket; its fields stand where they are made, in initialize.
+base.states = setmetatable({}, {__mode = "k"})
+
+-- Begins the name of each method in errors.
+base.PREFIX = "dgram.Socket."
+
+-- Whether a send needs nothing but the system call. To be called when anything here has changed.
+function base.note_state(s)
+    s.is_plain = s.bound == true and s.life == "open" and not s.is_connected and s.queue_count == 0
+        and not s.timeout
+end
+
+-- ---- errors ----
+
+-- What an error from below says as one of this module's. Whatever else came is left as it is, and
+-- so is one that has been here before.
+local function adapt(err, op, syscall, host, port)
+    if type(err) ~= "table" or err.syscall then
+        return err
+    end
+    err.op = base.PREFIX .. op
+    err.errno = native.error_name(err)
+    err.syscall = syscall
+    if host then
+        err.address, err.port = host, port
+    elseif err.address ~= nil then
+        err.address = tostring(err.address)
+    end
+    return err
+end
+base.adapt = adapt
+
+-- Call a function of the native socket, one that never suspends.
+local function call(op, syscall, f, ...)
+    local is_done, result = native.pcall(f, ...)
+    if not is_done then
+        error(adapt(result, op, syscall), 0)
+    end
+    return result
+end
+base.call = call
+
+function base.set_option(s, op, ...)
+    return call(op, "setsockopt", s.handle.set_option, s.handle, ...)
+end
+
+function base.get_option(s, op, name)
+    return call(op, "getsockopt", s.handle.get_option, s.handle, name)
+end
+
+-- ---- events and callbacks ----
+--
+-- Each comes in a fiber of its own, after the call that caused it has returned, in order.
+
+local function call_later(f, ...)
+    spawn(f, ...):detach()
+end
+base.call_later = call_later
+
+local function emit_later(s, ...)
+    call_later(s.self.emit, s.self, ...)
+end
+base.emit_later = emit_later
+
+-- Tell a failure to the callback, or else by an event.
+function base.fail(s, err, callback, ...)
+    if callback then
+        call_later(callback, err, ...)
+    else
+        emit_later(s, "error", err)
+    end
+end
+
+return base

@@ -1,0 +1,119 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- dgram's connect and disconnect, and the two ends of a socket.
+local thrum, native = ...
+assert(type(thrum) == "table", "this is a part of thrum.dgram")
+
+local base, address = native.part "dgram_base", native.part "dgram_address"
+local args, bind = native.part "dgram_args", native.part "dgram_bind"
+local adapt, fail, PREFIX, Socket = base.adapt, base.fail, base.PREFIX, base.Socket
+local tostring = tostring
+
+local function give_up(s, err, callback)
+    s.is_connecting = false
+    if callback then
+        s.self:removeListener("connect", callback)
+    end
+    fail(s, err, callback)
+end
+
+local function connect_to(s, addr, port, host, callback)
+    local is_done, err = native.connect(s.handle, addr, port)
+    if not is_done then
+        return give_up(s, adapt(err, "connect", "connect", host, port), callback)
+    end
+    s.is_connecting, s.is_connected = false, true
+    base.note_state(s)
+    base.emit_later(s, "connect")
+end
+
+local function connect_to_name(s, host, port, callback)
+    address.look_up(s, "connect", host, port, function(err, addr)
+        if s.life ~= "open" then
+            return
+        elseif err then
+            give_up(s, err, callback)
+        else
+            connect_to(s, addr, port, host, callback)
+        end
+    end)
+end
+
+-- Go on when the socket has been bound, or could not be.
+local function wait_for_bind(s, go_on, host, port, callback)
+    s.when_bound = function(err)
+        if s.life ~= "open" then
+            return
+        elseif not err then
+            return go_on()
+        end
+        err = native.error("EADDRNOTAVAIL", PREFIX .. "connect",
+            "the socket could not be bound: " .. tostring(err))
+        give_up(s, adapt(err, "connect", "connect", host, port), callback)
+    end
+end
+
+function Socket:connect(a, b, c)
+    local s = args.running(self, "connect")
+    if s.is_connected or s.is_connecting then
+        native.raise("EISCONN", PREFIX .. "connect", "Already connected")
+    end
+    local port, host, callback = args.check_target(s, "connect", 2, a, b, c)
+    local addr, err = address.loopback[s.family], nil
+    if host then
+        addr, err = address.parse(s, "connect", host)
+    end
+    err = err or bind.implicitly(s, "connect")
+    if err then
+        fail(s, adapt(err, "connect", "connect", host, port), callback)
+        return self
+    end
+    if callback then
+        self:once("connect", callback)
+    end
+    s.is_connecting = true
+    local function go_on()
+        if addr then
+            connect_to(s, addr, port, host or tostring(addr), callback)
+        else
+            connect_to_name(s, host, port, callback)
+        end
+    end
+    if s.bound == true then
+        go_on()
+    else
+        wait_for_bind(s, go_on, host, port, callback)
+    end
+    return self
+end
+
+-- Linux gives a port back that it has chosen itself: take it again.
+function Socket:disconnect()
+    local s = args.running(self, "disconnect")
+    if not s.is_connected then
+        native.raise("ENOTCONN", PREFIX .. "disconnect", "Not connected")
+    end
+    local handle = s.handle
+    local port = handle.local_port
+    base.call("disconnect", "connect", handle.disconnect, handle)
+    s.is_connected = false
+    base.note_state(s)
+    if handle.local_port == 0 then
+        base.call("disconnect", "bind", handle.bind, handle, handle.local_address, port)
+    end
+end
+
+function Socket:address()
+    local s = args.running(self, "address")
+    if s.bound ~= true then
+        native.raise("EBADF", PREFIX .. "address", "the socket is not bound")
+    end
+    return address.describe(s.handle.local_address, s.handle.local_port)
+end
+
+function Socket:remoteAddress()
+    local s = args.running(self, "remoteAddress")
+    if not s.is_connected then
+        native.raise("ENOTCONN", PREFIX .. "remoteAddress", "Not connected")
+    end
+    return address.describe(s.handle.remote_address, s.handle.remote_port)
+end

@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- dgram's receiving: a fiber for each socket that is bound, which calls the listeners of "message",
+-- so these run one datagram at a time. If one of them raises, that fiber ends, its error is
+-- reported like any fiber's, and another one takes its place.
+local thrum, native = ...
+assert(type(thrum) == "table", "this is a part of thrum.dgram")
+
+local base, address = native.part "dgram_base", native.part "dgram_address"
+local queue, refresh = native.part "dgram_queue", native.part "dgram_timeout".refresh
+local held, shown, show = queue.held, address.shown, address.show
+local ip, LISTENERS, native_receive = thrum.ip, native.listeners, native.receive
+local rawget = rawget
+local class_emit = base.Socket.emit
+
+local receive = {}
+
+-- The third argument of a message's listeners: datagrams are always whole here.
+local no_flags = setmetatable({}, {
+    __newindex = function() native.raise("EPERM", "dgram", "these flags are everybody's") end,
+    __metatable = false,
+})
+
+-- Have the listeners called for each datagram of the batch: data, address and port in a row. What
+-- is left when receiving is stopped, or when a listener raises, is the first when it goes on. The
+-- usual case, one listener, is called here and not by way of emit.
+local function deliver(s, self, batch)
+    local emit, lists = self.emit, nil
+    if s.last_place - s.next_place > 2 and s.is_plain then -- more than one datagram
+        queue.hold(s)
+    end
+    if emit == class_emit then
+        lists = rawget(self, LISTENERS)
+    end
+    while s.next_place <= s.last_place and s.is_receiving do
+        local i = s.next_place
+        local data, addr = batch[i], batch[i + 1]
+        local entry = shown[addr] or show(addr)
+        local text = entry.text
+        local rinfo = {
+            address = text, ip = text, port = batch[i + 2], family = entry.family, size = #data,
+        }
+        s.next_place = i + 3
+        batch[i] = false
+        if s.timeout then
+            refresh(s)
+        end
+        local list = lists and lists.message
+        if list and not list[2] and not list[1].is_once then
+            list[1].listener(data, rinfo, no_flags)
+        else
+            emit(self, "message", data, rinfo, no_flags)
+        end
+    end
+    if held.by == s then
+        queue.send_held()
+    end
+end
+
+local function tell_failure(s, err)
+    local name = native.error_name(err)
+    if not s.is_receiving or name == "ECANCELED" then
+        return
+    elseif name == "EBADF" or name == "eof" then
+        s.is_receiving = false
+    end
+    base.emit_later(s, "error", base.adapt(err, "receive", "recvmsg"))
+    thrum.time.sleep(0) -- an error that stays must not keep everybody else from running
+end
+
+local function run(s)
+    local self, handle, batch, is_over = s.self, s.handle, s.batch, false
+    thrum.scope_cleanup_push(function()
+        if not is_over then -- a listener has raised
+            if held.by == s then
+                thrum.pcall(queue.send_held)
+            end
+            s.has_receiver = false
+            thrum.pcall(receive.start, s)
+        end
+    end)
+    deliver(s, self, batch)
+    while s.is_receiving do
+        local count, err = native_receive(handle, s.receiver, batch, s.is_counted)
+        if count then
+            s.next_place, s.last_place = 1, 3 * count
+            deliver(s, self, batch)
+        else
+            tell_failure(s, err)
+        end
+    end
+    is_over = true
+    s.has_receiver = false
+end
+
+-- To be called when is_receiving has become true of a socket that is bound.
+function receive.start(s)
+    if s.has_receiver or not s.is_receiving then
+        return
+    end
+    local handle = s.handle
+    local name = "dgram " .. s.type .. " " .. ip.tostring(handle.local_address, handle.local_port)
+    s.receiver = s.receiver or native.receiver()
+    base.call_later(thrum.fiber.named(name, run), s)
+    s.has_receiver = true
+end
+
+function receive.stop(s)
+    s.is_receiving = false
+    native.cancel_receive(s.handle)
+end
+
+return receive

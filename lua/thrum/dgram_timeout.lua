@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- dgram's event "timeout": nothing was sent or received for so long.
+local thrum, native = ...
+assert(type(thrum) == "table", "this is a part of thrum.dgram")
+
+local base, args = native.part "dgram_base", native.part "dgram_args"
+local Socket = base.Socket
+local now, sleep, spawn = thrum.time.steady_clock.now, thrum.time.sleep, thrum.spawn
+
+local timeout = {}
+
+function timeout.stop(s)
+    local timer = s.timer
+    s.timeout, s.timer = nil, nil
+    if timer then
+        timer.fiber:interrupt()
+        timer.fiber:detach()
+    end
+    base.note_state(s)
+end
+
+local function run_timer(s, timer)
+    local left = s.deadline - now()
+    while left > 0 and s.timer == timer do
+        sleep(left)
+        left = s.deadline - now()
+    end
+    if s.timer == timer then
+        s.timer = nil
+        base.emit_later(s, "timeout")
+    end
+end
+
+-- Something was sent or received, on a socket with a timeout: the time begins anew. A timer that
+-- runs finds that out when it looks.
+function timeout.refresh(s)
+    s.deadline = now() + s.timeout
+    if not s.timer then
+        local timer = {}
+        timer.fiber = spawn(thrum.fiber.named("dgram timeout", run_timer), s, timer)
+        s.timer = timer
+    end
+end
+
+function Socket:setTimeout(msecs, callback)
+    local s = args.running(self, "setTimeout")
+    if math.type(msecs) == nil or msecs ~= msecs then
+        native.raise_arg(base.PREFIX .. "setTimeout", 2, "msecs", "number of milliseconds", msecs)
+    end
+    args.check_optional(callback, "function", "setTimeout", 3, "callback")
+    if msecs < 0 then
+        return self
+    end
+    timeout.stop(s)
+    if msecs > 0 then
+        s.timeout = msecs / 1000
+        base.note_state(s)
+        if callback then
+            self:once("timeout", callback)
+        end
+        timeout.refresh(s)
+    elseif callback then
+        self:removeListener("timeout", callback)
+    end
+    return self
+end
+
+return timeout

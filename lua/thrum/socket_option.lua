@@ -1,0 +1,303 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- socket: setoption and getoption. Each option is a row: how its value is checked and set, and how
+-- it is read. What is behind an object has most of them under another name.
+local thrum, native = ...
+assert(type(thrum) == "table", "this is a part of thrum.socket")
+
+local ipairs, math_type, select, setmetatable, tonumber, tostring, type = ipairs, math.type, select,
+    setmetatable, tonumber, tostring, type
+local pcall = native.pcall
+local args, address_of, socket_of = native.socket_args, native.socket_address, native.socket_of
+
+local function bad_value(message)
+    args.error(2, "setoption", message)
+end
+
+local function is_family(self, family)
+    return not family or native.socket_family(self) == family
+end
+
+local function set_native(self, name, ...)
+    local sock = socket_of(self)
+    return (pcall(sock.set_option, sock, name, ...))
+end
+
+local function get_native(self, name)
+    local sock = socket_of(self)
+    return pcall(sock.get_option, sock, name)
+end
+
+-- ---- shapes ----
+--
+-- `set(self, value)` returns whether it was set; `get(self)` whether it could be read, and the
+-- value.
+
+local function boolean(name, family)
+    return {
+        set = function(self, value, count)
+            args.type(2, "setoption", "boolean", value, count)
+            return is_family(self, family) and set_native(self, name, value)
+        end,
+        get = function(self)
+            if is_family(self, family) then
+                return get_native(self, name)
+            end
+        end,
+    }
+end
+
+-- The system doubles the size of a buffer; LuaSocket tells what the system says.
+local function integer(name, family, factor)
+    return {
+        set = function(self, value, count)
+            value = args.number(2, "setoption", value, count)
+            value = math_type(value) == "float" and value // 1 | 0 or value
+            return is_family(self, family) and set_native(self, name, value)
+        end,
+        get = function(self)
+            if not is_family(self, family) then
+                return false
+            end
+            local ok, value = get_native(self, name)
+            return ok, ok and value * (factor or 1)
+        end,
+    }
+end
+
+local function check_linger(value, count)
+    args.type(2, "setoption", "table", value, count)
+    if type(value.on) ~= "boolean" then
+        bad_value("boolean 'on' field expected")
+    elseif not tonumber(value.timeout) then
+        bad_value("number 'timeout' field expected")
+    end
+end
+
+local linger = {
+    set = function(self, value, count)
+        check_linger(value, count)
+        return set_native(self, "linger", {value.on, tonumber(value.timeout) // 1 | 0})
+    end,
+    get = function(self)
+        local ok, value = get_native(self, "linger")
+        return ok, ok and {on = value[1], timeout = value[2]}
+    end,
+}
+
+local pending_error = {
+    get = function(self)
+        local ok, err = get_native(self, "error")
+        return ok, ok and err and native.socket_text(tostring(err.category), err.code) or nil
+    end,
+}
+
+-- ---- multicast ----
+
+-- What has been joined: lists of {multiaddr=, interface=} by socket and by family.
+local joined = {inet = setmetatable({}, {__mode = "k"}), inet6 = setmetatable({}, {__mode = "k"})}
+
+local function v4_address(text)
+    local address = type(text) == "string" and address_of(text)
+    return address and not address.is_v6 and address or nil
+end
+
+local function field_error(name)
+    bad_value("invalid '" .. name .. "' ip address")
+end
+
+local function v4_group(value, count)
+    args.type(2, "setoption", "table", value, count)
+    if type(value.multiaddr) ~= "string" then
+        bad_value("string 'multiaddr' field expected")
+    end
+    local group = v4_address(value.multiaddr) or field_error "multiaddr"
+    if type(value.interface) ~= "string" then
+        bad_value("string 'interface' field expected")
+    end
+    local interface
+    if value.interface ~= "*" then
+        interface = v4_address(value.interface) or field_error "interface"
+    end
+    return group, interface
+end
+
+local function v6_group(value, count)
+    args.type(2, "setoption", "table", value, count)
+    if type(value.multiaddr) ~= "string" then
+        bad_value("string 'multiaddr' field expected")
+    end
+    local group = address_of(value.multiaddr)
+    if not group or not group.is_v6 then
+        field_error "multiaddr"
+    elseif value.interface ~= nil and type(value.interface) ~= "number" then
+        bad_value("number 'interface' field expected")
+    end
+    local interface = value.interface and value.interface // 1 | 0
+    return group, interface ~= 0 and interface or nil
+end
+
+local function copy(entry)
+    return {multiaddr = entry.multiaddr, interface = entry.interface}
+end
+
+local function same(a, b)
+    return a.multiaddr == b.multiaddr and a.interface == b.interface
+end
+
+local function note_joined(self, family, value)
+    local list = joined[family][self] or {}
+    joined[family][self] = list
+    list[#list + 1] = copy(value)
+end
+
+local function note_left(self, family, value)
+    local list = joined[family][self] or {}
+    for i, entry in ipairs(list) do
+        if same(entry, value) then
+            table.remove(list, i)
+            return
+        end
+    end
+end
+
+local function get_joined(family)
+    return function(self)
+        local list = {}
+        for i, entry in ipairs(joined[family][self] or {}) do
+            list[i] = copy(entry)
+        end
+        return self:getfd() >= 0 and is_family(self, family), list
+    end
+end
+
+local function membership(name, family, check, note)
+    return {
+        set = function(self, value, count)
+            local group, interface = check(value, count)
+            if not is_family(self, family) or not set_native(self, name, group, interface) then
+                return false
+            end
+            note(self, family, value)
+            return true
+        end,
+        get = get_joined(family),
+    }
+end
+
+local multicast_if = {
+    set = function(self, value, count)
+        value = args.string(2, "setoption", value, count)
+        local address = value == "*" and address_of "0.0.0.0" or v4_address(value)
+        if not address then
+            bad_value("ip expected")
+        end
+        return is_family(self, "inet") and set_native(self, "multicast_interface", address)
+    end,
+    get = function(self)
+        local address = native.socket_multicast_if(self)
+        return address ~= nil, address
+    end,
+}
+
+-- ---- the rows ----
+
+local function flag(name)
+    return {
+        set = function(self, value, count)
+            args.type(2, "setoption", "boolean", value, count)
+            return native.socket_flag(self, name, value) ~= nil
+        end,
+        get = function(self)
+            local value = native.socket_flag(self, name)
+            return value ~= nil, value
+        end,
+    }
+end
+
+-- Unix sockets have it, and nothing comes of it.
+local unix_linger = {
+    set = function(self, value, count)
+        check_linger(value, count)
+        return self:getfd() >= 0
+    end,
+}
+
+local rows = {
+    tcp = {
+        keepalive = boolean "keep_alive", reuseaddr = boolean "reuse_address",
+        reuseport = boolean "reuse_port", ["tcp-nodelay"] = boolean "tcp_no_delay",
+        ["tcp-keepidle"] = integer "tcp_keep_idle", ["tcp-keepcnt"] = integer "tcp_keep_count",
+        ["tcp-keepintvl"] = integer "tcp_keep_interval",
+        ["ipv6-v6only"] = boolean("v6_only", "inet6"), linger = linger, error = pending_error,
+        ["recv-buffer-size"] = integer("receive_buffer_size", nil, 2),
+        ["send-buffer-size"] = integer("send_buffer_size", nil, 2),
+    },
+    udp = {
+        dontroute = boolean "do_not_route", broadcast = boolean "broadcast",
+        reuseaddr = boolean "reuse_address", reuseport = boolean "reuse_port",
+        ["ip-multicast-if"] = multicast_if,
+        ["ip-multicast-ttl"] = integer("multicast_hops", "inet"),
+        ["ip-multicast-loop"] = boolean("multicast_loop", "inet"),
+        ["ip-add-membership"] =
+            membership("join_multicast_group", "inet", v4_group, note_joined),
+        ["ip-drop-membership"] =
+            membership("leave_multicast_group", "inet", v4_group, note_left),
+        ["ipv6-unicast-hops"] = integer("unicast_hops", "inet6"),
+        ["ipv6-multicast-hops"] = integer("multicast_hops", "inet6"),
+        ["ipv6-multicast-loop"] = boolean("multicast_loop", "inet6"),
+        ["ipv6-add-membership"] =
+            membership("join_multicast_group", "inet6", v6_group, note_joined),
+        ["ipv6-drop-membership"] =
+            membership("leave_multicast_group", "inet6", v6_group, note_left),
+        ["ipv6-v6only"] = boolean("v6_only", "inet6"), error = pending_error,
+        ["recv-buffer-size"] = integer("receive_buffer_size", nil, 2),
+        ["send-buffer-size"] = integer("send_buffer_size", nil, 2),
+    },
+    unixstream = {
+        keepalive = flag "keepalive", reuseaddr = flag "reuseaddr", linger = unix_linger,
+        error = pending_error,
+        ["recv-buffer-size"] = integer("receive_buffer_size", nil, 2),
+        ["send-buffer-size"] = integer("send_buffer_size", nil, 2),
+    },
+}
+rows.unixdgram = {
+    reuseaddr = rows.unixstream.reuseaddr, error = pending_error,
+    ["recv-buffer-size"] = rows.unixstream["recv-buffer-size"],
+    ["send-buffer-size"] = rows.unixstream["send-buffer-size"],
+}
+
+local function find(kind, method, access, name, count)
+    name = args.string(1, method, name, count)
+    local row = rows[kind][name]
+    if not row or not row[access] then
+        args.error(1, method, "unsupported option `" .. name .. "'")
+    end
+    return row
+end
+
+local function methods(kind)
+    return {
+        setoption = function(self, ...)
+            args.self(self, "setoption", kind)
+            local name, value = ...
+            local count = select("#", ...)
+            if find(kind, "setoption", "set", name, count).set(self, value, count) then
+                return 1
+            end
+            return nil, "setsockopt failed"
+        end,
+        getoption = function(self, ...)
+            args.self(self, "getoption", kind)
+            local ok, value = find(kind, "getoption", "get", (...), select("#", ...)).get(self)
+            if ok then
+                return value
+            end
+            return nil, "getsockopt failed"
+        end,
+    }
+end
+
+return {
+    tcp = methods "tcp", udp = methods "udp", unixstream = methods "unixstream",
+    unixdgram = methods "unixdgram",
+}

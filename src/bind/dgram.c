@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* What dgram, written in Lua, needs of C: calls that give errors instead of raising them, a receive
+ * that makes a string, and sends that never wait. They trust their arguments.
+ *
+ *   receiver() -> userdata
+ *       what a socket needs to receive
+ *   receive(sock, receiver, batch, is_counted) -> count | nil, error
+ *       suspends until at least one datagram is there; its data, address and port are put into the
+ *       table `batch`, from 1 on, and so are those of others that are there, too; is_counted:
+ *       whether it keeps a run from ending
+ *   cancel_receive(sock)
+ *       end that wait with ECANCELED
+ *   count_receive(sock, is_counted)
+ *       change that for a wait under way
+ *   send(sock, data[, addr, port]) -> true | false | nil, error | nothing
+ *       false: it would have to wait; nothing: data is no string, or port is no port
+ *   hold(sock, receiver, strings, data, addr, port) -> true | false | nothing
+ *       keep it, to be sent with others; false: there is room for no other; nothing: not this one
+ *   send_held(sock, receiver) -> "done" | "wait" | nil, error
+ *       send them; "wait": the next one would have to; an error: the one it is about is gone
+ *   take_held(sock, receiver, strings) -> data, addr, port | nothing
+ *       the next one, to be sent by other means
+ *   set_send_held(f)
+ *       what sends whatever is held
+ *   on_suspend(has_held)
+ *       whether that is to be called before a fiber suspends
+ *   connect(sock, addr, port) -> true | nil, error
+ *   address(text) -> addr | nil
+ *       of the numeric form
+ *   bytes(value) -> string | nil
+ *       of a byte_span
+ *   interfaces() -> list of indexes */
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/address.h"
+#include "bind/byte_span.h"
+#include "bind/call.h"
+#include "bind/error.h"
+#include "bind/modules.h"
+#include "bind/runtime.h"
+#include "bind/socket.h"
+#include "net/batch.h"
+#include "net/interface.h"
+
+/* ---- receive ----
+ *
+ * As long as datagrams are there a batch of them is fetched with one system call, and while there
+ * are none, one is waited for. In between, the shim's own rule says when to ask first. */
+
+enum { ARG_RECEIVER = 2, ARG_BATCH = 3, ARG_IS_COUNTED = 4 };
+enum { DATAGRAM_SIZE = 65536 }; /* none is longer */
+
+/* Memory for the datagram that is waited for. Most are short, and pages that nobody has written to
+ * cost nothing, so each socket has its own. */
+struct receiver {
+    bool is_flooded;
+    int n_held; /* datagrams to be sent together; those before the next have left */
+    int next_held;
+    struct datagram held[MAX_BATCH];
+    unsigned char data[DATAGRAM_SIZE];
+};
+
+struct batch {
+    struct datagram datagrams[MAX_BATCH];
+    unsigned char data[MAX_BATCH][DATAGRAM_SIZE];
+};
+
+static int native_receiver(lua_State *L)
+{
+    struct receiver *receiver = lua_newuserdata(L, sizeof(*receiver));
+    receiver->is_flooded = false;
+    receiver->n_held = receiver->next_held = 0;
+    return 1;
+}
+
+static const struct wait_kind wait_counted = {WAIT_EXTERNAL, fiber_cancel_operation,
+                                              socket_describe_wait};
+static const struct wait_kind wait_uncounted = {0, fiber_cancel_operation, socket_describe_wait};
+
+static int push_failure(lua_State *L, int error)
+{
+    lua_pushnil(L);
+    error_push(L, error);
+    return 2;
+}
+
+/* Data, address and port: three places of the batch from `place` on. */
+static void put_datagram(lua_State *L, struct socket *socket, int place, const void *data,
+                         size_t size, const struct thrum_endpoint *sender)
+{
+    lua_pushlstring(L, data, size);
+    lua_rawseti(L, ARG_BATCH, place);
+    socket->class->codec->push_sender(L, 1, socket, sender);
+    lua_rawseti(L, ARG_BATCH, place + 2);
+    lua_rawseti(L, ARG_BATCH, place + 1);
+}
+
+static int finish_receive(lua_State *L, struct fiber *fiber, int error)
+{
+    struct socket *socket = lua_touserdata(L, 1);
+    const struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    if (error)
+        return push_failure(L, error);
+    put_datagram(L, socket, 1, receiver->data, fiber->operation.size, &fiber->operation.endpoint);
+    lua_pushinteger(L, 1);
+    return 1;
+}
+
+/* A yield may come in between: the count is on the top. */
+static int finish_batch(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    return error ? push_failure(L, error) : 1;
+}
+
+static struct batch *get_batch(lua_State *L, struct runtime *runtime)
+{
+    if (runtime->dgram_batch)
+        return runtime->dgram_batch;
+    struct batch *batch = runtime_alloc(L, sizeof(*batch));
+    if (!batch)
+        error_raise(L, ENOMEM);
+    for (int i = 0; i < MAX_BATCH; i++)
+        batch->datagrams[i] = (struct datagram){.data = batch->data[i], .capacity = DATAGRAM_SIZE};
+    runtime->dgram_batch = batch;
+    return batch;
+}
+
+void dgram_free_batch(lua_State *L, struct runtime *runtime)
+{
+    runtime_free(L, runtime->dgram_batch, sizeof(struct batch));
+    runtime->dgram_batch = NULL;
+}
+
+/* How many came; or 0, and then there are none. Whoever gets many lets others run the sooner. */
+static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socket, int *count)
+{
+    struct batch *batch = get_batch(L, socket->runtime);
+    int fd = thrum_socket_native_handle(socket->core);
+    int error = batch_receive(fd, batch->datagrams, MAX_BATCH, count);
+    if (error)
+        return error;
+    for (int i = 0; i < *count; i++) {
+        const struct datagram *datagram = &batch->datagrams[i];
+        put_datagram(L, socket, 3 * i + 1, datagram->data, datagram->size, &datagram->peer);
+    }
+    fiber->n_at_once += (unsigned)*count - 1;
+    return 0;
+}
+
+static int wait_for_datagram(lua_State *L, struct fiber *fiber, struct socket *socket,
+                             struct receiver *receiver)
+{
+    int error = thrum_socket_receive_from(socket->core, &fiber->operation, receiver->data,
+                                          DATAGRAM_SIZE, 0);
+    if (error)
+        return push_failure(L, error);
+    fiber->transfer.socket = socket;
+    return call_suspend(L, fiber,
+                        lua_toboolean(L, ARG_IS_COUNTED) ? &wait_counted : &wait_uncounted,
+                        NO_DEADLINE, finish_receive);
+}
+
+static int native_receive(lua_State *L)
+{
+    struct socket *socket = lua_touserdata(L, 1);
+    struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    struct fiber *fiber = call_begin(L, socket->runtime);
+    struct thrum_operation *operation = &fiber->operation;
+    int error, count = 0;
+    if (receiver->is_flooded) {
+        error = receive_batch(L, fiber, socket, &count);
+        receiver->is_flooded = error == 0;
+        lua_pushinteger(L, count);
+        return error == EAGAIN ? wait_for_datagram(L, fiber, socket, receiver)
+                               : call_done(L, fiber, error, finish_batch);
+    }
+    error = thrum_socket_try_receive_from(socket->core, receiver->data, DATAGRAM_SIZE, 0,
+                                          &operation->size, &operation->endpoint);
+    if (error == EAGAIN)
+        return wait_for_datagram(L, fiber, socket, receiver);
+    receiver->is_flooded = error == 0;
+    return call_done(L, fiber, error, finish_receive);
+}
+
+/* The fiber that waits to receive here, or NULL. */
+static struct fiber *find_waiting(const struct socket *socket)
+{
+    struct list *fibers = &socket->runtime->fibers;
+    for (struct list *link = fibers->next; link != fibers; link = link->next) {
+        struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
+        bool is_receiving = fiber->wait == &wait_counted || fiber->wait == &wait_uncounted;
+        if (is_receiving && fiber->transfer.socket == socket)
+            return fiber;
+    }
+    return NULL;
+}
+
+static int native_cancel_receive(lua_State *L)
+{
+    struct fiber *fiber = find_waiting(lua_touserdata(L, 1));
+    if (fiber)
+        fiber_cancel_wait(fiber, ECANCELED);
+    return 0;
+}
+
+/* It goes on waiting, as another kind. */
+static int native_count_receive(lua_State *L)
+{
+    const struct wait_kind *kind = lua_toboolean(L, 2) ? &wait_counted : &wait_uncounted;
+    struct fiber *fiber = find_waiting(lua_touserdata(L, 1));
+    if (!fiber || fiber->wait == kind)
+        return 0;
+    fiber->wait = kind;
+    if (kind->traits & WAIT_EXTERNAL)
+        fiber->runtime->n_pending++;
+    else
+        fiber->runtime->n_pending--;
+    return 0;
+}
+
+/* ---- send ---- */
+
+static bool is_port(lua_State *L, int arg)
+{
+    int is_integer;
+    lua_Integer port = lua_tointegerx(L, arg, &is_integer);
+    return is_integer && port > 0 && port <= UINT16_MAX && lua_type(L, arg) == LUA_TNUMBER;
+}
+
+static int native_send(lua_State *L)
+{
+    enum { ARG_DATA = 2, ARG_TO = 3 };
+    struct socket *socket = lua_touserdata(L, 1);
+    struct thrum_endpoint receiver;
+    size_t size, sent;
+    const char *data = lua_tolstring(L, ARG_DATA, &size);
+    bool has_receiver = !lua_isnoneornil(L, ARG_TO);
+    int error;
+    if (lua_type(L, ARG_DATA) != LUA_TSTRING || (has_receiver && !is_port(L, ARG_TO + 1)))
+        return 0;
+    if (has_receiver) {
+        socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false, &receiver);
+        error = thrum_socket_try_send_to(socket->core, data, size, 0, &receiver, &sent);
+    } else {
+        error = thrum_socket_try_send(socket->core, data, size, 0, &sent);
+    }
+    if (error && error != EAGAIN) {
+        push_failure(L, error);
+        if (has_receiver)
+            error_set_endpoint(L, &receiver);
+        return 2;
+    }
+    lua_pushboolean(L, error == 0);
+    return 1;
+}
+
+/* ---- sends that are held ----
+ *
+ * lua/thrum/dgram_queue.lua tells when. The strings are kept by a table, under their numbers. */
+
+enum { MAX_HELD = 2048 }; /* bytes: more would be kept for too long */
+
+static int native_hold(lua_State *L)
+{
+    enum { ARG_STRINGS = 3, ARG_DATA, ARG_TO };
+    const struct socket *socket = lua_touserdata(L, 1);
+    struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    if (receiver->n_held == MAX_BATCH || lua_type(L, ARG_DATA) != LUA_TSTRING ||
+        lua_rawlen(L, ARG_DATA) > MAX_HELD || !is_port(L, ARG_TO + 1))
+        return 0;
+    struct datagram *datagram = &receiver->held[receiver->n_held];
+    datagram->data = (void *)lua_tolstring(L, ARG_DATA, &datagram->size);
+    socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false,
+                                &datagram->peer);
+    lua_settop(L, ARG_DATA);
+    lua_rawseti(L, ARG_STRINGS, ++receiver->n_held);
+    lua_pushboolean(L, receiver->n_held < MAX_BATCH);
+    return 1;
+}
+
+static bool has_next_held(struct receiver *receiver)
+{
+    if (receiver->next_held < receiver->n_held)
+        return true;
+    receiver->n_held = receiver->next_held = 0;
+    return false;
+}
+
+static int native_send_held(lua_State *L)
+{
+    const struct socket *socket = lua_touserdata(L, 1);
+    struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    int fd = thrum_socket_native_handle(socket->core);
+    while (has_next_held(receiver)) {
+        const struct datagram *next = &receiver->held[receiver->next_held];
+        int count = 0;
+        int error = batch_send(fd, next, receiver->n_held - receiver->next_held, &count);
+        receiver->next_held += count;
+        if (error == EAGAIN) {
+            lua_pushliteral(L, "wait");
+            return 1;
+        }
+        if (error) {
+            receiver->next_held++;
+            push_failure(L, error);
+            error_set_endpoint(L, &next->peer);
+            return 2;
+        }
+    }
+    lua_pushliteral(L, "done");
+    return 1;
+}
+
+static int native_take_held(lua_State *L)
+{
+    enum { ARG_STRINGS = 3 };
+    const struct socket *socket = lua_touserdata(L, 1);
+    struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    if (!has_next_held(receiver))
+        return 0;
+    const struct datagram *next = &receiver->held[receiver->next_held++];
+    lua_rawgeti(L, ARG_STRINGS, receiver->next_held);
+    return 1 + socket->class->codec->push(L, &next->peer);
+}
+
+static const char send_held_key;
+
+static int native_on_suspend(lua_State *L)
+{
+    noun_runtime(L)->has_held = lua_toboolean(L, 1);
+    return 0;
+}
+
+static int native_set_send_held(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &send_held_key);
+    return 0;
+}
+
+void dgram_send_held(lua_State *L)
+{
+    if (!lua_checkstack(L, 2))
+        return;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &send_held_key);
+    if (lua_pcall(L, 0, 0, 0)) /* no memory: it is held until the listeners have run */
+        lua_pop(L, 1);
+}
+
+static int native_connect(lua_State *L)
+{
+    enum { ARG_REMOTE = 2 };
+    struct socket *socket = lua_touserdata(L, 1);
+    struct thrum_endpoint remote;
+    socket->class->codec->check(L, ARG_REMOTE, thrum_socket_family(socket->core), false, &remote);
+    int error = thrum_socket_try_connect(socket->core, &remote);
+    if (error)
+        return push_failure(L, error);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* ---- values ---- */
+
+static int native_address(lua_State *L)
+{
+    struct thrum_address address;
+    size_t length;
+    const char *text = lua_tolstring(L, 1, &length);
+    if (thrum_address_parse(text, length, &address))
+        lua_pushnil(L);
+    else
+        address_push(L, noun_runtime(L), &address);
+    return 1;
+}
+
+static int native_bytes(lua_State *L)
+{
+    const struct byte_span *span = byte_span_test(L, 1);
+    if (span)
+        lua_pushlstring(L, (const char *)span->data, span->size);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+static int native_interfaces(lua_State *L)
+{
+    unsigned indexes[MAX_INTERFACES];
+    size_t count;
+    int error = interface_list(indexes, &count);
+    if (error)
+        error_raise(L, error);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushinteger(L, indexes[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+void dgram_set_natives(lua_State *L, struct runtime *runtime)
+{
+    static const struct function_row functions[] = {{"receiver", native_receiver},
+                                                    {"receive", native_receive},
+                                                    {"cancel_receive", native_cancel_receive},
+                                                    {"count_receive", native_count_receive},
+                                                    {"send", native_send},
+                                                    {"hold", native_hold},
+                                                    {"send_held", native_send_held},
+                                                    {"take_held", native_take_held},
+                                                    {"on_suspend", native_on_suspend},
+                                                    {"set_send_held", native_set_send_held},
+                                                    {"connect", native_connect},
+                                                    {"address", native_address},
+                                                    {"bytes", native_bytes},
+                                                    {"interfaces", native_interfaces},
+                                                    {0}};
+    noun_set_functions(L, &runtime->nouns[NOUN_DGRAM_SOCKET], functions);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The module socket: receiving and sending datagrams, UDP's and unix ones. */
+#include <errno.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/byte_span.h"
+#include "bind/error.h"
+#include "bind/face.h"
+#include "bind/runtime.h"
+
+/* The largest that UDP has, and more than LuaSocket's 8192. */
+enum { DATAGRAM_SIZE = 65535 };
+
+/* ---- the buffer ----
+ *
+ * An object keeps one, made when it is first needed; whoever receives while another waits with it
+ * makes one for the call. */
+
+enum { ARG_SIZE = 2, PLACE_BUFFER = 3 };
+
+static void push_buffer(lua_State *L, struct face *face, size_t size)
+{
+    if (face->is_buffer_busy || size > DATAGRAM_SIZE) {
+        lua_newuserdata(L, size);
+        return;
+    }
+    lua_getuservalue(L, 1);
+    if (lua_rawgeti(L, -1, FACE_BLOCK) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newuserdata(L, DATAGRAM_SIZE);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, FACE_BLOCK);
+    }
+    lua_remove(L, -2);
+}
+
+/* Whether the buffer of this call is the one that the object keeps. */
+static bool is_kept(lua_State *L)
+{
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, -1, FACE_BLOCK);
+    bool is_it = lua_rawequal(L, -1, PLACE_BUFFER);
+    lua_pop(L, 2);
+    return is_it;
+}
+
+static size_t check_size(lua_State *L)
+{
+    double size = luaL_optnumber(L, ARG_SIZE, DATAGRAM_SIZE);
+    luaL_argcheck(L, size >= 0 && size < (double)PTRDIFF_MAX, ARG_SIZE, "invalid size");
+    return (size_t)size;
+}
+
+/* ---- the sender ---- */
+
+static bool is_last_sender(const struct face *face, const struct sockaddr *sender)
+{
+    const struct thrum_address *last = &face->last_sender;
+    if (!face->has_last_sender)
+        return false;
+    if (sender->sa_family == AF_INET)
+        return !last->is_v6 &&
+               memcmp(last->bytes, &((const struct sockaddr_in *)sender)->sin_addr, 4) == 0;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sender;
+    return last->is_v6 && last->scope_id == v6->sin6_scope_id &&
+           memcmp(last->bytes, &v6->sin6_addr, 16) == 0;
+}
+
+/* The text of the last sender's address is kept. */
+static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_endpoint *sender)
+{
+    char text[THRUM_ADDRESS_TEXT_SIZE];
+    struct thrum_address address, shown;
+    uint16_t port;
+    lua_getuservalue(L, 1);
+    if (is_last_sender(face, &sender->sa.any)) {
+        lua_rawgeti(L, -1, FACE_SENDER);
+        lua_pushinteger(L, ntohs(sender->sa.v4.sin_port)); /* where v6 has its own, too */
+        return 2;
+    }
+    if (thrum_endpoint_to_address(sender, &address, &port))
+        return 0;
+    shown = address;
+    if (thrum_address_is_v4_mapped(&address))
+        (void)thrum_address_to_v4(&address, &shown);
+    lua_pushlstring(L, text, thrum_address_format(&shown, text));
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, FACE_SENDER);
+    lua_pushinteger(L, port);
+    face->last_sender = address;
+    face->has_last_sender = true;
+    return 2;
+}
+
+static int push_sender(lua_State *L, struct face *face, const struct thrum_endpoint *sender)
+{
+    const char *path = "";
+    size_t length = 0;
+    if (face->noun != &face->runtime->nouns[NOUN_FACE_DGRAM])
+        return push_ip_sender(L, face, sender);
+    if (sender->size > 0)
+        (void)thrum_endpoint_to_path(sender, &path, &length);
+    lua_pushlstring(L, path, length);
+    return 1;
+}
+
+/* ---- receive ---- */
+
+static int push_received(lua_State *L, struct fiber *fiber, int error, bool with_sender)
+{
+    struct face *face = lua_touserdata(L, 1);
+    struct thrum_endpoint sender;
+    if (error)
+        return face_push_failure(L, fiber, face_transfer_error(error));
+    if (with_sender) /* outside any fiber a finaliser may use the operation */
+        sender = fiber->operation.endpoint;
+    lua_pushlstring(L, lua_touserdata(L, PLACE_BUFFER), fiber->operation.size);
+    if (!with_sender)
+        return 1;
+    lua_insert(L, ARG_SIZE);
+    int count = push_sender(L, face, &sender);
+    lua_pushvalue(L, ARG_SIZE);
+    lua_insert(L, -1 - count);
+    return 1 + count;
+}
+
+static int finish_receive(lua_State *L, struct fiber *fiber, int error)
+{
+    return push_received(L, fiber, error, false);
+}
+
+static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
+{
+    return push_received(L, fiber, error, true);
+}
+
+static void let_go(lua_State *L)
+{
+    struct face *face = lua_touserdata(L, 1);
+    if (face->is_buffer_busy && is_kept(L))
+        face->is_buffer_busy = false;
+}
+
+static int end_receive(lua_State *L, struct fiber *fiber, int error)
+{
+    let_go(L);
+    return finish_receive(L, fiber, error);
+}
+
+static int end_receive_from(lua_State *L, struct fiber *fiber, int error)
+{
+    let_go(L);
+    return finish_receive_from(L, fiber, error);
+}
+
+static int try_to_receive(const struct face *face, struct fiber *fiber, void *data, size_t size,
+                          bool with_sender)
+{
+    thrum_socket *core = face->socket->core;
+    struct thrum_operation *operation = &fiber->operation;
+    if (!core)
+        return EBADF;
+    if (with_sender)
+        return thrum_socket_try_receive_from(core, data, size, 0, &operation->size,
+                                             &operation->endpoint);
+    return thrum_socket_try_receive(core, data, size, 0, &operation->size);
+}
+
+static int receive(lua_State *L, struct face *face, bool with_sender)
+{
+    size_t size = check_size(L);
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    lua_settop(L, ARG_SIZE);
+    push_buffer(L, face, size);
+    void *data = lua_touserdata(L, PLACE_BUFFER);
+    struct fiber *fiber = call_begin(L, face->runtime);
+    int error = try_to_receive(face, fiber, data, size, with_sender);
+    if (error == EAGAIN && face->block_timeout == 0) /* it may not have asked at all */
+        error = try_to_receive(face, fiber, data, size, with_sender);
+    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
+        error = ETIMEDOUT;
+    if (error != EAGAIN)
+        return call_done(L, fiber, error, with_sender ? finish_receive_from : finish_receive);
+    error = face_prepare_wait(fiber, deadline_ns);
+    if (!error)
+        error = thrum_socket_receive_from(face->socket->core, &fiber->operation, data, size, 0);
+    if (error)
+        return face_push_failure(L, fiber, face_transfer_error(error));
+    face->is_buffer_busy = face->is_buffer_busy || is_kept(L);
+    return face_suspend(L, face, fiber, deadline_ns, with_sender ? end_receive_from : end_receive);
+}
+
+static int datagram_receive(lua_State *L)
+{
+    return receive(L, face_self(L, FACE_ANY), false);
+}
+
+static int datagram_receivefrom(lua_State *L)
+{
+    return receive(L, face_self(L, FACE_UNCONNECTED), true);
+}
+
+/* ---- send ---- */
+
+enum { ARG_DATA = 2, ARG_RECEIVER = 3, ARG_PORT = 4 };
+
+static int finish_send(lua_State *L, struct fiber *fiber, int error)
+{
+    if (error)
+        return face_push_failure(L, fiber, face_transfer_error(error));
+    lua_pushinteger(L, (lua_Integer)fiber->operation.size);
+    return 1;
+}
+
+static int datagram_send(lua_State *L)
+{
+    struct face *face = face_self(L, FACE_CONNECTED);
+    size_t size;
+    const char *data = luaL_checklstring(L, ARG_DATA, &size);
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    struct fiber *fiber = call_begin(L, face->runtime);
+    thrum_socket *core = face->socket->core;
+    int error = EBADF;
+    if (core)
+        error = thrum_socket_try_send(core, data, size, 0, &fiber->operation.size);
+    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
+        error = ETIMEDOUT;
+    if (error != EAGAIN)
+        return call_done(L, fiber, error, finish_send);
+    error = face_prepare_wait(fiber, deadline_ns);
+    if (!error)
+        error = thrum_socket_send(core, &fiber->operation, data, size, 0);
+    if (error)
+        return finish_send(L, fiber, error);
+    return face_suspend(L, face, fiber, deadline_ns, finish_send);
+}
+
+static int send_to(lua_State *L, struct face *face, const struct thrum_endpoint *receiver)
+{
+    size_t size;
+    const char *data = lua_tolstring(L, ARG_DATA, &size);
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    struct fiber *fiber = call_begin(L, face->runtime);
+    thrum_socket *core = face->socket->core;
+    int error = EBADF;
+    if (core)
+        error = thrum_socket_try_send_to(core, data, size, 0, receiver, &fiber->operation.size);
+    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
+        error = ETIMEDOUT;
+    if (error != EAGAIN)
+        return call_done(L, fiber, error, finish_send);
+    error = face_prepare_wait(fiber, deadline_ns);
+    if (!error)
+        error = thrum_socket_send_to(core, &fiber->operation, data, size, 0, receiver);
+    if (error)
+        return finish_send(L, fiber, error);
+    return face_suspend(L, face, fiber, deadline_ns, finish_send);
+}
+
+static int fail_by(lua_State *L, const char *text)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, text);
+    return 2;
+}
+
+static bool reaches_v4(const struct face *face)
+{
+    int v6_only = 1;
+    size_t size = sizeof(v6_only);
+    return !thrum_socket_get_option(face->socket->core, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only,
+                                    &size) &&
+           !v6_only;
+}
+
+/* A port from 0 to 65535, a number or digits; else -1. */
+static long check_port(lua_State *L)
+{
+    int is_integer = 0;
+    if (lua_type(L, ARG_PORT) != LUA_TNUMBER)
+        luaL_checkstring(L, ARG_PORT);
+    lua_Integer port = lua_tointegerx(L, ARG_PORT, &is_integer);
+    return is_integer && port >= 0 && port <= UINT16_MAX ? (long)port : -1;
+}
+
+/* Numeric addresses only: a lookup for each datagram would be slow. */
+static int udp_sendto(lua_State *L)
+{
+    struct face *face = face_self(L, FACE_UNCONNECTED);
+    struct thrum_address address;
+    struct thrum_endpoint receiver;
+    size_t length;
+    luaL_checkstring(L, ARG_DATA);
+    const char *text = luaL_checklstring(L, ARG_RECEIVER, &length);
+    long port = check_port(L);
+    if (thrum_address_parse(text, length, &address))
+        return fail_by(L, "Name or service not known");
+    if (port < 0)
+        return fail_by(L, "Servname not supported for ai_socktype");
+    int family = address.is_v6 ? AF_INET6 : AF_INET;
+    if (face->family == AF_UNSPEC) {
+        int error = face_open(face, family);
+        if (error)
+            return face_push_failure(L, NULL, error);
+    }
+    if (face->family == AF_INET6 && !address.is_v6 && face_is_open(face) && reaches_v4(face))
+        address = thrum_address_to_v6(&address);
+    else if (face->family != family)
+        return fail_by(L, "Address family for hostname not supported");
+    thrum_endpoint_from_address(&address, (uint16_t)port, &receiver);
+    return send_to(L, face, &receiver);
+}
+
+static int unix_sendto(lua_State *L)
+{
+    struct face *face = face_self(L, FACE_UNCONNECTED);
+    struct thrum_endpoint receiver;
+    size_t length;
+    luaL_checkstring(L, ARG_DATA);
+    const char *path = luaL_checklstring(L, ARG_RECEIVER, &length);
+    int error = thrum_endpoint_from_path(path, length, &receiver);
+    return error ? face_push_failure(L, NULL, error) : send_to(L, face, &receiver);
+}
+
+const struct function_row face_datagram_methods[] = {{"receive", datagram_receive},
+                                                     {"receivefrom", datagram_receivefrom},
+                                                     {"send", datagram_send},
+                                                     {"sendto", udp_sendto},
+                                                     {0}};
+
+const struct function_row face_unix_methods[] = {{"receive", datagram_receive},
+                                                 {"receivefrom", datagram_receivefrom},
+                                                 {"send", datagram_send},
+                                                 {"sendto", unix_sendto},
+                                                 {0}};

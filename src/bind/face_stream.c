@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The module socket: receiving from and sending to streams, TCP's and unix ones.
+ *
+ * A call that waits holds its direction (struct face_way) until it is done, so what two fibers send
+ * does not mix, and what they receive is whole; those that come meanwhile queue. Between the first
+ * wait of a call and its end nothing raises, so nobody queues for ever.
+ *
+ * As with stream.reader, what has come stands in the inbox until a call returns it: an interruption
+ * loses nothing. A timeout does not either: what there is, is the third result. */
+#include <errno.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/byte_span.h"
+#include "bind/error.h"
+#include "bind/face.h"
+#include "bind/runtime.h"
+#include "bind/wait_queue.h"
+
+/* An error value stands on the top of the stack. */
+enum { RAISED = -1 };
+
+/* ---- who is inside ---- */
+
+static bool is_busy(const struct face *face, const struct face_way *way)
+{
+    return way->inside != WAY_FREE && (way->inside != WAY_OUTSIDE || face->runtime->is_driving);
+}
+
+static void enter(struct face_way *way, const struct fiber *fiber)
+{
+    way->inside = fiber->thread ? WAY_IN_FIBER : WAY_OUTSIDE;
+}
+
+/* The first in the queue is inside from now on, whenever it may run. */
+static void leave(struct face_way *way)
+{
+    way->inside = WAY_FREE;
+    struct waiter *waiter = wait_queue_take(&way->queue);
+    if (!waiter)
+        return;
+    enter(way, waiter->fiber);
+    fiber_wake(waiter->fiber, 0);
+}
+
+static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL};
+
+static int wait_for_turn(lua_State *L, struct face_way *way, struct fiber *fiber,
+                         int64_t deadline_ns, call_finish *finish)
+{
+    fiber->is_limited = false;
+    list_append(&way->queue, &fiber->waiter.link);
+    return call_suspend(L, fiber, &wait_turn, deadline_ns, finish);
+}
+
+static struct fiber *caller(const struct face *face)
+{
+    return face->runtime->current ? face->runtime->current : &face->runtime->outside;
+}
+
+/* Before a wait inside a call. */
+static int begin_wait(lua_State *L, struct face *face, struct fiber **fiber, int64_t start_ns,
+                      int64_t *deadline_ns)
+{
+    if (!face_may_wait(face, start_ns, deadline_ns))
+        return ETIMEDOUT;
+    int error = call_begin_late(L, face->runtime, fiber);
+    if (!error)
+        error = call_take_error(*fiber);
+    if (error == ETIMEDOUT)
+        (*fiber)->is_limited = true;
+    return error ? error : face_prepare_wait(*fiber, *deadline_ns);
+}
+
+/* Outside any fiber a step returns how its wait has ended. */
+static int note(lua_State *L, struct fiber *fiber, int outcome)
+{
+    (void)L;
+    (void)fiber;
+    return outcome;
+}
+
+/* ---- receive ---- */
+
+enum { ARG_PATTERN = 2, ARG_PREFIX = 3 };
+
+static size_t prefix_size(lua_State *L)
+{
+    return lua_isnil(L, ARG_PREFIX) ? 0 : lua_rawlen(L, ARG_PREFIX);
+}
+
+static void set_count(lua_State *L, struct face_way *way)
+{
+    double count = lua_tonumber(L, ARG_PATTERN);
+    luaL_argcheck(L, count >= 0, ARG_PATTERN, "invalid receive pattern");
+    size_t size = prefix_size(L), wanted = PTRDIFF_MAX;
+    if (count < (double)PTRDIFF_MAX)
+        wanted = (size_t)count;
+    way->pattern = PATTERN_COUNT;
+    way->size = wanted > size ? wanted - size : 0;
+}
+
+/* Read what is asked for from the arguments into `way`: the first time it may raise. */
+static void set_piece(lua_State *L, struct face_way *way)
+{
+    way->done = 0;
+    way->pattern = PATTERN_LINE;
+    if (!lua_isnil(L, ARG_PREFIX))
+        luaL_checkstring(L, ARG_PREFIX);
+    if (lua_isnil(L, ARG_PATTERN))
+        return;
+    if (lua_isnumber(L, ARG_PATTERN)) {
+        set_count(L, way);
+        return;
+    }
+    const char *pattern = luaL_checkstring(L, ARG_PATTERN);
+    if (pattern[0] == '*' && pattern[1] == 'a')
+        way->pattern = PATTERN_ALL;
+    else if (pattern[0] != '*' || pattern[1] != 'l')
+        luaL_argerror(L, ARG_PATTERN, "invalid receive pattern");
+}
+
+/* Is the piece there? 0: its length in the inbox, what is dropped behind it; else EAGAIN. */
+static int look(struct face *face, size_t *length, size_t *dropped)
+{
+    struct face_way *way = &face->receiving;
+    const unsigned char *data = inbox_unread(&face->inbox);
+    size_t size = inbox_count(&face->inbox), looked = way->done;
+    *dropped = 0;
+    if (way->pattern == PATTERN_COUNT && size >= way->size && size > 0) {
+        *length = way->size;
+        return 0;
+    }
+    if (way->pattern != PATTERN_LINE || size <= looked)
+        return EAGAIN;
+    const unsigned char *newline = memchr(data + looked, '\n', size - looked);
+    if (!newline) {
+        way->done = size;
+        return EAGAIN;
+    }
+    *length = (size_t)(newline - data);
+    *dropped = 1;
+    return 0;
+}
+
+/* Push a line without its carriage returns, behind the prefix. */
+static void push_line(lua_State *L, const unsigned char *data, size_t size)
+{
+    const unsigned char *end = data + size, *found;
+    size_t prefix = 0;
+    const char *text = lua_tolstring(L, ARG_PREFIX, &prefix);
+    luaL_Buffer buffer;
+    luaL_buffinitsize(L, &buffer, prefix + size);
+    luaL_addlstring(&buffer, text ? text : "", prefix);
+    while ((found = memchr(data, '\r', (size_t)(end - data)))) {
+        luaL_addlstring(&buffer, (const char *)data, (size_t)(found - data));
+        data = found + 1;
+    }
+    luaL_addlstring(&buffer, (const char *)data, (size_t)(end - data));
+    luaL_pushresult(&buffer);
+}
+
+static void push_piece(lua_State *L, const struct face *face, const unsigned char *data,
+                       size_t size)
+{
+    bool is_line = face->receiving.pattern == PATTERN_LINE;
+    if (is_line && size > 0 && data[size - 1] == '\r')
+        size--;
+    if (is_line && size > 0 && memchr(data, '\r', size)) {
+        push_line(L, data, size);
+        return;
+    }
+    lua_pushlstring(L, (const char *)data, size);
+    if (lua_isnil(L, ARG_PREFIX))
+        return;
+    lua_pushvalue(L, ARG_PREFIX);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+}
+
+/* Push the first `size` bytes and take them out, unless a finaliser, outside any fiber, has done
+ * that while the string was made. */
+static void push_taken(lua_State *L, struct face *face, size_t size, size_t dropped)
+{
+    const struct byte_span *block = face->inbox.block;
+    size_t begin = face->inbox.begin;
+    push_piece(L, face, inbox_unread(&face->inbox), size);
+    if (face->inbox.block == block && face->inbox.begin == begin) {
+        inbox_take(L, &face->inbox, size + dropped);
+        face->receiving.total += (lua_Integer)(size + dropped);
+    }
+    face->receiving.done = 0;
+}
+
+/* The call is over. An error that is raised loses nothing. */
+static int finish_receive(lua_State *L, struct fiber *fiber, int error)
+{
+    struct face *face = lua_touserdata(L, 1);
+    size_t length = 0, dropped = 0;
+    bool is_there = !error && !look(face, &length, &dropped);
+    bool is_all = face->receiving.pattern == PATTERN_ALL;
+    leave(&face->receiving);
+    if (error == RAISED)
+        return lua_error(L);
+    error = face_transfer_error(error);
+    if (!is_there)
+        length = inbox_count(&face->inbox);
+    if (error == THRUM_EEOF && is_all && length > 0)
+        is_there = true;
+    push_taken(L, face, length, dropped);
+    if (!is_there) {
+        face_push_failure(L, fiber, error);
+        lua_pushvalue(L, -3);
+    } else {
+        lua_pushnil(L);
+        lua_pushnil(L);
+    }
+    return 3;
+}
+
+static int go_on_receiving(lua_State *L, struct face *face, int error);
+
+static int go_on_received(lua_State *L, struct fiber *fiber, int error)
+{
+    struct face *face = lua_touserdata(L, 1);
+    if (!error)
+        inbox_add(&face->inbox, fiber->operation.size);
+    return go_on_receiving(L, face, error);
+}
+
+static int go_on_after_others(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    return go_on_receiving(L, lua_touserdata(L, 1), error);
+}
+
+static int wait_to_receive(lua_State *L, struct face *face, unsigned char *data, size_t size)
+{
+    struct fiber *fiber;
+    int64_t deadline_ns;
+    int error = begin_wait(L, face, &fiber, face->receiving.start_ns, &deadline_ns);
+    if (!error)
+        error = thrum_socket_receive(face->socket->core, &fiber->operation, data, size, 0);
+    if (error)
+        return error;
+    enter(&face->receiving, fiber);
+    error = face_suspend(L, face, fiber, deadline_ns, fiber->thread ? go_on_received : note);
+    if (!error)
+        inbox_add(&face->inbox, fiber->operation.size);
+    return error;
+}
+
+/* A try may answer that it is better to start an operation; who will not wait asks again. */
+static int try_to_receive(struct face *face, unsigned char *data, size_t room, size_t *size)
+{
+    thrum_socket *core = face->socket->core;
+    int error = thrum_socket_try_receive(core, data, room, 0, size);
+    if (error == EAGAIN && face->block_timeout == 0)
+        error = thrum_socket_try_receive(core, data, room, 0, size);
+    return error;
+}
+
+static size_t count_missing(const struct face *face)
+{
+    const struct face_way *way = &face->receiving;
+    return way->pattern == PATTERN_COUNT ? way->size - inbox_count(&face->inbox) : SIZE_MAX;
+}
+
+static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
+{
+    size_t room, size = 0;
+    if (!face->socket->core) /* the state closes */
+        return EBADF;
+    if (!inbox_make_room(L, face->runtime, &face->inbox, count_missing(face)))
+        return RAISED;
+    unsigned char *data = inbox_room(&face->inbox, &room);
+    int error = try_to_receive(face, data, room, &size);
+    if (error)
+        return error == EAGAIN ? wait_to_receive(L, face, data, room) : error;
+    inbox_add(&face->inbox, size);
+    if (!call_is_due(fiber))
+        return 0;
+    enter(&face->receiving, fiber);
+    return call_yield(L, fiber, 0, fiber->thread ? go_on_after_others : note);
+}
+
+static int go_on_receiving(lua_State *L, struct face *face, int error)
+{
+    struct fiber *fiber = caller(face);
+    size_t length, dropped;
+    while (!error && look(face, &length, &dropped) == EAGAIN)
+        error = receive_more(L, face, fiber);
+    enter(&face->receiving, fiber);
+    return call_done(L, fiber, error, finish_receive);
+}
+
+/* Whoever waited for its turn has looked its arguments over, and they are sound. */
+static int receive_in_turn(lua_State *L, struct fiber *fiber, int error)
+{
+    struct face *face = lua_touserdata(L, 1);
+    if (!error) {
+        set_piece(L, &face->receiving);
+        face->receiving.start_ns = lua_tointeger(L, -1);
+        return go_on_receiving(L, face, 0);
+    }
+    face_push_failure(L, fiber, error);
+    lua_pushvalue(L, ARG_PREFIX);
+    return 3;
+}
+
+static int queue_to_receive(lua_State *L, struct face *face, struct fiber *fiber)
+{
+    struct face_way unused;
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    set_piece(L, &unused);
+    if (!face_may_wait(face, start_ns, &deadline_ns))
+        return receive_in_turn(L, fiber, ETIMEDOUT);
+    call_prepare_deadline(L, fiber);
+    lua_pushinteger(L, start_ns);
+    return wait_for_turn(L, &face->receiving, fiber, deadline_ns, receive_in_turn);
+}
+
+static int stream_receive(lua_State *L)
+{
+    struct face *face = face_self(L, FACE_CLIENT);
+    struct face_way *way = &face->receiving;
+    lua_settop(L, ARG_PREFIX);
+    if (is_busy(face, way))
+        return queue_to_receive(L, face, call_begin(L, face->runtime));
+    set_piece(L, way);
+    way->start_ns = face_start_ns(face);
+    call_begin(L, face->runtime);
+    if (way->pattern == PATTERN_COUNT && way->size == 0 && prefix_size(L) > 0) {
+        lua_pushvalue(L, ARG_PREFIX); /* it is long enough: nothing is asked of the peer */
+        lua_pushnil(L);
+        lua_pushnil(L);
+        return 3;
+    }
+    return go_on_receiving(L, face, 0);
+}
+
+/* ---- send ---- */
+
+enum { ARG_DATA = 2, ARG_FIRST = 3, ARG_LAST = 4 };
+
+/* Read what is to be sent from the arguments, as string.sub has them; the first time it may raise.
+ */
+static void set_part(lua_State *L, struct face_way *way)
+{
+    size_t size;
+    luaL_checklstring(L, ARG_DATA, &size);
+    way->done = way->first = 0;
+    way->size = size;
+    if (lua_isnil(L, ARG_FIRST) && lua_isnil(L, ARG_LAST))
+        return;
+    double first = luaL_optnumber(L, ARG_FIRST, 1), last = luaL_optnumber(L, ARG_LAST, -1);
+    if (first < 0)
+        first += (double)size + 1;
+    if (last < 0)
+        last += (double)size + 1;
+    if (!(first >= 1))
+        first = 1;
+    if (!(last <= (double)size))
+        last = (double)size;
+    way->first = first < (double)PTRDIFF_MAX ? (size_t)first - 1 : PTRDIFF_MAX;
+    way->size = last >= first ? (size_t)last - way->first : 0;
+}
+
+static int push_sent(lua_State *L, struct fiber *fiber, int error, size_t sent)
+{
+    error = face_transfer_error(error);
+    if (error)
+        face_push_failure(L, fiber, error);
+    lua_pushinteger(L, (lua_Integer)sent);
+    if (!error) {
+        lua_pushnil(L);
+        lua_pushnil(L);
+    }
+    return 3;
+}
+
+static int finish_send(lua_State *L, struct fiber *fiber, int error)
+{
+    struct face *face = lua_touserdata(L, 1);
+    size_t sent = face->sending.first + face->sending.done;
+    leave(&face->sending);
+    return push_sent(L, fiber, error, sent);
+}
+
+static void add_sent(struct face *face, size_t size)
+{
+    face->sending.done += size;
+    face->sending.total += (lua_Integer)size;
+}
+
+static int go_on_sending(lua_State *L, struct face *face, int error);
+
+static int go_on_sent(lua_State *L, struct fiber *fiber, int error)
+{
+    struct face *face = lua_touserdata(L, 1);
+    if (!error)
+        add_sent(face, fiber->operation.size);
+    return go_on_sending(L, face, error);
+}
+
+static int go_on_sending_after_others(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    return go_on_sending(L, lua_touserdata(L, 1), error);
+}
+
+static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
+{
+    struct fiber *fiber;
+    int64_t deadline_ns;
+    int error = begin_wait(L, face, &fiber, face->sending.start_ns, &deadline_ns);
+    if (!error)
+        error = thrum_socket_send(face->socket->core, &fiber->operation, rest.data, rest.size, 0);
+    if (error)
+        return error;
+    enter(&face->sending, fiber);
+    error = face_suspend(L, face, fiber, deadline_ns, fiber->thread ? go_on_sent : note);
+    if (!error)
+        add_sent(face, fiber->operation.size);
+    return error;
+}
+
+static struct bytes rest_to_send(lua_State *L, const struct face_way *way)
+{
+    const unsigned char *data = (const unsigned char *)lua_tostring(L, ARG_DATA);
+    return (struct bytes){data + way->first + way->done, way->size - way->done};
+}
+
+static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struct bytes rest)
+{
+    size_t size = 0;
+    if (!face->socket->core)
+        return EBADF;
+    int error = thrum_socket_try_send(face->socket->core, rest.data, rest.size, 0, &size);
+    if (error)
+        return error == EAGAIN ? wait_to_send(L, face, rest) : error;
+    add_sent(face, size);
+    if (size == rest.size || !call_is_due(fiber))
+        return 0;
+    enter(&face->sending, fiber);
+    return call_yield(L, fiber, 0, fiber->thread ? go_on_sending_after_others : note);
+}
+
+static int go_on_sending(lua_State *L, struct face *face, int error)
+{
+    struct fiber *fiber = caller(face);
+    const struct face_way *way = &face->sending;
+    while (!error && way->done < way->size)
+        error = send_more(L, face, fiber, rest_to_send(L, way));
+    enter(&face->sending, fiber);
+    return call_done(L, fiber, error, finish_send);
+}
+
+static int send_in_turn(lua_State *L, struct fiber *fiber, int error)
+{
+    struct face *face = lua_touserdata(L, 1);
+    struct face_way unused;
+    if (error) {
+        set_part(L, &unused);
+        return push_sent(L, fiber, error, unused.first);
+    }
+    set_part(L, &face->sending);
+    face->sending.start_ns = lua_tointeger(L, -1);
+    return go_on_sending(L, face, 0);
+}
+
+static int queue_to_send(lua_State *L, struct face *face, struct fiber *fiber)
+{
+    struct face_way unused;
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    set_part(L, &unused);
+    if (!face_may_wait(face, start_ns, &deadline_ns))
+        return send_in_turn(L, fiber, ETIMEDOUT);
+    call_prepare_deadline(L, fiber);
+    lua_pushinteger(L, start_ns);
+    return wait_for_turn(L, &face->sending, fiber, deadline_ns, send_in_turn);
+}
+
+static int stream_send(lua_State *L)
+{
+    struct face *face = face_self(L, FACE_CLIENT);
+    struct face_way *way = &face->sending;
+    lua_settop(L, ARG_LAST);
+    if (is_busy(face, way))
+        return queue_to_send(L, face, call_begin(L, face->runtime));
+    set_part(L, way);
+    way->start_ns = face_start_ns(face);
+    call_begin(L, face->runtime);
+    return go_on_sending(L, face, 0);
+}
+
+const struct function_row face_stream_methods[] = {
+    {"receive", stream_receive}, {"send", stream_send}, {0}};
