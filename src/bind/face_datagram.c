@@ -128,14 +128,10 @@ static int push_received(lua_State *L, struct fiber *fiber, int error, bool with
     return 1 + count;
 }
 
-static int finish_receive(lua_State *L, struct fiber *fiber, int error)
+/* Others may run before the call's end: the buffer is its own until then. */
+static void hold(lua_State *L, struct face *face)
 {
-    return push_received(L, fiber, error, false);
-}
-
-static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
-{
-    return push_received(L, fiber, error, true);
+    face->is_buffer_busy = face->is_buffer_busy || is_kept(L);
 }
 
 static void let_go(lua_State *L)
@@ -148,13 +144,13 @@ static void let_go(lua_State *L)
 static int end_receive(lua_State *L, struct fiber *fiber, int error)
 {
     let_go(L);
-    return finish_receive(L, fiber, error);
+    return push_received(L, fiber, error, false);
 }
 
 static int end_receive_from(lua_State *L, struct fiber *fiber, int error)
 {
     let_go(L);
-    return finish_receive_from(L, fiber, error);
+    return push_received(L, fiber, error, true);
 }
 
 static int try_to_receive(const struct face *face, struct fiber *fiber, void *data, size_t size,
@@ -183,14 +179,18 @@ static int receive(lua_State *L, struct face *face, bool with_sender)
         error = try_to_receive(face, fiber, data, size, with_sender);
     if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
         error = ETIMEDOUT;
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, with_sender ? finish_receive_from : finish_receive);
+    if (error != EAGAIN && !call_is_due(fiber))
+        return push_received(L, fiber, error, with_sender);
+    if (error != EAGAIN) {
+        hold(L, face);
+        return call_yield(L, fiber, error, with_sender ? end_receive_from : end_receive);
+    }
     error = face_prepare_wait(fiber, deadline_ns);
     if (!error)
         error = thrum_socket_receive_from(face->socket->core, &fiber->operation, data, size, 0);
     if (error)
         return face_push_failure(L, fiber, face_transfer_error(error));
-    face->is_buffer_busy = face->is_buffer_busy || is_kept(L);
+    hold(L, face);
     return face_suspend(L, face, fiber, deadline_ns, with_sender ? end_receive_from : end_receive);
 }
 
