@@ -241,6 +241,16 @@ static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
     return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
 }
 
+/* The fiber may have been interrupted since it was woken. */
+static int wait_again(lua_State *L, struct watch *watch, struct fiber *fiber)
+{
+    int error = call_take_error(fiber);
+    if (!error)
+        return wait_for_some(L, watch, fiber);
+    free_descriptor(watch);
+    error_raise(L, error);
+}
+
 static int finish_select(lua_State *L, struct fiber *fiber, int error)
 {
     struct watch *watch = lua_touserdata(L, PLACE_WATCH);
@@ -249,8 +259,8 @@ static int finish_select(lua_State *L, struct fiber *fiber, int error)
         error_raise(L, error);
     }
     ask_system(L, watch);
-    if (!error && count_ready(L, watch) == 0)
-        return wait_for_some(L, watch, fiber); /* somebody else was faster */
+    if (!error && count_ready(L, watch) == 0) /* somebody else was faster */
+        return wait_again(L, watch, fiber);
     free_descriptor(watch);
     return answer(L, watch);
 }

@@ -47,3 +47,29 @@ t["test two fibers that receive from one udp object get each datagram once"] = f
     end
     close(sender, receiver)
 end
+
+-- Seen: it waited on, for ever. It had been woken already, so the interruption was left for the
+-- next call, and there was none.
+t["test an interruption ends a select whose data somebody else was faster to take"] = function()
+    local sender, receiver = udp_pair()
+    receiver:settimeout(0)
+    local has_ended = false
+    local fiber = spawn(function()
+        socket.select({receiver}, nil, 20)
+        has_ended = true
+    end)
+    this_fiber.yield()
+    sender:send("x")
+    while true do -- until the waiting one has been woken, and does not run yet
+        this_fiber.yield()
+        local data = receiver:receive()
+        if data then
+            break
+        end
+    end
+    fiber:interrupt()
+    fiber:join()
+    lu.assertTrue(fiber.interruption_caught)
+    lu.assertFalse(has_ended)
+    close(sender, receiver)
+end
