@@ -160,8 +160,9 @@ static bool is_ready(const struct pollfd *item)
         return true;
     if (item->revents & POLLNVAL) /* closed meanwhile, or never open */
         return false;
-    short meant = item->events == POLLIN ? POLLIN | POLLHUP | POLLERR : POLLOUT | POLLERR;
-    return (item->revents & meant) != 0;
+    /* A set tells of hang-ups whether or not it is asked: what they do not count for would wake its
+     * waiter again and again. */
+    return (item->revents & (item->events | POLLHUP | POLLERR)) != 0;
 }
 
 static size_t count_ready(lua_State *L, const struct watch *watch)

@@ -73,3 +73,23 @@ t["test an interruption ends a select whose data somebody else was faster to tak
     lu.assertFalse(has_ended)
     close(sender, receiver)
 end
+
+-- Seen: thousands of wake-ups a second until the timeout. The set that is waited for tells of what
+-- has hung up, and that did not count.
+t["test select takes what has hung up for ready to send"] = function()
+    local before = h.descriptors()
+    local pipe = io.popen("exit 0")
+    local number
+    for each in h.descriptors():gmatch "%d+" do
+        if not (" " .. before .. " "):find(" " .. each .. " ", 1, true) then
+            number = tonumber(each)
+        end
+    end
+    lu.assertEquals(pipe:read("a"), "")
+    local object = {getfd = function() return number end, dirty = function() return false end}
+    local receivers, senders, err = socket.select(nil, {object}, 5)
+    lu.assertNil(err)
+    lu.assertEquals(#receivers, 0)
+    lu.assertIs(senders[1], object)
+    pipe:close()
+end
