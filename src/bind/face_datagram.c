@@ -175,7 +175,7 @@ static int receive(lua_State *L, struct face *face, bool with_sender)
     void *data = lua_touserdata(L, PLACE_BUFFER);
     struct fiber *fiber = call_begin(L, face->runtime);
     int error = try_to_receive(face, fiber, data, size, with_sender);
-    if (error == EAGAIN && face->block_timeout == 0) /* it may not have asked at all */
+    if (error == EAGAIN && face_is_impatient(face))
         error = try_to_receive(face, fiber, data, size, with_sender);
     if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
         error = ETIMEDOUT;

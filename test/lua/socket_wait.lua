@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: BSL-1.0
--- socket: what comes of several fibers at one object, which LuaSocket's programs know nothing of.
+-- socket: how calls wait: several fibers at one object, which LuaSocket's programs know nothing of,
+-- interruptions, and timeouts that let nobody wait.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local spawn, this_fiber = thrum.spawn, thrum.this_fiber
@@ -92,4 +93,40 @@ t["test select takes what has hung up for ready to send"] = function()
     lu.assertEquals(#receivers, 0)
     lu.assertIs(senders[1], object)
     pipe:close()
+end
+
+-- Of a server: a client, and who has been accepted.
+local function tcp_pair(server, port)
+    local client = assert(socket.connect("127.0.0.1", port))
+    server:settimeout(nil)
+    server:settimeout(nil, "t")
+    return client, assert(server:accept())
+end
+
+-- Seen: with a total of 0 every second call said "timeout" without having looked. A try that has
+-- found nothing is followed by one that leaves the asking to the wait, and there is none.
+t["test a timeout of 0 asks each time, of either mode"] = function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    for _, mode in ipairs {"b", "t"} do
+        local client, accepted = tcp_pair(server, port)
+        local sender, receiver = udp_pair()
+        for _, sock in ipairs {server, accepted, receiver} do
+            sock:settimeout(0, mode)
+            local _, err = (sock == server and sock.accept or sock.receive)(sock)
+            lu.assertEquals(err, "timeout")
+        end
+        client:send("line\n")
+        sender:send("datagram")
+        local another = assert(socket.connect("127.0.0.1", port))
+        for _, sock in ipairs {server, accepted, receiver} do
+            lu.assertEquals(#socket.select({sock}, nil, 5), 1)
+        end
+        lu.assertEquals(accepted:receive(), "line")
+        lu.assertEquals(receiver:receive(), "datagram")
+        local late = server:accept()
+        lu.assertNotNil(late)
+        close(client, accepted, sender, receiver, another, late)
+    end
+    server:close()
 end
