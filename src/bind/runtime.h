@@ -40,6 +40,8 @@ struct runtime {
     void *dgram_batch; /* memory for dgram's receives, made on first use */
     bool has_held;     /* dgram holds sends back */
 
+    void *face_scratch; /* for the datagrams of the module socket */
+
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
     int addresses; /* weak table: interned addresses */
