@@ -40,6 +40,26 @@ static void preload(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* os.exit, in place of Lua's at upvalue 1: what dgram holds back leaves before the process does. */
+static int exit_process(lua_State *L)
+{
+    if (runtime_get(L)->has_held)
+        dgram_send_held(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 0);
+    return 0;
+}
+
+static void replace_exit(lua_State *L)
+{
+    lua_getglobal(L, "os");
+    lua_getfield(L, -1, "exit");
+    lua_pushcclosure(L, exit_process, 1);
+    lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+}
+
 static void push_command_line(lua_State *L, int argc, char **argv)
 {
     lua_createtable(L, argc, 1);
@@ -92,6 +112,7 @@ static int run(lua_State *L)
 {
     struct command_line *line = lua_touserdata(L, 1);
     luaL_openlibs(L);
+    replace_exit(L);
     preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "thrum.prelude");

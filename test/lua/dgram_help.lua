@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- What the specs of dgram lean on.
 local h = ...
-local thrum = h.thrum
+local lu, thrum = h.lu, h.thrum
 local dgram, channel = thrum.dgram, thrum.channel
 
 local d = {}
@@ -41,6 +41,13 @@ end
 function d.wait_closed(socket)
     h.wait_until(function() return not pcall(socket.getRecvBufferSize, socket) end)
     h.let_others_run(4)
+end
+
+function d.skip_without_multicast(group)
+    local socket = dgram.createSocket("udp4")
+    local is_there = pcall(socket.addMembership, socket, group, "127.0.0.1")
+    d.close(socket)
+    lu.skipIf(not is_there, "no multicast on loopback here")
 end
 
 return d

@@ -324,15 +324,8 @@ end
 -- Everything goes over loopback's interface; test/peer/test_dgram.py has real ones.
 local group = "239.255.77.21"
 
-local function has_multicast()
-    local socket = dgram.createSocket("udp4")
-    local ok = pcall(socket.addMembership, socket, group, "127.0.0.1")
-    d.close(socket)
-    return ok
-end
-
 t["test L14: setMembership(address[, interface], op): 'join' and 'leave' answer 0"] = function()
-    lu.skipIf(not has_multicast(), "no multicast on loopback here")
+    d.skip_without_multicast(group)
     local socket = d.bound()
     lu.assertEquals(socket:setMembership(group, "127.0.0.1", "join"), 0)
     lu.assertEquals(socket:setMembership(group, "127.0.0.1", "leave"), 0)
@@ -347,7 +340,7 @@ t["test L14: setMembership(address[, interface], op): 'join' and 'leave' answer 
 end
 
 t["test L14: without an interface the system chooses, as with luvit's 0.0.0.0"] = function()
-    lu.skipIf(not has_multicast(), "no multicast on loopback here")
+    d.skip_without_multicast(group)
     local socket = dgram.createSocket("udp4")
     local function try(...)
         local ok, err = pcall(socket.setMembership, socket, ...)
@@ -365,7 +358,7 @@ end
 
 t["test L15, L16, L17: addMembership and dropMembership, the interface by address, name, index"] =
 function()
-    lu.skipIf(not has_multicast(), "no multicast on loopback here")
+    d.skip_without_multicast(group)
     local socket = d.bound()
     for _, interface in ipairs {"127.0.0.1", "lo", 1} do
         lu.assertEquals(socket:addMembership(group, interface), 0)
@@ -377,7 +370,7 @@ function()
 end
 
 t["test L15, L16: '*' joins and leaves every interface that can"] = function()
-    lu.skipIf(not has_multicast(), "no multicast on loopback here")
+    d.skip_without_multicast(group)
     local socket = d.bound()
     lu.assertEquals(socket:addMembership(group, "*"), 0)
     h.raises("EADDRINUSE", socket.addMembership, socket, group, "lo")
