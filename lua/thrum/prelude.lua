@@ -29,6 +29,22 @@ for name, field in pairs {["socket.core"] = false, ["socket.unix"] = "unix"} do
     end
 end
 
+-- LuaSec's core, where it is installed, so that its connections suspend fibers.
+local function load_sec(name)
+    local message = "module '" .. name .. "' not found:"
+    for i = 2, #package.searchers do
+        local loader, extra = package.searchers[i](name)
+        if type(loader) == "function" then
+            return thrum.socket_sec(loader(name, extra))
+        elseif type(loader) == "string" then
+            message = message .. loader
+        end
+    end
+    error(message, 0)
+end
+
+package.preload["ssl.core"] = package.preload["ssl.core"] or load_sec
+
 -- A global that is not set yet, and is one of ours, is required and set; what a script's own
 -- metatable of the globals answers goes on working.
 local metatable = getmetatable(_G) or {}

@@ -76,8 +76,7 @@ noreturn static void raise_self(lua_State *L, unsigned states)
     __builtin_unreachable();
 }
 
-/* Take a descriptor over. While it is another object's, nothing can wait for it here. */
-static int adopt(struct face *face, int fd)
+int face_adopt(struct face *face, int fd)
 {
     int family, type;
     bool is_listening;
@@ -96,7 +95,7 @@ struct face *face_self(lua_State *L, unsigned states)
     if (!face || face->noun != noun_self(L) || !(face->state & states))
         raise_self(L, states);
     if (__builtin_expect(face->wanted_fd >= 0, false))
-        (void)adopt(face, face->wanted_fd);
+        (void)face_adopt(face, face->wanted_fd);
     return face;
 }
 
@@ -342,7 +341,7 @@ static int face_setfd(lua_State *L)
         return 0;
     if (face_is_open(face))
         (void)thrum_socket_release(face->socket->core, &old);
-    int error = fd < 0 || !face->socket->core ? 0 : adopt(face, fd);
+    int error = fd < 0 || !face->socket->core ? 0 : face_adopt(face, fd);
     return error && error != EEXIST ? face_push_failure(L, NULL, error) : 0;
 }
 
@@ -491,6 +490,7 @@ void face_set_natives(lua_State *L, struct runtime *runtime)
 {
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], functions);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_connect_natives);
+    noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_wait_natives);
     lua_pushinteger(L, FACE_MAX_SELECTED);
     lua_setfield(L, -2, "socket_setsize");
 }

@@ -37,8 +37,13 @@ enum face_state {
 struct face_way {
     struct list queue;
     enum { WAY_FREE, WAY_IN_FIBER, WAY_OUTSIDE } inside;
-    size_t done;       /* of the call under way: bytes sent, or looked at */
     lua_Integer total; /* bytes taken or sent, unless setstats says otherwise */
+    /* The call under way. */
+    int64_t start_ns;
+    size_t done;  /* bytes sent, or looked at */
+    size_t first; /* of a send: where the string's part begins */
+    size_t size;  /* of that part; or how many bytes are to be received */
+    enum { PATTERN_LINE, PATTERN_ALL, PATTERN_COUNT } pattern;
 };
 
 struct face {
@@ -74,6 +79,10 @@ void face_set_state(lua_State *L, int index, enum face_state state);
 
 /* Make a descriptor unless there is one. */
 int face_open(struct face *face, int family);
+
+/* Take a descriptor over. While it is another object's (EEXIST), nothing can wait for it here: then
+ * it is wanted. */
+int face_adopt(struct face *face, int fd);
 
 static inline bool face_is_open(const struct face *face)
 {
@@ -117,6 +126,7 @@ extern const struct function_row face_datagram_methods[]; /* face_datagram.c */
 extern const struct function_row face_unix_methods[];     /* face_datagram.c */
 extern const struct function_row face_server_methods[];   /* face_connect.c */
 extern const struct function_row face_connect_natives[];
+extern const struct function_row face_wait_natives[]; /* face_wait.c */
 /* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);

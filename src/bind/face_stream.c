@@ -43,7 +43,6 @@ static void leave(struct face_way *way)
     if (!waiter)
         return;
     enter(way, waiter->fiber);
-    way->done = 0;
     fiber_wake(waiter->fiber, 0);
 }
 
@@ -86,59 +85,60 @@ static int note(lua_State *L, struct fiber *fiber, int outcome)
 
 /* ---- receive ---- */
 
-enum { ARG_PATTERN = 2, ARG_PREFIX = 3, PLACE_START = 4 };
+enum { ARG_PATTERN = 2, ARG_PREFIX = 3 };
 
-enum pattern { PATTERN_LINE, PATTERN_ALL, PATTERN_COUNT };
-
-/* What is asked for. */
-struct piece {
-    enum pattern pattern;
-    size_t size; /* for a count: how many bytes besides the prefix */
-    struct bytes prefix;
-};
-
-static struct piece check_piece(lua_State *L)
+static size_t prefix_size(lua_State *L)
 {
-    size_t length;
-    const char *prefix = luaL_optlstring(L, ARG_PREFIX, "", &length);
-    struct piece piece = {PATTERN_COUNT, 0, {(const unsigned char *)prefix, length}};
-    if (lua_isnumber(L, ARG_PATTERN)) {
-        double count = lua_tonumber(L, ARG_PATTERN);
-        luaL_argcheck(L, count >= 0, ARG_PATTERN, "invalid receive pattern");
-        size_t wanted = count < (double)PTRDIFF_MAX ? (size_t)count : PTRDIFF_MAX;
-        piece.size = wanted > length ? wanted - length : 0;
-        return piece;
-    }
-    const char *pattern = luaL_optstring(L, ARG_PATTERN, "*l");
-    if (pattern[0] == '*' && (pattern[1] == 'l' || pattern[1] == 'a'))
-        piece.pattern = pattern[1] == 'l' ? PATTERN_LINE : PATTERN_ALL;
-    else
-        luaL_argerror(L, ARG_PATTERN, "invalid receive pattern");
-    return piece;
+    return lua_isnil(L, ARG_PREFIX) ? 0 : lua_rawlen(L, ARG_PREFIX);
 }
 
-/* Nothing is asked of the peer: the prefix is long enough. */
-static bool is_complete(lua_State *L, const struct piece *piece)
+static void set_count(lua_State *L, struct face_way *way)
 {
-    return piece->pattern == PATTERN_COUNT && piece->size == 0 && piece->prefix.size > 0 &&
-           lua_tonumber(L, ARG_PATTERN) <= (double)piece->prefix.size;
+    double count = lua_tonumber(L, ARG_PATTERN);
+    luaL_argcheck(L, count >= 0, ARG_PATTERN, "invalid receive pattern");
+    size_t size = prefix_size(L), wanted = PTRDIFF_MAX;
+    if (count < (double)PTRDIFF_MAX)
+        wanted = (size_t)count;
+    way->pattern = PATTERN_COUNT;
+    way->size = wanted > size ? wanted - size : 0;
+}
+
+/* Read what is asked for from the arguments into `way`: the first time it may raise. */
+static void set_piece(lua_State *L, struct face_way *way)
+{
+    way->done = 0;
+    way->pattern = PATTERN_LINE;
+    if (!lua_isnil(L, ARG_PREFIX))
+        luaL_checkstring(L, ARG_PREFIX);
+    if (lua_isnil(L, ARG_PATTERN))
+        return;
+    if (lua_isnumber(L, ARG_PATTERN)) {
+        set_count(L, way);
+        return;
+    }
+    const char *pattern = luaL_checkstring(L, ARG_PATTERN);
+    if (pattern[0] == '*' && pattern[1] == 'a')
+        way->pattern = PATTERN_ALL;
+    else if (pattern[0] != '*' || pattern[1] != 'l')
+        luaL_argerror(L, ARG_PATTERN, "invalid receive pattern");
 }
 
 /* Is the piece there? 0: its length in the inbox, what is dropped behind it; else EAGAIN. */
-static int look(struct face *face, const struct piece *piece, size_t *length, size_t *dropped)
+static int look(struct face *face, size_t *length, size_t *dropped)
 {
+    struct face_way *way = &face->receiving;
     const unsigned char *data = inbox_unread(&face->inbox);
-    size_t size = inbox_count(&face->inbox), looked = face->receiving.done;
+    size_t size = inbox_count(&face->inbox), looked = way->done;
     *dropped = 0;
-    if (piece->pattern == PATTERN_COUNT && size >= piece->size && size > 0) {
-        *length = piece->size;
+    if (way->pattern == PATTERN_COUNT && size >= way->size && size > 0) {
+        *length = way->size;
         return 0;
     }
-    if (piece->pattern != PATTERN_LINE || size <= looked)
+    if (way->pattern != PATTERN_LINE || size <= looked)
         return EAGAIN;
     const unsigned char *newline = memchr(data + looked, '\n', size - looked);
     if (!newline) {
-        face->receiving.done = size;
+        way->done = size;
         return EAGAIN;
     }
     *length = (size_t)(newline - data);
@@ -147,13 +147,14 @@ static int look(struct face *face, const struct piece *piece, size_t *length, si
 }
 
 /* Push a line without its carriage returns, behind the prefix. */
-static void push_line(lua_State *L, const struct piece *piece, const unsigned char *data,
-                      size_t size)
+static void push_line(lua_State *L, const unsigned char *data, size_t size)
 {
     const unsigned char *end = data + size, *found;
+    size_t prefix = 0;
+    const char *text = lua_tolstring(L, ARG_PREFIX, &prefix);
     luaL_Buffer buffer;
-    luaL_buffinitsize(L, &buffer, piece->prefix.size + size);
-    luaL_addlstring(&buffer, (const char *)piece->prefix.data, piece->prefix.size);
+    luaL_buffinitsize(L, &buffer, prefix + size);
+    luaL_addlstring(&buffer, text ? text : "", prefix);
     while ((found = memchr(data, '\r', (size_t)(end - data)))) {
         luaL_addlstring(&buffer, (const char *)data, (size_t)(found - data));
         data = found + 1;
@@ -162,31 +163,31 @@ static void push_line(lua_State *L, const struct piece *piece, const unsigned ch
     luaL_pushresult(&buffer);
 }
 
-static void push_piece(lua_State *L, const struct piece *piece, const unsigned char *data,
+static void push_piece(lua_State *L, const struct face *face, const unsigned char *data,
                        size_t size)
 {
-    if (piece->pattern == PATTERN_LINE && size > 0 && data[size - 1] == '\r')
+    bool is_line = face->receiving.pattern == PATTERN_LINE;
+    if (is_line && size > 0 && data[size - 1] == '\r')
         size--;
-    if (size == 0)
-        lua_pushlstring(L, (const char *)piece->prefix.data, piece->prefix.size);
-    else if (piece->pattern == PATTERN_LINE && (piece->prefix.size > 0 || memchr(data, '\r', size)))
-        push_line(L, piece, data, size);
-    else if (piece->prefix.size > 0) {
-        lua_pushvalue(L, ARG_PREFIX);
-        lua_pushlstring(L, (const char *)data, size);
-        lua_concat(L, 2);
-    } else
-        lua_pushlstring(L, (const char *)data, size);
+    if (is_line && size > 0 && memchr(data, '\r', size)) {
+        push_line(L, data, size);
+        return;
+    }
+    lua_pushlstring(L, (const char *)data, size);
+    if (lua_isnil(L, ARG_PREFIX))
+        return;
+    lua_pushvalue(L, ARG_PREFIX);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
 }
 
 /* Push the first `size` bytes and take them out, unless a finaliser, outside any fiber, has done
  * that while the string was made. */
-static void push_taken(lua_State *L, struct face *face, const struct piece *piece, size_t size,
-                       size_t dropped)
+static void push_taken(lua_State *L, struct face *face, size_t size, size_t dropped)
 {
     const struct byte_span *block = face->inbox.block;
     size_t begin = face->inbox.begin;
-    push_piece(L, piece, inbox_unread(&face->inbox), size);
+    push_piece(L, face, inbox_unread(&face->inbox), size);
     if (face->inbox.block == block && face->inbox.begin == begin) {
         inbox_take(L, &face->inbox, size + dropped);
         face->receiving.total += (lua_Integer)(size + dropped);
@@ -198,22 +199,22 @@ static void push_taken(lua_State *L, struct face *face, const struct piece *piec
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
-    struct piece piece = check_piece(L);
     size_t length = 0, dropped = 0;
+    bool is_there = !error && !look(face, &length, &dropped);
+    bool is_all = face->receiving.pattern == PATTERN_ALL;
     leave(&face->receiving);
     if (error == RAISED)
         return lua_error(L);
-    bool is_there = !error && !look(face, &piece, &length, &dropped);
-    face->receiving.done = 0;
     error = face_transfer_error(error);
     if (!is_there)
         length = inbox_count(&face->inbox);
-    if (error == THRUM_EEOF && piece.pattern == PATTERN_ALL && length > 0)
+    if (error == THRUM_EEOF && is_all && length > 0)
         is_there = true;
-    if (!is_there)
+    push_taken(L, face, length, dropped);
+    if (!is_there) {
         face_push_failure(L, fiber, error);
-    push_taken(L, face, &piece, length, dropped);
-    if (is_there) {
+        lua_pushvalue(L, -3);
+    } else {
         lua_pushnil(L);
         lua_pushnil(L);
     }
@@ -240,7 +241,7 @@ static int wait_to_receive(lua_State *L, struct face *face, unsigned char *data,
 {
     struct fiber *fiber;
     int64_t deadline_ns;
-    int error = begin_wait(L, face, &fiber, lua_tointeger(L, PLACE_START), &deadline_ns);
+    int error = begin_wait(L, face, &fiber, face->receiving.start_ns, &deadline_ns);
     if (!error)
         error = thrum_socket_receive(face->socket->core, &fiber->operation, data, size, 0);
     if (error)
@@ -262,12 +263,18 @@ static int try_to_receive(struct face *face, unsigned char *data, size_t room, s
     return error;
 }
 
+static size_t count_missing(const struct face *face)
+{
+    const struct face_way *way = &face->receiving;
+    return way->pattern == PATTERN_COUNT ? way->size - inbox_count(&face->inbox) : SIZE_MAX;
+}
+
 static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
 {
     size_t room, size = 0;
     if (!face->socket->core) /* the state closes */
         return EBADF;
-    if (!inbox_make_room(L, face->runtime, &face->inbox))
+    if (!inbox_make_room(L, face->runtime, &face->inbox, count_missing(face)))
         return RAISED;
     unsigned char *data = inbox_room(&face->inbox, &room);
     int error = try_to_receive(face, data, room, &size);
@@ -283,56 +290,72 @@ static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
 static int go_on_receiving(lua_State *L, struct face *face, int error)
 {
     struct fiber *fiber = caller(face);
-    struct piece piece = check_piece(L);
     size_t length, dropped;
-    while (!error && look(face, &piece, &length, &dropped) == EAGAIN)
+    while (!error && look(face, &length, &dropped) == EAGAIN)
         error = receive_more(L, face, fiber);
     enter(&face->receiving, fiber);
     return call_done(L, fiber, error, finish_receive);
 }
 
+/* Whoever waited for its turn has looked its arguments over, and they are sound. */
 static int receive_in_turn(lua_State *L, struct fiber *fiber, int error)
 {
-    if (!error)
-        return go_on_receiving(L, lua_touserdata(L, 1), 0);
+    struct face *face = lua_touserdata(L, 1);
+    if (!error) {
+        set_piece(L, &face->receiving);
+        face->receiving.start_ns = lua_tointeger(L, -1);
+        return go_on_receiving(L, face, 0);
+    }
     face_push_failure(L, fiber, error);
     lua_pushvalue(L, ARG_PREFIX);
     return 3;
 }
 
+static int queue_to_receive(lua_State *L, struct face *face, struct fiber *fiber)
+{
+    struct face_way unused;
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    set_piece(L, &unused);
+    if (!face_may_wait(face, start_ns, &deadline_ns))
+        return receive_in_turn(L, fiber, ETIMEDOUT);
+    call_prepare_deadline(L, fiber);
+    lua_pushinteger(L, start_ns);
+    return wait_for_turn(L, &face->receiving, fiber, deadline_ns, receive_in_turn);
+}
+
 static int stream_receive(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
-    int64_t deadline_ns;
+    struct face_way *way = &face->receiving;
     lua_settop(L, ARG_PREFIX);
-    struct piece piece = check_piece(L);
-    int64_t start_ns = face_start_ns(face);
-    lua_pushinteger(L, start_ns);
-    struct fiber *fiber = call_begin(L, face->runtime);
-    if (is_complete(L, &piece)) {
-        lua_pushvalue(L, ARG_PREFIX);
+    if (is_busy(face, way))
+        return queue_to_receive(L, face, call_begin(L, face->runtime));
+    set_piece(L, way);
+    way->start_ns = face_start_ns(face);
+    call_begin(L, face->runtime);
+    if (way->pattern == PATTERN_COUNT && way->size == 0 && prefix_size(L) > 0) {
+        lua_pushvalue(L, ARG_PREFIX); /* it is long enough: nothing is asked of the peer */
         lua_pushnil(L);
         lua_pushnil(L);
         return 3;
     }
-    if (!is_busy(face, &face->receiving)) {
-        face->receiving.done = 0;
-        return go_on_receiving(L, face, 0);
-    }
-    if (!face_may_wait(face, start_ns, &deadline_ns))
-        return receive_in_turn(L, fiber, ETIMEDOUT);
-    call_prepare_deadline(L, fiber);
-    return wait_for_turn(L, &face->receiving, fiber, deadline_ns, receive_in_turn);
+    return go_on_receiving(L, face, 0);
 }
 
 /* ---- send ---- */
 
-enum { ARG_DATA = 2, ARG_FIRST = 3, ARG_LAST = 4, PLACE_SEND_START = 5 };
+enum { ARG_DATA = 2, ARG_FIRST = 3, ARG_LAST = 4 };
 
-/* As string.sub has them; then the one is how many bytes stand before, the other where the end is.
+/* Read what is to be sent from the arguments, as string.sub has them; the first time it may raise.
  */
-static void normalize_range(lua_State *L, size_t size)
+static void set_part(lua_State *L, struct face_way *way)
 {
+    size_t size;
+    luaL_checklstring(L, ARG_DATA, &size);
+    way->done = way->first = 0;
+    way->size = size;
+    if (lua_isnil(L, ARG_FIRST) && lua_isnil(L, ARG_LAST))
+        return;
     double first = luaL_optnumber(L, ARG_FIRST, 1), last = luaL_optnumber(L, ARG_LAST, -1);
     if (first < 0)
         first += (double)size + 1;
@@ -342,29 +365,16 @@ static void normalize_range(lua_State *L, size_t size)
         first = 1;
     if (!(last <= (double)size))
         last = (double)size;
-    if (first > (double)PTRDIFF_MAX)
-        first = (double)(PTRDIFF_MAX / 2);
-    lua_pushinteger(L, (lua_Integer)first - 1);
-    lua_replace(L, ARG_FIRST);
-    lua_pushinteger(L, (lua_Integer)last);
-    lua_replace(L, ARG_LAST);
+    way->first = first < (double)PTRDIFF_MAX ? (size_t)first - 1 : PTRDIFF_MAX;
+    way->size = last >= first ? (size_t)last - way->first : 0;
 }
 
-static struct bytes rest_to_send(lua_State *L, const struct face *face)
-{
-    size_t begin = (size_t)lua_tointeger(L, ARG_FIRST) + face->sending.done;
-    lua_Integer end = lua_tointeger(L, ARG_LAST);
-    const unsigned char *data = (const unsigned char *)lua_tostring(L, ARG_DATA);
-    size_t size = end > (lua_Integer)begin ? (size_t)end - begin : 0;
-    return (struct bytes){size > 0 ? data + begin : data, size};
-}
-
-static int push_sent(lua_State *L, struct fiber *fiber, int error, size_t done)
+static int push_sent(lua_State *L, struct fiber *fiber, int error, size_t sent)
 {
     error = face_transfer_error(error);
     if (error)
         face_push_failure(L, fiber, error);
-    lua_pushinteger(L, lua_tointeger(L, ARG_FIRST) + (lua_Integer)done);
+    lua_pushinteger(L, (lua_Integer)sent);
     if (!error) {
         lua_pushnil(L);
         lua_pushnil(L);
@@ -375,9 +385,9 @@ static int push_sent(lua_State *L, struct fiber *fiber, int error, size_t done)
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
-    size_t done = face->sending.done;
+    size_t sent = face->sending.first + face->sending.done;
     leave(&face->sending);
-    return push_sent(L, fiber, error, done);
+    return push_sent(L, fiber, error, sent);
 }
 
 static void add_sent(struct face *face, size_t size)
@@ -406,7 +416,7 @@ static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
 {
     struct fiber *fiber;
     int64_t deadline_ns;
-    int error = begin_wait(L, face, &fiber, lua_tointeger(L, PLACE_SEND_START), &deadline_ns);
+    int error = begin_wait(L, face, &fiber, face->sending.start_ns, &deadline_ns);
     if (!error)
         error = thrum_socket_send(face->socket->core, &fiber->operation, rest.data, rest.size, 0);
     if (error)
@@ -416,6 +426,12 @@ static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
     if (!error)
         add_sent(face, fiber->operation.size);
     return error;
+}
+
+static struct bytes rest_to_send(lua_State *L, const struct face_way *way)
+{
+    const unsigned char *data = (const unsigned char *)lua_tostring(L, ARG_DATA);
+    return (struct bytes){data + way->first + way->done, way->size - way->done};
 }
 
 static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struct bytes rest)
@@ -436,39 +452,49 @@ static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struc
 static int go_on_sending(lua_State *L, struct face *face, int error)
 {
     struct fiber *fiber = caller(face);
-    struct bytes rest;
-    while (!error && (rest = rest_to_send(L, face)).size > 0)
-        error = send_more(L, face, fiber, rest);
+    const struct face_way *way = &face->sending;
+    while (!error && way->done < way->size)
+        error = send_more(L, face, fiber, rest_to_send(L, way));
     enter(&face->sending, fiber);
     return call_done(L, fiber, error, finish_send);
 }
 
 static int send_in_turn(lua_State *L, struct fiber *fiber, int error)
 {
-    if (!error)
-        return go_on_sending(L, lua_touserdata(L, 1), 0);
-    return push_sent(L, fiber, error, 0);
+    struct face *face = lua_touserdata(L, 1);
+    struct face_way unused;
+    if (error) {
+        set_part(L, &unused);
+        return push_sent(L, fiber, error, unused.first);
+    }
+    set_part(L, &face->sending);
+    face->sending.start_ns = lua_tointeger(L, -1);
+    return go_on_sending(L, face, 0);
+}
+
+static int queue_to_send(lua_State *L, struct face *face, struct fiber *fiber)
+{
+    struct face_way unused;
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    set_part(L, &unused);
+    if (!face_may_wait(face, start_ns, &deadline_ns))
+        return send_in_turn(L, fiber, ETIMEDOUT);
+    call_prepare_deadline(L, fiber);
+    lua_pushinteger(L, start_ns);
+    return wait_for_turn(L, &face->sending, fiber, deadline_ns, send_in_turn);
 }
 
 static int stream_send(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
-    size_t size;
-    int64_t deadline_ns;
-    luaL_checklstring(L, ARG_DATA, &size);
+    struct face_way *way = &face->sending;
     lua_settop(L, ARG_LAST);
-    normalize_range(L, size);
-    int64_t start_ns = face_start_ns(face);
-    lua_pushinteger(L, start_ns);
-    struct fiber *fiber = call_begin(L, face->runtime);
-    if (!is_busy(face, &face->sending)) {
-        face->sending.done = 0;
-        return go_on_sending(L, face, 0);
-    }
-    if (!face_may_wait(face, start_ns, &deadline_ns))
-        return push_sent(L, fiber, ETIMEDOUT, 0);
-    call_prepare_deadline(L, fiber);
-    return wait_for_turn(L, &face->sending, fiber, deadline_ns, send_in_turn);
+    if (is_busy(face, way))
+        return queue_to_send(L, face, call_begin(L, face->runtime));
+    set_part(L, way);
+    way->start_ns = face_start_ns(face);
+    call_begin(L, face->runtime);
+    return go_on_sending(L, face, 0);
 }
 
 const struct function_row face_stream_methods[] = {

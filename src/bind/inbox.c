@@ -43,28 +43,29 @@ static int replace_block(lua_State *L)
 /* How large the block should be for the next receive. What is unread is moved only when at least as
  * much has been read since, and the block grows by doubling: a byte is copied a few times at most,
  * whatever the pieces are. */
-static size_t choose_size(const struct inbox *inbox)
+static size_t choose_size(const struct inbox *inbox, size_t missing)
 {
     size_t size = inbox->block->size, rest = inbox_count(inbox);
     if (size > BLOCK_USUAL && rest <= BLOCK_USUAL / 4)
         return BLOCK_USUAL;
     if (size < BLOCK_USUAL && inbox->was_filled)
         return size * 4;
-    return rest > size / 2 ? size * 2 : size;
+    return rest > size / 2 && size - rest < missing ? size * 2 : size;
 }
 
-static bool needs_room(const struct inbox *inbox)
+static bool needs_room(const struct inbox *inbox, size_t missing)
 {
     if (!inbox->block || inbox_count(inbox) == 0)
         return true;
-    return inbox->block->size - inbox->end < inbox->block->size / 4;
+    size_t room = inbox->block->size - inbox->end;
+    return room < missing && room < inbox->block->size / 4;
 }
 
-bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox)
+bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox, size_t missing)
 {
-    if (!needs_room(inbox))
+    if (!needs_room(inbox, missing))
         return true;
-    size_t size = inbox->block ? choose_size(inbox) : BLOCK_FIRST;
+    size_t size = inbox->block ? choose_size(inbox, missing) : BLOCK_FIRST;
     if (!inbox->block || size != inbox->block->size) {
         struct replacement replacement = {inbox, runtime, size};
         lua_pushcfunction(L, replace_block);

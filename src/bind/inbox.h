@@ -27,9 +27,9 @@ static inline size_t inbox_count(const struct inbox *inbox)
     return inbox->end - inbox->begin;
 }
 
-/* Make room behind what is unread, in an inbox of the object at 1. On an error, which stands on the
- * top then, false. */
-bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox);
+/* Make room behind what is unread, in an inbox of the object at 1, for a piece that so many bytes
+ * are missing of; SIZE_MAX: nobody knows. On an error, which stands on the top then, false. */
+bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox, size_t missing);
 
 /* Where the next receive goes; and that it has come. */
 unsigned char *inbox_room(const struct inbox *inbox, size_t *size);

@@ -28,6 +28,7 @@
 #include "socket_helper_lua.h"
 #include "socket_lua.h"
 #include "socket_option_lua.h"
+#include "socket_sec_lua.h"
 #include "socket_try_lua.h"
 #include "socket_unix_lua.h"
 
@@ -72,12 +73,17 @@ static void load_module(lua_State *L, const struct lua_module *module)
     lua_rawset(L, 1);
 }
 
+/* A part that the prelude needs: it is found by its name, and seen by nobody who looks at all. */
+static const char shown_part[] = "socket_sec";
+
 static int index_package(lua_State *L)
 {
     const struct lua_module *module =
         lua_type(L, 2) == LUA_TSTRING ? find(modules, lua_tostring(L, 2)) : NULL;
     if (module)
         load_module(L, module);
+    else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), shown_part) == 0)
+        lua_part_push(L, noun_runtime(L), shown_part);
     else
         lua_pushnil(L);
     return 1;

@@ -63,6 +63,7 @@ void lua_modules_open(lua_State *L, struct runtime *runtime);
     ROW(socket_dns)      \
     ROW(socket_helper)   \
     ROW(socket_option)   \
+    ROW(socket_sec)      \
     ROW(socket_try)      \
     ROW(socket_unix)
 

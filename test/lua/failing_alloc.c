@@ -220,6 +220,19 @@ static const struct {
                        "b:send({'x', 'y'}, a:address().port, function() end) "
                        "for i = 1, 100 do if n < 5 then thrum.time.sleep(0.0002) end end end) "
                        "assert(n == 5 or number < 5000, n)"},
+    {"dgram, names",
+     "local dgram, host, n, port = thrum.dgram, '127.0.0.1', 0 "
+     "local a = dgram.createSocket():unref() "
+     "local b = dgram.createSocket{type = 'udp4', sendQueueCount = 3, "
+     "lookup = function(name) return host end} "
+     "finish = function() a:close() b:close() end "
+     "thrum.run(function() a:bind(0, host) port = a:address().port "
+     "a:on('message', function() n = n + 1 end) b:bind(0, 'a.name') b:recvStop() "
+     "b:on('error', function() end) "
+     "for i = 1, 2 do b:send('x', port, host) end b:send('y', port, 'a.name', function() end) "
+     "b:send('z', port, 'a.name') b:once('drain', function() b:send('x', port, host) end) "
+     "for i = 1, 100 do if n < 4 then thrum.time.sleep(0.0002) end end b:close() end) "
+     "assert(n == 4 or number < 5000, n)"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
