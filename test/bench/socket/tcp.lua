@@ -54,7 +54,8 @@ end
 local total = 0
 
 local function serve(conn)
-    total = total + modes[mode](conn)
+    local count = modes[mode](conn) -- others run meanwhile
+    total = total + count
     conn:close()
 end
 
