@@ -23,13 +23,18 @@ THRUM_API int thrum_context_new(thrum_context **context) THRUM_NOEXCEPT;
  * NULL is fine. Not from inside a `done`. */
 THRUM_API void thrum_context_free(thrum_context *context) THRUM_NOEXCEPT;
 
-/* The three that follow do nothing when they are called from inside a `done`.
+/* The four that follow do nothing when they are called from inside a `done`.
  *
  * Run until nothing is pending. */
 THRUM_API void thrum_context_run(thrum_context *context) THRUM_NOEXCEPT;
 
 /* Wait for one completion, call its `done` and return 1; return 0 at once if nothing is pending. */
 THRUM_API size_t thrum_context_run_one(thrum_context *context) THRUM_NOEXCEPT;
+
+/* Wait until something has completed, call the `done` of what there is then, maybe more than one,
+ * and return how many; 0 at once if nothing is pending. For loops that serve many connections:
+ * receives of streams that such a loop starts are tried together, which saves system calls. */
+THRUM_API size_t thrum_context_run_some(thrum_context *context) THRUM_NOEXCEPT;
 
 /* Call the `done` of everything that has completed, without waiting; return how many: at most as
  * many as were pending at the call, whatever they start anew. */

@@ -19,9 +19,9 @@ THRUM_BEGIN_DECLS
  * with it, one after the other.
  *
  * A function that starts an operation answers at once. 0 means that `done` is called exactly once,
- * later, from thrum_context_run, _run_one or _poll, never from inside the start; until then the
- * operation is pending, must not move, and keeps its own reference on the socket. Any other answer
- * is the error: nothing began and `done` is never called.
+ * later, from thrum_context_run, _run_one, _run_some or _poll, never from inside the start; until
+ * then the operation is pending, must not move, and keeps its own reference on the socket. Any
+ * other answer is the error: nothing began and `done` is never called.
  *
  * The caller keeps the bytes that a send reads or a receive writes alive while the operation is
  * pending. thrum_context_free ends pending operations without calling `done`: nothing touches

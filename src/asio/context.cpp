@@ -79,8 +79,25 @@ size_t thrum_context_run_one(thrum_context *context) noexcept
         return 0;
     running guard(context);
     std::size_t before = context->n_completed;
+    context->launch_late();
     while (context->n_completed == before && context->n_pending != 0)
         context->io->run_one();
+    return context->n_completed - before;
+}
+
+size_t thrum_context_run_some(thrum_context *context) noexcept
+{
+    if (context->is_running)
+        return 0;
+    running guard(context);
+    std::size_t before = context->n_completed;
+    context->late.is_possible = true;
+    while (context->n_completed == before && context->n_pending != 0) {
+        if (context->late.n > 0)
+            context->run_some();
+        else
+            context->io->run_one();
+    }
     return context->n_completed - before;
 }
 
@@ -99,6 +116,7 @@ size_t thrum_context_poll(thrum_context *context) noexcept
     running guard(context);
     std::size_t before = context->n_completed;
     std::size_t limit = context->n_pending;
+    context->try_late();
     std::size_t n_handlers = limit + context->n_objects;
     while (context->n_completed - before < limit && n_handlers-- != 0)
         if (context->io->poll_one() == 0)

@@ -3,6 +3,7 @@
 #ifndef ASIO_CONTEXT_HPP
 #define ASIO_CONTEXT_HPP
 
+#include <array>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -11,6 +12,7 @@
 #include <optional>
 
 #include <thrum/context.h>
+#include <thrum/operation.h>
 
 #include "base/list.h"
 
@@ -23,6 +25,17 @@ using io_timer =
     boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>,
                                       executor>;
 class lookup_pool;
+
+// Receives that were started and are still to be tried: see late.cpp.
+struct late_receives {
+    static constexpr unsigned size = 128;
+    std::array<struct thrum_operation *, size> operations; // NULL: gone again
+    unsigned n = 0;
+    unsigned n_turns = 0;     // since they were tried last
+    unsigned n_at_once = 0;   // so many more are launched as they come
+    bool is_possible = false; // whoever runs the loop looks after them
+};
+
 } // namespace thrum
 
 struct thrum_context {
@@ -35,12 +48,20 @@ struct thrum_context {
     std::size_t n_completed = 0; // operations, ever
     bool is_running = false;
     bool is_ending = false;
+    thrum::late_receives late;
     std::shared_ptr<thrum::lookup_pool> lookups; // NULL before the first lookup that needs it
 
     thrum_context();
     thrum_context(const thrum_context &) = delete;
     thrum_context &operator=(const thrum_context &) = delete;
     ~thrum_context();
+
+    bool takes_late() noexcept; // may a receive wait now?
+    void add_late(struct thrum_operation *operation) noexcept;
+    void remove_late(struct thrum_operation *operation) noexcept;
+    void launch_late() noexcept;
+    void try_late() noexcept;
+    void run_some();
 
     thrum::executor executor() noexcept
     {

@@ -22,6 +22,7 @@ void operation_begin(struct thrum_operation *operation, object *owner, purpose d
     state.is_retry = false;
     state.is_waiting = false;
     state.is_queued = false;
+    state.is_late = false;
     state.is_eof = false;
     list_append(&owner->pending, &state.hook);
     owner->ref();

@@ -60,6 +60,7 @@ struct operation_state {
     bool is_eof;           // cancelled by us, because nothing will be received any more
     bool is_waiting;       // tried again when its wait is over: until then nothing has happened
     bool is_queued;        // behind one that waits, where Asio does not know it
+    bool is_late;          // queued behind nobody, to be launched with others
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };
 

@@ -75,9 +75,9 @@ void thrum_socket::opened(int new_family, int fd) noexcept
 
 void thrum_socket::end_life() noexcept
 {
-    each_pending([](struct thrum_operation *operation, operation_state &state) {
+    each_pending([this](struct thrum_operation *operation, operation_state &state) {
         if (state.is_queued)
-            thrum::operation_emit(operation);
+            cancel_queued(operation);
     });
     disarm();
     if (pause)
@@ -151,10 +151,10 @@ int thrum_socket::cancel() noexcept
 {
     if (!is_open())
         return EBADF;
-    each_pending([](struct thrum_operation *operation, operation_state &state) {
+    each_pending([this](struct thrum_operation *operation, operation_state &state) {
         state.is_cancelled = true;
         if (state.is_queued)
-            thrum::operation_emit(operation);
+            cancel_queued(operation);
     });
     if (pause)
         pause->cancel();

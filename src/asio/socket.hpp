@@ -94,6 +94,9 @@ struct thrum_socket final : thrum::object {
     int wait(struct thrum_operation *operation, thrum_wait what) noexcept;
     void cancel_urgent(struct thrum_operation *operation) noexcept;
     void cancel_queued(struct thrum_operation *operation) noexcept;
+    void cancel_late(struct thrum_operation *operation) noexcept;
+    void launch_late() noexcept;
+    bool try_late(struct thrum_operation *operation) noexcept;
 
   private:
     void opened(int family, int fd) noexcept;
@@ -108,6 +111,7 @@ struct thrum_socket final : thrum::object {
     bool must_queue(struct thrum_operation *operation) noexcept;
     int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;
     int begin(struct thrum_operation *operation, thrum::purpose does) noexcept;
+    bool may_be_late(struct thrum_operation *operation) noexcept;
     void queue(struct thrum_operation *operation) noexcept;
     void enter(struct thrum_operation *operation);
     void launch(struct thrum_operation *operation);

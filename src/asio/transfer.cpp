@@ -375,9 +375,57 @@ void thrum_socket::queue(struct thrum_operation *operation) noexcept
                                                                                       operation);
 }
 
+// It will be launched with others: see late.cpp.
+bool thrum_socket::may_be_late(struct thrum_operation *operation) noexcept
+{
+    const operation_state &state = state_of(operation);
+    return state.does == purpose::receive && is_stream() && !state.list && context->takes_late();
+}
+
+void thrum_socket::launch_late() noexcept
+{
+    advance(receiving);
+}
+
+// True if it has got something.
+bool thrum_socket::try_late(struct thrum_operation *operation) noexcept
+{
+    operation_state &state = state_of(operation);
+    std::size_t size = 0;
+    int result = EAGAIN;
+    state.is_late = false;
+    state.is_queued = false;
+    state.cancel = nullptr;
+    --receiving.n_queued;
+    if (receiving.n_waiting - receiving.n_queued == 1)
+        result = attempt(operation, &size);
+    state.is_found_at_once = result == 0;
+    if (result != EAGAIN) {
+        thrum::operation_complete(operation, result, size);
+        return result == 0;
+    }
+    receiving.is_stale = false;
+    int error = guarded([&] {
+        launch(operation);
+        return 0;
+    });
+    if (error)
+        thrum::operation_complete(operation, error, 0);
+    return false;
+}
+
+// If there is something to take, it has it, as if it had been launched at once.
+void thrum_socket::cancel_late(struct thrum_operation *operation) noexcept
+{
+    launch_late();
+    operation_emit(operation);
+}
+
 void thrum_socket::cancel_queued(struct thrum_operation *operation) noexcept
 {
     operation_state &state = state_of(operation);
+    if (state.is_late)
+        context->remove_late(operation);
     state.is_queued = false;
     state.cancel = nullptr;
     --direction_of(state.does).n_queued;
@@ -413,10 +461,16 @@ int thrum_socket::begin(struct thrum_operation *operation, purpose does) noexcep
         return operation_start(operation, this, does, [&](completion) { launch(operation); });
     ++way.n_waiting;
     int error = operation_start(operation, this, does, [&](completion) {
-        if (way.n_queued > 0 || must_queue(operation))
+        if (way.n_queued > 0 || must_queue(operation)) {
             queue(operation);
-        else
+        } else if (may_be_late(operation)) {
+            queue(operation);
+            thrum::operation_slot(operation).emplace<canceller<&thrum_socket::cancel_late>>(
+                this, operation);
+            context->add_late(operation);
+        } else {
             enter(operation);
+        }
     });
     if (error)
         --way.n_waiting;
@@ -564,6 +618,8 @@ void thrum_socket::advance(thrum::direction &way) noexcept
             ++way.n_queued;
             return;
         }
+        if (state.is_late)
+            context->remove_late(operation);
         state.is_queued = false;
         state.cancel = nullptr;
         int error = guarded([&] {
@@ -638,11 +694,14 @@ void thrum_socket::end_receives() noexcept
     if (receiving.gate & thrum::gate_eof)
         return;
     receiving.gate |= thrum::gate_eof;
-    each_pending([](struct thrum_operation *operation, operation_state &state) {
+    each_pending([this](struct thrum_operation *operation, operation_state &state) {
         if (state.does != purpose::receive)
             return;
         state.is_eof = true;
-        operation_emit(operation);
+        if (state.is_queued)
+            cancel_queued(operation);
+        else
+            operation_emit(operation);
     });
 }
 

@@ -306,7 +306,7 @@ static bool turn_loop(struct runtime *runtime)
     if (runtime->ready)
         thrum_context_poll(runtime->context);
     else if (runtime->n_pending > 0)
-        thrum_context_run_one(runtime->context);
+        thrum_context_run_some(runtime->context);
     else
         return false;
     return true;

@@ -579,3 +579,62 @@ t["test an accepted socket that nobody keeps is closed"] = function()
     eof(client.receive, client, byte_span.new(1))
     client:close()
 end
+
+-- While many connections are busy, receives are put aside and tried together.
+t["test among many busy connections each gets its own bytes, and no wait loses any"] = function()
+    local count, n_rounds = 24, 30
+    local function serve(sock)
+        local buf = byte_span.new(64)
+        while true do
+            local ok, n = pcall(sock.read_some, sock, buf)
+            if not ok then
+                sock:close()
+                return tostring(n)
+            end
+            sock:write_some(buf:slice(1, n))
+        end
+    end
+    -- Ways to read: with patience; with none, again and again; interrupted, again and again.
+    local ways = {}
+    ways[0] = function(sock, buf)
+        return sock:read_some(buf)
+    end
+    ways[1] = function(sock, buf)
+        sock.timeout = 0
+        local ok, n
+        repeat
+            ok, n = pcall(sock.read_some, sock, buf)
+            thrum.this_fiber.yield()
+        until ok
+        return n
+    end
+    ways[2] = function(sock, buf)
+        local reader, n
+        repeat
+            reader = spawn(sock.read_some, sock, buf)
+            thrum.this_fiber.yield()
+            reader:interrupt()
+            n = reader:join()
+        until not reader.interruption_caught
+        return n
+    end
+    local function ask(sock, i)
+        local buf = byte_span.new(64)
+        for round = 1, n_rounds do
+            local text = ("%d of %d"):format(round, i)
+            sock:write_some(text)
+            local n = ways[i % 3](sock, buf)
+            lu.assertEquals(tostring(buf:slice(1, n)), text)
+        end
+        sock:close()
+    end
+    local servers, clients = {}, {}
+    for i = 1, count do
+        local client, server = pair()
+        servers[i], clients[i] = spawn(serve, server), spawn(ask, client, i)
+    end
+    for i = 1, count do
+        clients[i]:join()
+        h.assert_starts(servers[i]:join(), "End of file")
+    end
+end
