@@ -49,6 +49,38 @@ t["test two fibers that receive from one udp object get each datagram once"] = f
     close(sender, receiver)
 end
 
+-- Seen: it waited for the next datagram, whenever that would come. Every so many receives in a row
+-- others have their turn, before the call asks for a datagram.
+t["test an interruption ends a receive that has let others run first"] = function()
+    local sender, receiver = udp_pair()
+    receiver:settimeout(5)
+    for n = 1, 130 do
+        local count, err = 0, nil
+        for _ = 1, n do
+            sender:send("x")
+        end
+        local fiber = spawn(function()
+            repeat
+                local data
+                data, err = receiver:receive()
+                count = count + (data and 1 or 0)
+            until not data
+        end)
+        spawn(function() -- runs when the other one lets it
+            fiber:interrupt()
+        end):detach()
+        fiber:join()
+        lu.assertNil(err)
+        lu.assertTrue(fiber.interruption_caught)
+        receiver:settimeout(0)
+        for _ = count + 1, n do
+            receiver:receive()
+        end
+        receiver:settimeout(5)
+    end
+    close(sender, receiver)
+end
+
 -- Seen: it waited on, for ever. It had been woken already, so the interruption was left for the
 -- next call, and there was none.
 t["test an interruption ends a select whose data somebody else was faster to take"] = function()
