@@ -162,3 +162,20 @@ t["test a timeout of 0 asks each time, of either mode"] = function()
     end
     server:close()
 end
+
+-- Seen: nil, where programs put the third result behind what they have.
+t["test a receive that has not had its turn has received nothing, as a string"] = function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local client, accepted = tcp_pair(server, port)
+    local fiber = spawn(function() return accepted:receive() end)
+    this_fiber.yield()
+    for _, seconds in ipairs {0, 0.001} do
+        accepted:settimeout(seconds)
+        lu.assertEquals({accepted:receive()}, {nil, "timeout", ""})
+        lu.assertEquals({accepted:receive(9, "before")}, {nil, "timeout", "before"})
+    end
+    client:send("line\n")
+    lu.assertEquals(fiber:join(), "line")
+    close(server, client, accepted)
+end
