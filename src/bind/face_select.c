@@ -188,8 +188,9 @@ static bool is_ready(const struct pollfd *item)
         return true;
     if (item->revents & POLLNVAL) /* closed meanwhile, or never open */
         return false;
-    short meant = item->events == POLLIN ? POLLIN | POLLHUP | POLLERR : POLLOUT | POLLERR;
-    return (item->revents & meant) != 0;
+    /* A set tells of hang-ups whether or not it is asked: what they do not count for would wake its
+     * waiter again and again. */
+    return (item->revents & (item->events | POLLHUP | POLLERR)) != 0;
 }
 
 static size_t count_ready(lua_State *L, const struct watch *watch)
@@ -301,6 +302,16 @@ static void notice_closed(lua_State *L, const struct watch *watch)
     }
 }
 
+/* The fiber may have been interrupted since it was woken. */
+static int wait_again(lua_State *L, struct watch *watch, struct fiber *fiber)
+{
+    int error = call_take_error(fiber);
+    if (!error)
+        return wait_for_some(L, watch, fiber);
+    free_descriptor(watch);
+    error_raise(L, error);
+}
+
 static int finish_select(lua_State *L, struct fiber *fiber, int error)
 {
     struct watch *watch = lua_touserdata(L, PLACE_WATCH);
@@ -310,8 +321,8 @@ static int finish_select(lua_State *L, struct fiber *fiber, int error)
     size_t count = count_ready(L, watch);
     if (error == ECANCELED && count > 0)
         error = 0;
-    if (!error && count == 0)
-        return wait_for_some(L, watch, fiber); /* somebody else was faster */
+    if (!error && count == 0) /* somebody else was faster */
+        return wait_again(L, watch, fiber);
     free_descriptor(watch);
     if (error && (error != ETIMEDOUT || fiber->is_limited))
         error_raise(L, error);
