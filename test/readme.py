@@ -115,6 +115,17 @@ class Readme(unittest.TestCase):
         self.assertEqual([path for path in paths if not (TOP / path).exists()], [])
 
 
+    def test_other_libraries(self):
+        """The examples with other libraries' names print what their comments say."""
+        for name in ("socket", "dgram"):
+            with self.subTest(name):
+                text = next(text for text in examples("lua") if f'"{name}"' in text)
+                program = start(self, os.environ["THRUM"], script(self, text))
+                output = program.communicate(timeout=DEADLINE)[0]
+                expected = re.findall(r"--> (.*)", text)
+                self.assertEqual((program.returncode, output.splitlines()), (0, expected))
+
+
 class Stock(unittest.TestCase):
     def test_stock(self):
         """The stock interpreter's example prints what its comments say."""

@@ -9,7 +9,7 @@ local base, address = native.part "dgram_base", native.part "dgram_address"
 local queue, refresh = native.part "dgram_queue", native.part "dgram_timeout".refresh
 local held, shown, show = queue.held, address.shown, address.show
 local ip, LISTENERS, native_receive = thrum.ip, native.listeners, native.receive
-local rawget = rawget
+local rawget, may_hold = rawget, native.may_hold
 local class_emit = base.Socket.emit
 
 local receive = {}
@@ -25,7 +25,7 @@ local no_flags = setmetatable({}, {
 -- usual case, one listener, is called here and not by way of emit.
 local function deliver(s, self, batch)
     local emit, lists = self.emit, nil
-    if s.last_place - s.next_place > 2 and s.is_plain then -- more than one datagram
+    if may_hold and s.last_place - s.next_place > 2 and s.is_plain then -- more than one datagram
         queue.hold(s)
     end
     if emit == class_emit then

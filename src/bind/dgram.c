@@ -24,6 +24,8 @@
  *       what sends whatever is held
  *   on_suspend(has_held)
  *       whether that is to be called before a fiber suspends
+ *   may_hold
+ *       whether they would leave if the program were ended meanwhile
  *   connect(sock, addr, port) -> true | nil, error
  *   address(text) -> addr | nil
  *       of the numeric form
@@ -422,4 +424,6 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime)
                                                     {"interfaces", native_interfaces},
                                                     {0}};
     noun_set_functions(L, &runtime->nouns[NOUN_DGRAM_SOCKET], functions);
+    lua_pushboolean(L, runtime->may_hold);
+    lua_setfield(L, -2, "may_hold");
 }

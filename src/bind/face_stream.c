@@ -210,11 +210,10 @@ static int finish_receive(lua_State *L, struct fiber *fiber, int error)
         length = inbox_count(&face->inbox);
     if (error == THRUM_EEOF && is_all && length > 0)
         is_there = true;
-    push_taken(L, face, length, dropped);
-    if (!is_there) {
+    if (!is_there) /* may raise: then nothing is taken */
         face_push_failure(L, fiber, error);
-        lua_pushvalue(L, -3);
-    } else {
+    push_taken(L, face, length, dropped);
+    if (is_there) {
         lua_pushnil(L);
         lua_pushnil(L);
     }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* stream.reader: lines, records and whole streams, over one growing buffer.
  *
- * The buffer is the block of a byte_span: what is unread stands from `begin` to `end`. A call looks
- * for its piece there; as long as it is not complete, a step of the flow reads more behind it.
- * Nothing is taken out before the call returns it, so a call that fails has lost nothing, and the
- * next one of the same kind searches on where this one stopped. */
+ * What has come and is unread stands in an inbox. A call looks for its piece there; as long as it
+ * is not complete, a step of the flow reads more behind it. Nothing is taken out before the call
+ * returns it, so a call that fails has lost nothing, and the next one of the same kind searches on
+ * where this one stopped. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,15 +17,13 @@
 #include "bind/byte_span.h"
 #include "bind/error.h"
 #include "bind/flow.h"
+#include "bind/inbox.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
 #include "net/search.h"
 
-/* The block grows from the one to the other while the stream fills it, beyond only for a piece that
- * needs it. */
-enum { BLOCK_FIRST = 4096, BLOCK_USUAL = 65536 };
-
 enum { FLOW_DELIMITER = 3 }; /* in the flow's table */
+_Static_assert((int)INBOX_BLOCK == (int)FLOW_SPAN, "the block is the span of a step");
 
 struct reader;
 
@@ -45,9 +43,7 @@ struct delimiter {
 
 struct reader {
     struct flow flow;
-    struct byte_span *block; /* NULL: none */
-    size_t begin, end;
-    bool was_filled; /* the last step took all the room that it was given */
+    struct inbox inbox;
 
     /* The call under way, or the last. */
     const struct piece_kind *piece;
@@ -60,16 +56,6 @@ struct reader {
     bool has_ended;
 };
 
-static const unsigned char *unread(const struct reader *reader)
-{
-    return reader->block ? reader->block->data + reader->begin : NULL;
-}
-
-static size_t count_unread(const struct reader *reader)
-{
-    return reader->end - reader->begin;
-}
-
 /* ---- pieces ---- */
 
 static int found(struct reader *reader, size_t length, size_t dropped)
@@ -81,8 +67,8 @@ static int found(struct reader *reader, size_t length, size_t dropped)
 
 static int look_line(struct reader *reader)
 {
-    const unsigned char *data = unread(reader);
-    size_t size = count_unread(reader), looked = reader->search.looked;
+    const unsigned char *data = inbox_unread(&reader->inbox);
+    size_t size = inbox_count(&reader->inbox), looked = reader->search.looked;
     const unsigned char *newline =
         size > looked ? memchr(data + looked, '\n', size - looked) : NULL;
     if (newline) {
@@ -101,8 +87,8 @@ static int look_until(struct reader *reader)
 {
     const struct delimiter *delimiter = reader->delimiter;
     struct search *search = &reader->search;
-    if (search_continue(search, delimiter->bytes, delimiter->size, delimiter->table, unread(reader),
-                        count_unread(reader))) {
+    if (search_continue(search, delimiter->bytes, delimiter->size, delimiter->table,
+                        inbox_unread(&reader->inbox), inbox_count(&reader->inbox))) {
         search->looked -= delimiter->size; /* for the next, if this one is too long */
         search->matched = 0;
         return found(reader, search->looked, delimiter->size);
@@ -112,13 +98,13 @@ static int look_until(struct reader *reader)
 
 static int take_rest(struct reader *reader)
 {
-    reader->is_none = count_unread(reader) == 0;
-    return found(reader, count_unread(reader), 0);
+    reader->is_none = inbox_count(&reader->inbox) == 0;
+    return found(reader, inbox_count(&reader->inbox), 0);
 }
 
 static int look_exactly(struct reader *reader)
 {
-    return count_unread(reader) < reader->max ? EAGAIN : found(reader, reader->max, 0);
+    return inbox_count(&reader->inbox) < reader->max ? EAGAIN : found(reader, reader->max, 0);
 }
 
 static int fail_at_end(struct reader *reader)
@@ -129,12 +115,12 @@ static int fail_at_end(struct reader *reader)
 
 static int look_all(struct reader *reader)
 {
-    return count_unread(reader) > reader->max ? EMSGSIZE : EAGAIN;
+    return inbox_count(&reader->inbox) > reader->max ? EMSGSIZE : EAGAIN;
 }
 
 static int take_all(struct reader *reader)
 {
-    return found(reader, count_unread(reader), 0);
+    return found(reader, inbox_count(&reader->inbox), 0);
 }
 
 static const struct piece_kind piece_line = {look_line, take_rest};
@@ -142,75 +128,13 @@ static const struct piece_kind piece_until = {look_until, take_rest};
 static const struct piece_kind piece_exactly = {look_exactly, fail_at_end};
 static const struct piece_kind piece_all = {look_all, take_all};
 
-/* ---- the buffer ---- */
-
-/* Called in protected mode, with the reader and a size: put a new block in its place. */
-static int replace_block(lua_State *L)
-{
-    struct reader *reader = lua_touserdata(L, 1);
-    size_t size = (size_t)lua_tointeger(L, 2);
-    lua_getuservalue(L, 1);
-    struct byte_span *block = byte_span_push(L, reader->flow.runtime, size, size);
-    if (reader->end > reader->begin)
-        memcpy(block->data, unread(reader), count_unread(reader));
-    reader->end -= reader->begin;
-    reader->begin = 0;
-    reader->block = block;
-    lua_rawseti(L, -2, FLOW_SPAN);
-    return 0;
-}
-
-/* How large the block should be for the next step. What is unread is moved only when at least as
- * much has been read since, and the block grows by doubling: a byte is copied a few times at most,
- * whatever the pieces are. */
-static size_t choose_size(const struct reader *reader)
-{
-    size_t size = reader->block->size, rest = count_unread(reader);
-    if (size > BLOCK_USUAL && rest <= BLOCK_USUAL / 4)
-        return BLOCK_USUAL;
-    if (size < BLOCK_USUAL && reader->was_filled)
-        return size * 4;
-    return rest > size / 2 ? size * 2 : size;
-}
-
-/* Room behind what is unread. */
+/* No finaliser comes in meanwhile. */
 static int make_room(lua_State *L, struct reader *reader)
 {
-    size_t size = reader->block ? choose_size(reader) : BLOCK_FIRST;
-    if (!reader->block || size != reader->block->size) {
-        reader->flow.state = FLOW_CALLING; /* no finaliser comes in meanwhile */
-        lua_pushcfunction(L, replace_block);
-        lua_pushvalue(L, 1);
-        lua_pushinteger(L, (lua_Integer)size);
-        int status = lua_pcall(L, 2, 0, 0);
-        reader->flow.state = FLOW_FREE;
-        return status ? FLOW_RAISED : 0;
-    }
-    if (reader->end > reader->begin)
-        memmove(reader->block->data, unread(reader), count_unread(reader));
-    reader->end -= reader->begin;
-    reader->begin = 0;
-    return 0;
-}
-
-static bool needs_room(const struct reader *reader)
-{
-    if (!reader->block || count_unread(reader) == 0)
-        return true;
-    return reader->block->size - reader->end < reader->block->size / 4;
-}
-
-/* A block that was needed once is not kept for ever. */
-static void let_go(lua_State *L, struct reader *reader)
-{
-    if (count_unread(reader) > 0 || reader->block->size <= BLOCK_USUAL)
-        return;
-    reader->block = NULL;
-    reader->begin = reader->end = 0;
-    lua_getuservalue(L, 1);
-    lua_pushnil(L);
-    lua_rawseti(L, -2, FLOW_SPAN);
-    lua_pop(L, 1);
+    reader->flow.state = FLOW_CALLING;
+    bool is_done = inbox_make_room(L, reader->flow.runtime, &reader->inbox, SIZE_MAX);
+    reader->flow.state = FLOW_FREE;
+    return is_done ? 0 : FLOW_RAISED;
 }
 
 /* ---- the flow ---- */
@@ -223,11 +147,10 @@ static int reader_next(lua_State *L, struct flow *flow)
         error = reader->piece->look_at_end(reader);
     if (error != EAGAIN)
         return error;
-    error = needs_room(reader) ? make_room(L, reader) : 0;
+    error = make_room(L, reader);
     if (error)
         return error;
-    flow->data = reader->block->data + reader->end;
-    flow->size = reader->block->size - reader->end;
+    flow->data = inbox_room(&reader->inbox, &flow->size);
     return EAGAIN;
 }
 
@@ -237,8 +160,7 @@ static int reader_moved(struct flow *flow, int error, size_t size)
     reader->has_ended = error == THRUM_EEOF;
     if (error)
         return reader->has_ended ? 0 : error;
-    reader->end += size;
-    reader->was_filled = size == flow->size;
+    inbox_add(&reader->inbox, size);
     return 0;
 }
 
@@ -246,27 +168,26 @@ static int reader_moved(struct flow *flow, int error, size_t size)
 static void take_out(lua_State *L, struct reader *reader, const struct byte_span *block,
                      size_t begin)
 {
-    if (reader->block != block || reader->begin != begin)
+    if (reader->inbox.block != block || reader->inbox.begin != begin)
         return;
-    reader->begin += reader->length + reader->dropped;
     reader->search = (struct search){0};
-    let_go(L, reader);
+    inbox_take(L, &reader->inbox, reader->length + reader->dropped);
 }
 
 static int reader_finish(lua_State *L, struct flow *flow, int error)
 {
     struct reader *reader = (struct reader *)flow;
     if (error) {
-        flow_push_error(L, flow, error, count_unread(reader));
+        flow_push_error(L, flow, error, inbox_count(&reader->inbox));
         return lua_error(L);
     }
     if (reader->is_none) {
         lua_pushnil(L);
         return 1;
     }
-    const struct byte_span *block = reader->block;
-    size_t begin = reader->begin;
-    lua_pushlstring(L, (const char *)unread(reader), reader->length);
+    const struct byte_span *block = reader->inbox.block;
+    size_t begin = reader->inbox.begin;
+    lua_pushlstring(L, (const char *)inbox_unread(&reader->inbox), reader->length);
     if (block)
         take_out(L, reader, block, begin);
     return 1;
@@ -371,7 +292,7 @@ static int reader_all(lua_State *L)
 
 static int get_buffered(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)count_unread(self(L)));
+    lua_pushinteger(L, (lua_Integer)inbox_count(&self(L)->inbox));
     return 1;
 }
 

@@ -38,7 +38,10 @@ struct runtime {
     lua_KContext last_ticket; /* of a suspension */
 
     void *dgram_batch; /* memory for dgram's receives, made on first use */
-    bool has_held;     /* dgram holds sends back */
+    bool may_hold;     /* dgram may hold sends back: whoever ends the process sends them first */
+    bool has_held;     /* it does */
+
+    void *face_scratch; /* for the datagrams of the module socket */
 
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */

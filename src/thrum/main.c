@@ -113,6 +113,7 @@ static int run(lua_State *L)
     struct command_line *line = lua_touserdata(L, 1);
     luaL_openlibs(L);
     replace_exit(L);
+    runtime_get(L)->may_hold = true;
     preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "thrum.prelude");

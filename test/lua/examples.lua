@@ -37,6 +37,8 @@ local parts = {
     ["mutex.lua"] = {"20\tmutex (free)", "a value", "false\ttrue\tmutex (held by fiber", "\n2\n"},
     ["channel.lua"] = {"1\n2\n3\n", "1 4 9 16 25 36 49 64"},
     ["dgram.lua"] = {"HELLO", "WHAT TIME IS IT?", "100 datagrams"},
+    ["porting_socket.lua"] = {"you said one\nyou said two\nyou said three\n",
+        "false\tConnection timed out: ", "false\ttrue\nyou said one at a time\ntrue\ttrue\n"},
     ["porting.lua"] = {"done: one", "done: two", "done: three"},
     ["luasocket.lua"] = {"ONE\tnil\tnil\nTWO\tnil\tnil\n\tnil\tnil\nnil\ttimeout\t\n",
         "1\ttrue\t1\na datagram\n"},

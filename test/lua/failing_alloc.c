@@ -233,6 +233,22 @@ static const struct {
      "b:send('z', port, 'a.name') b:once('drain', function() b:send('x', port, host) end) "
      "for i = 1, 100 do if n < 4 then thrum.time.sleep(0.0002) end end b:close() end) "
      "assert(n == 4 or number < 5000, n)"},
+    {"socket, a stream",
+     "local s = thrum.socket local l = s.bind('127.0.0.1', 0) local _, port = l:getsockname() "
+     "local c = s.connect('127.0.0.1', port) local a = l:accept() a:settimeout(0.5) "
+     "c:send('line\\r\\n' .. ('x'):rep(9000)) c:setoption('linger', {on = true, timeout = 1}) "
+     "local line, block = a:receive('*l', 'a '), a:receive(9000) l:close() c:close() "
+     "return line, #block, a:receive('*a'), a:close()"},
+    {"socket, waits",
+     "return thrum.run(function() local s = thrum.socket local a, b = s.udp4(), s.udp() "
+     "a:setsockname('127.0.0.1', 0) local ip, port = a:getsockname() a:settimeout(5) "
+     "local f = thrum.spawn(function() return a:receivefrom() end) "
+     "local g = thrum.spawn(function() return s.select({a}, {}, 5) end) "
+     "thrum.this_fiber.yield() b:sendto('x', ip, port) b:sendto('y', ip, port) "
+     "local result = f:join() g:join() a:close() b:close() return result end)"},
+    {"socket, exceptions",
+     "local s = thrum.socket local try = s.newtry(function() end) "
+     "return s.protect(function() try(1) try(nil, 'x') end)(), s.dns.getaddrinfo('::1')[1].addr"},
     {"errors",
      "local ok, err = pcall(ip.address.new, 'bad') return tostring(err), err:togeneric(), "
      "thrum.generic_error.EPERM"},
@@ -250,7 +266,8 @@ static int open_all(lua_State *L)
     lua_setglobal(L, "byte_span");
     lua_getfield(L, -1, "unix");
     lua_setglobal(L, "unix");
-    lua_getfield(L, -1, "dgram"); /* a module written in Lua is loaded here */
+    lua_getfield(L, -1, "dgram"); /* modules written in Lua are loaded here */
+    lua_getfield(L, -2, "socket");
     return 0;
 }
 

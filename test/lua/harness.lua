@@ -40,6 +40,7 @@ local h = {
     is_eager = false,
     is_slow = false, -- eager, or under a tool that makes everything slow: fewer rounds
     program = os.getenv("THRUM") or (is_program and command_line[-1]) or nil,
+    interpreter = command_line[-1], -- what runs this: the program or a stock one
     source = os.getenv("THRUM_SOURCE") or ".",
     rounds_given = tonumber(os.getenv("THRUM_ROUNDS")),
     rounds = tonumber(os.getenv("THRUM_ROUNDS")) or 20000,
