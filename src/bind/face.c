@@ -491,6 +491,7 @@ void face_set_natives(lua_State *L, struct runtime *runtime)
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], functions);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_connect_natives);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_wait_natives);
+    face_open_buffers(L, runtime);
     lua_pushinteger(L, FACE_MAX_SELECTED);
     lua_setfield(L, -2, "socket_setsize");
 }

@@ -52,10 +52,9 @@ struct face {
     struct runtime *runtime;
     struct socket *socket; /* it stands in the user value */
     enum face_state state;
-    int family;          /* AF_UNSPEC until it is known */
-    int wanted_fd;       /* that another object has to let go of first; or -1 */
-    bool is_connecting;  /* a connect has timed out */
-    bool is_buffer_busy; /* of a datagram socket */
+    int family;         /* AF_UNSPEC until it is known */
+    int wanted_fd;      /* that another object has to let go of first; or -1 */
+    bool is_connecting; /* a connect has timed out */
     /* Seconds, negative for no limit: of one wait, and of a call. */
     double block_timeout, total_timeout;
     int64_t born_ns;
@@ -127,6 +126,8 @@ extern const struct function_row face_unix_methods[];     /* face_datagram.c */
 extern const struct function_row face_server_methods[];   /* face_connect.c */
 extern const struct function_row face_connect_natives[];
 extern const struct function_row face_wait_natives[]; /* face_wait.c */
+/* face_datagram.c: what all its objects share. */
+void face_open_buffers(lua_State *L, struct runtime *runtime);
 /* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);

@@ -15,37 +15,50 @@
 /* The largest that UDP has, and more than LuaSocket's 8192. */
 enum { DATAGRAM_SIZE = 65535 };
 
-/* ---- the buffer ----
+/* ---- buffers ----
  *
- * An object keeps one, made when it is first needed; whoever receives while another waits with it
- * makes one for the call. */
+ * What is there at once is received into one piece of memory for all, and made a string before
+ * anybody else runs. Who waits has a buffer of its own meanwhile, from a list of those that are
+ * free. */
 
-enum { ARG_SIZE = 2, PLACE_BUFFER = 3 };
+enum { ARG_SIZE = 2, PLACE_BUFFER = 3, MAX_POOLED = 64 };
 
-static void push_buffer(lua_State *L, struct face *face, size_t size)
+static const char pool_key, scratch_key; /* in the registry: their addresses */
+
+void face_open_buffers(lua_State *L, struct runtime *runtime)
 {
-    if (face->is_buffer_busy || size > DATAGRAM_SIZE) {
-        lua_newuserdata(L, size);
-        return;
-    }
-    lua_getuservalue(L, 1);
-    if (lua_rawgeti(L, -1, FACE_BLOCK) == LUA_TNIL) {
-        lua_pop(L, 1);
-        lua_newuserdata(L, DATAGRAM_SIZE);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, -3, FACE_BLOCK);
-    }
-    lua_remove(L, -2);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &pool_key);
+    runtime->face_scratch = lua_newuserdata(L, DATAGRAM_SIZE);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &scratch_key);
 }
 
-/* Whether the buffer of this call is the one that the object keeps. */
-static bool is_kept(lua_State *L)
+static void take_buffer(lua_State *L)
 {
-    lua_getuservalue(L, 1);
-    lua_rawgeti(L, -1, FACE_BLOCK);
-    bool is_it = lua_rawequal(L, -1, PLACE_BUFFER);
-    lua_pop(L, 2);
-    return is_it;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    if (count == 0) {
+        lua_newuserdata(L, DATAGRAM_SIZE);
+    } else {
+        lua_rawgeti(L, -1, count);
+        lua_pushnil(L);
+        lua_rawseti(L, -3, count);
+    }
+    lua_replace(L, PLACE_BUFFER);
+    lua_settop(L, PLACE_BUFFER);
+}
+
+static void give_buffer_back(lua_State *L)
+{
+    if (lua_rawlen(L, PLACE_BUFFER) != DATAGRAM_SIZE)
+        return;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    if (count < MAX_POOLED) {
+        lua_pushvalue(L, PLACE_BUFFER);
+        lua_rawseti(L, -2, count + 1);
+    }
+    lua_pop(L, 1);
 }
 
 static size_t check_size(lua_State *L)
@@ -110,51 +123,40 @@ static int push_sender(lua_State *L, struct face *face, const struct thrum_endpo
 
 /* ---- receive ---- */
 
-static int push_received(lua_State *L, struct fiber *fiber, int error, bool with_sender)
+static int push_received(lua_State *L, struct fiber *fiber, int error, const void *data,
+                         bool with_sender)
 {
     struct face *face = lua_touserdata(L, 1);
-    struct thrum_endpoint sender;
     if (error)
         return face_push_failure(L, fiber, face_transfer_error(error));
+    struct thrum_endpoint sender;
     if (with_sender) /* outside any fiber a finaliser may use the operation */
         sender = fiber->operation.endpoint;
-    lua_pushlstring(L, lua_touserdata(L, PLACE_BUFFER), fiber->operation.size);
+    lua_pushlstring(L, data, fiber->operation.size);
     if (!with_sender)
         return 1;
-    lua_insert(L, ARG_SIZE);
+    lua_replace(L, ARG_SIZE);
     int count = push_sender(L, face, &sender);
     lua_pushvalue(L, ARG_SIZE);
     lua_insert(L, -1 - count);
     return 1 + count;
 }
 
+static int end_wait(lua_State *L, struct fiber *fiber, int error, bool with_sender)
+{
+    int count = push_received(L, fiber, error, lua_touserdata(L, PLACE_BUFFER), with_sender);
+    give_buffer_back(L);
+    return count;
+}
+
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
-    return push_received(L, fiber, error, false);
+    return end_wait(L, fiber, error, false);
 }
 
 static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
 {
-    return push_received(L, fiber, error, true);
-}
-
-static void let_go(lua_State *L)
-{
-    struct face *face = lua_touserdata(L, 1);
-    if (face->is_buffer_busy && is_kept(L))
-        face->is_buffer_busy = false;
-}
-
-static int end_receive(lua_State *L, struct fiber *fiber, int error)
-{
-    let_go(L);
-    return finish_receive(L, fiber, error);
-}
-
-static int end_receive_from(lua_State *L, struct fiber *fiber, int error)
-{
-    let_go(L);
-    return finish_receive_from(L, fiber, error);
+    return end_wait(L, fiber, error, true);
 }
 
 static int try_to_receive(const struct face *face, struct fiber *fiber, void *data, size_t size,
@@ -170,28 +172,62 @@ static int try_to_receive(const struct face *face, struct fiber *fiber, void *da
     return thrum_socket_try_receive(core, data, size, 0, &operation->size);
 }
 
-static int receive(lua_State *L, struct face *face, bool with_sender)
+static int wait_to_receive(lua_State *L, struct face *face, struct fiber *fiber, size_t size,
+                           int64_t deadline_ns, bool with_sender)
 {
-    size_t size = check_size(L);
-    int64_t start_ns = face_start_ns(face), deadline_ns;
-    lua_settop(L, ARG_SIZE);
-    push_buffer(L, face, size);
+    if (size <= DATAGRAM_SIZE)
+        take_buffer(L);
     void *data = lua_touserdata(L, PLACE_BUFFER);
-    struct fiber *fiber = call_begin(L, face->runtime);
-    int error = try_to_receive(face, fiber, data, size, with_sender);
-    if (error == EAGAIN && face->block_timeout == 0) /* it may not have asked at all */
-        error = try_to_receive(face, fiber, data, size, with_sender);
-    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
-        error = ETIMEDOUT;
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, with_sender ? finish_receive_from : finish_receive);
-    error = face_prepare_wait(fiber, deadline_ns);
+    int error = face_prepare_wait(fiber, deadline_ns);
     if (!error)
         error = thrum_socket_receive_from(face->socket->core, &fiber->operation, data, size, 0);
     if (error)
-        return face_push_failure(L, fiber, face_transfer_error(error));
-    face->is_buffer_busy = face->is_buffer_busy || is_kept(L);
-    return face_suspend(L, face, fiber, deadline_ns, with_sender ? end_receive_from : end_receive);
+        return end_wait(L, fiber, error, with_sender);
+    return face_suspend(L, face, fiber, deadline_ns,
+                        with_sender ? finish_receive_from : finish_receive);
+}
+
+static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
+{
+    struct face *face = lua_touserdata(L, 1);
+    size_t size = check_size(L);
+    int64_t start_ns = face_start_ns(face), deadline_ns;
+    void *data = face->runtime->face_scratch;
+    lua_settop(L, PLACE_BUFFER);
+    if (size > DATAGRAM_SIZE) {
+        data = lua_newuserdata(L, size);
+        lua_replace(L, PLACE_BUFFER);
+    }
+    int error = try_to_receive(face, fiber, data, size, with_sender);
+    if (error == EAGAIN && face->block_timeout == 0) /* it may not have asked at all */
+        error = try_to_receive(face, fiber, data, size, with_sender);
+    if (error != EAGAIN)
+        return push_received(L, fiber, error, data, with_sender);
+    if (!face_may_wait(face, start_ns, &deadline_ns))
+        return push_received(L, fiber, ETIMEDOUT, NULL, with_sender);
+    return wait_to_receive(L, face, fiber, size, deadline_ns, with_sender);
+}
+
+static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)error;
+    return ask(L, fiber, false);
+}
+
+static int ask_after_others_from(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)error;
+    return ask(L, fiber, true);
+}
+
+/* Others have their turn before, for what was received is in nobody's own memory. */
+static int receive(lua_State *L, const struct face *face, bool with_sender)
+{
+    check_size(L);
+    struct fiber *fiber = call_begin(L, face->runtime);
+    if (!call_is_due(fiber))
+        return ask(L, fiber, with_sender);
+    return call_yield(L, fiber, 0, with_sender ? ask_after_others_from : ask_after_others);
 }
 
 static int datagram_receive(lua_State *L)
