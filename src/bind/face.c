@@ -80,7 +80,9 @@ int face_adopt(struct face *face, int fd)
 {
     int family, type;
     bool is_listening;
-    int error = descriptor_socket_kind(fd, &family, &type, &is_listening);
+    int error = face->socket->core ? 0 : EBADF;
+    if (!error)
+        error = descriptor_socket_kind(fd, &family, &type, &is_listening);
     if (!error)
         error = thrum_socket_assign(face->socket->core, family, fd);
     if (!error)
@@ -302,8 +304,11 @@ int face_suspend(lua_State *L, struct face *face, struct fiber *fiber, int64_t d
 static int face_close(lua_State *L)
 {
     struct face *face = face_self(L, FACE_ANY);
-    if (face->socket->core)
+    if (face_is_open(face)) {
+        int fd = thrum_socket_native_handle(face->socket->core);
         (void)thrum_socket_close(face->socket->core);
+        face_select_closing(face->runtime, fd);
+    }
     face->is_connecting = false;
     face->wanted_fd = -1;
     lua_pushinteger(L, 1);
@@ -341,7 +346,7 @@ static int face_setfd(lua_State *L)
         return 0;
     if (face_is_open(face))
         (void)thrum_socket_release(face->socket->core, &old);
-    int error = fd < 0 || !face->socket->core ? 0 : face_adopt(face, fd);
+    int error = fd < 0 ? 0 : face_adopt(face, fd);
     return error && error != EEXIST ? face_push_failure(L, NULL, error) : 0;
 }
 
@@ -491,6 +496,7 @@ void face_set_natives(lua_State *L, struct runtime *runtime)
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], functions);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_connect_natives);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_wait_natives);
+    list_init(&runtime->face_watches);
     face_open_buffers(L, runtime);
     lua_pushinteger(L, FACE_MAX_SELECTED);
     lua_setfield(L, -2, "socket_setsize");

@@ -112,6 +112,12 @@ static inline int64_t face_start_ns(const struct face *face)
 }
 /* Whether there is time for a wait, in a call that has begun at `start_ns`; and until when. */
 bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_ns);
+/* Whether a call may end without a wait. A try that answers EAGAIN may not have asked the system at
+ * all, because starting an operation asks as well: who may not start one has to try again. */
+static inline bool face_is_impatient(const struct face *face)
+{
+    return face->block_timeout == 0 || face->total_timeout >= 0;
+}
 /* Before an operation is started for a wait until then: 0, or the error to end with. */
 int face_prepare_wait(struct fiber *fiber, int64_t deadline_ns);
 /* Wait for the fiber's operation. */
@@ -131,5 +137,7 @@ void face_open_buffers(lua_State *L, struct runtime *runtime);
 /* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);
+/* The descriptor is being closed: whoever waits for it among others finds it closed. */
+void face_select_closing(struct runtime *runtime, int fd);
 
 #endif

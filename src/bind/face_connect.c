@@ -191,7 +191,7 @@ static int face_accept(lua_State *L)
     struct fiber *fiber = call_begin(L, face->runtime);
     thrum_socket *core = face->socket->core, *target = accepted->socket->core;
     int error = core ? thrum_socket_try_accept(core, target) : EBADF;
-    if (error == EAGAIN && face->block_timeout == 0) /* it may not have asked at all */
+    if (error == EAGAIN && face_is_impatient(face))
         error = thrum_socket_try_accept(core, target);
     if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
         error = ETIMEDOUT;

@@ -199,7 +199,7 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
         lua_replace(L, PLACE_BUFFER);
     }
     int error = try_to_receive(face, fiber, data, size, with_sender);
-    if (error == EAGAIN && face->block_timeout == 0) /* it may not have asked at all */
+    if (error == EAGAIN && face_is_impatient(face))
         error = try_to_receive(face, fiber, data, size, with_sender);
     if (error != EAGAIN)
         return push_received(L, fiber, error, data, with_sender);

@@ -252,12 +252,11 @@ static int wait_to_receive(lua_State *L, struct face *face, unsigned char *data,
     return error;
 }
 
-/* A try may answer that it is better to start an operation; who will not wait asks again. */
 static int try_to_receive(struct face *face, unsigned char *data, size_t room, size_t *size)
 {
     thrum_socket *core = face->socket->core;
     int error = thrum_socket_try_receive(core, data, room, 0, size);
-    if (error == EAGAIN && face->block_timeout == 0)
+    if (error == EAGAIN && face_is_impatient(face))
         error = thrum_socket_try_receive(core, data, room, 0, size);
     return error;
 }

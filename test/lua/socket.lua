@@ -318,6 +318,18 @@ case("select can be interrupted, and without anything it sleeps", function()
     lu.assertTrue(time.steady_clock.now() - before >= 0.02)
 end)
 
+case("close wakes those who select the object, for whom it is ready", function()
+    for n = 1, 2 do
+        local a, b = udp_pair()
+        local fib = start(socket.select, {a, n == 2 and b or nil}, nil)
+        a:close()
+        local ready = fib:join()
+        lu.assertTrue(#ready == 1 and ready[1] == a)
+        lu.assertEquals({a:receive()}, {nil, "closed"})
+        lu.assertEquals(#socket.select({a}, nil, 0), 0) -- closed from the start: passed over
+    end
+end)
+
 case("select of many, with few descriptors to spare", function()
     local list = {}
     for i = 1, 300 do

@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- socket: how calls wait: several fibers at one object, which LuaSocket's programs know nothing of,
+-- interruptions, and timeouts that let nobody wait.
+local h, t = ...
+local lu, thrum = h.lu, h.thrum
+local spawn, this_fiber = thrum.spawn, thrum.this_fiber
+local socket = require "thrum.socket"
+
+-- Two sockets of UDP, and where the second is bound.
+local function udp_pair()
+    local sender, receiver = socket.udp4(), socket.udp4()
+    lu.assertEquals(receiver:setsockname("127.0.0.1", 0), 1)
+    local _, port = receiver:getsockname()
+    lu.assertEquals(sender:setpeername("127.0.0.1", port), 1)
+    return sender, receiver
+end
+
+local function close(...)
+    for _, sock in ipairs {...} do
+        sock:close()
+    end
+end
+
+-- Seen: of some hundred datagrams one was lost and another came twice. Whoever had received many in
+-- a row let others run before it took its own out of the buffer that all share.
+t["test two fibers that receive from one udp object get each datagram once"] = function()
+    local sender, receiver = udp_pair()
+    local n, seen = 200, {}
+    for _, method in ipairs {"receive", "receivefrom"} do
+        local count = 0
+        for i = 1, n do
+            lu.assertEquals(sender:send(method .. i), #(method .. i))
+        end
+        local function take()
+            while count < n do
+                count = count + 1
+                local data = receiver[method](receiver)
+                lu.assertNil(seen[data])
+                seen[data] = true
+            end
+        end
+        local fibers = {spawn(take), spawn(take)}
+        fibers[1]:join()
+        fibers[2]:join()
+        for i = 1, n do
+            lu.assertTrue(seen[method .. i])
+        end
+    end
+    close(sender, receiver)
+end
+
+-- Seen: it waited on, for ever. It had been woken already, so the interruption was left for the
+-- next call, and there was none.
+t["test an interruption ends a select whose data somebody else was faster to take"] = function()
+    local sender, receiver = udp_pair()
+    receiver:settimeout(0)
+    local has_ended = false
+    local fiber = spawn(function()
+        socket.select({receiver}, nil, 20)
+        has_ended = true
+    end)
+    this_fiber.yield()
+    sender:send("x")
+    while true do -- until the waiting one has been woken, and does not run yet
+        this_fiber.yield()
+        local data = receiver:receive()
+        if data then
+            break
+        end
+    end
+    fiber:interrupt()
+    fiber:join()
+    lu.assertTrue(fiber.interruption_caught)
+    lu.assertFalse(has_ended)
+    close(sender, receiver)
+end
+
+-- Seen: thousands of wake-ups a second until the timeout. The set that is waited for tells of what
+-- has hung up, and that did not count.
+t["test select takes what has hung up for ready to send"] = function()
+    local before = h.descriptors()
+    local pipe = io.popen("exit 0")
+    local number
+    for each in h.descriptors():gmatch "%d+" do
+        if not (" " .. before .. " "):find(" " .. each .. " ", 1, true) then
+            number = tonumber(each)
+        end
+    end
+    lu.assertEquals(pipe:read("a"), "")
+    local object = {getfd = function() return number end, dirty = function() return false end}
+    local receivers, senders, err = socket.select(nil, {object}, 5)
+    lu.assertNil(err)
+    lu.assertEquals(#receivers, 0)
+    lu.assertIs(senders[1], object)
+    pipe:close()
+end
+
+-- Of a server: a client, and who has been accepted.
+local function tcp_pair(server, port)
+    local client = assert(socket.connect("127.0.0.1", port))
+    server:settimeout(nil)
+    server:settimeout(nil, "t")
+    return client, assert(server:accept())
+end
+
+-- Seen: with a total of 0 every second call said "timeout" without having looked. A try that has
+-- found nothing is followed by one that leaves the asking to the wait, and there is none.
+t["test a timeout of 0 asks each time, of either mode"] = function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    for _, mode in ipairs {"b", "t"} do
+        local client, accepted = tcp_pair(server, port)
+        local sender, receiver = udp_pair()
+        for _, sock in ipairs {server, accepted, receiver} do
+            sock:settimeout(0, mode)
+            local _, err = (sock == server and sock.accept or sock.receive)(sock)
+            lu.assertEquals(err, "timeout")
+        end
+        client:send("line\n")
+        sender:send("datagram")
+        local another = assert(socket.connect("127.0.0.1", port))
+        for _, sock in ipairs {server, accepted, receiver} do
+            lu.assertEquals(#socket.select({sock}, nil, 5), 1)
+        end
+        lu.assertEquals(accepted:receive(), "line")
+        lu.assertEquals(receiver:receive(), "datagram")
+        local late = server:accept()
+        lu.assertNotNil(late)
+        close(client, accepted, sender, receiver, another, late)
+    end
+    server:close()
+end
