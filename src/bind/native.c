@@ -10,7 +10,8 @@
  *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait
  *   pcall(f, ...)                       for what never suspends
  *   error_name(error) -> string | nil   of an error object: the name of its code
- *   part(name) -> any                   what that part of a module has returned */
+ *   part(name) -> any                   what that part of a module has returned
+ *   quietly(f, ...) -> ...              for what never suspends and may raise SIGPIPE */
 #include <stdbool.h>
 
 #include <lauxlib.h>
@@ -106,6 +107,7 @@ void native_push(lua_State *L, struct runtime *runtime)
                                                     {"pcall", native_pcall},
                                                     {"error_name", native_error_name},
                                                     {"part", native_part},
+                                                    {"quietly", quiet_call},
                                                     {0}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return;
