@@ -163,7 +163,8 @@ enum { DEFAULT_BACKLOG = 32, ACCEPTED = 2 };
 static int face_listen(lua_State *L)
 {
     struct face *face = face_self(L, FACE_MASTER);
-    int backlog = (int)luaL_optnumber(L, 2, DEFAULT_BACKLOG), error = EBADF;
+    double number = luaL_optnumber(L, 2, DEFAULT_BACKLOG);
+    int backlog = number >= 0 && number < INT_MAX ? (int)number : INT_MAX, error = EBADF;
     if (face->socket->core)
         error = thrum_socket_listen(face->socket->core, backlog);
     if (error)
