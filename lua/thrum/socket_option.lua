@@ -4,13 +4,19 @@
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
-local ipairs, math_type, select, setmetatable, tonumber, tostring, type = ipairs, math.type, select,
-    setmetatable, tonumber, tostring, type
+local ipairs, select, setmetatable, tonumber, tostring, type = ipairs, select, setmetatable,
+    tonumber, tostring, type
+local tointeger = math.tointeger
 local pcall = native.pcall
-local args, address_of, socket_of = native.socket_args, native.socket_address, native.socket_of
+local args, address_of, socket_of = native.socket_args, native.address, native.socket_of
 
 local function bad_value(message)
     args.error(2, "setoption", message)
+end
+
+-- A number without its fraction; nil for one that no integer can hold.
+local function whole(number)
+    return tointeger(number // 1)
 end
 
 local function is_family(self, family)
@@ -50,9 +56,8 @@ end
 local function integer(name, family, factor)
     return {
         set = function(self, value, count)
-            value = args.number(2, "setoption", value, count)
-            value = math_type(value) == "float" and value // 1 | 0 or value
-            return is_family(self, family) and set_native(self, name, value)
+            value = whole(args.number(2, "setoption", value, count))
+            return value and is_family(self, family) and set_native(self, name, value)
         end,
         get = function(self)
             if not is_family(self, family) then
@@ -76,7 +81,7 @@ end
 local linger = {
     set = function(self, value, count)
         check_linger(value, count)
-        return set_native(self, "linger", {value.on, tonumber(value.timeout) // 1 | 0})
+        return set_native(self, "linger", {value.on, whole(tonumber(value.timeout))})
     end,
     get = function(self)
         local ok, value = get_native(self, "linger")
@@ -132,7 +137,7 @@ local function v6_group(value, count)
     elseif value.interface ~= nil and type(value.interface) ~= "number" then
         bad_value("number 'interface' field expected")
     end
-    local interface = value.interface and value.interface // 1 | 0
+    local interface = value.interface and (whole(value.interface) or -1)
     return group, interface ~= 0 and interface or nil
 end
 
@@ -222,8 +227,21 @@ local unix_linger = {
     end,
 }
 
+-- What LuaSocket's sockets have before it is known whether they will listen.
+local function number(name)
+    return {
+        set = function(self, value, count)
+            value = whole(args.number(2, "setoption", value, count))
+            return value and value >= -1 << 31 and value < 1 << 31
+                and native.socket_set_number(self, name, value)
+        end,
+    }
+end
+
 local rows = {
     tcp = {
+        ["tcp-defer-accept"] = number "tcp-defer-accept", ["tcp-fastopen"] = number "tcp-fastopen",
+        ["tcp-fastopen-connect"] = number "tcp-fastopen-connect",
         keepalive = boolean "keep_alive", reuseaddr = boolean "reuse_address",
         reuseport = boolean "reuse_port", ["tcp-nodelay"] = boolean "tcp_no_delay",
         ["tcp-keepidle"] = integer "tcp_keep_idle", ["tcp-keepcnt"] = integer "tcp_keep_count",

@@ -4,14 +4,19 @@
 -- they want; their methods, which LuaSec lets one set, wait for that here, on a copy of the
 -- descriptor, with the timeouts that the program has set.
 --
+-- LuaSec writes without regard to SIGPIPE, which LuaSocket has ignored for the whole process. Here
+-- `native.quietly` keeps it away from LuaSec's calls, and from nothing else.
+--
 -- The chunk returns what makes `ssl.core`: a function that is given LuaSec's own, and changes it.
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local getmetatable, pairs, select, setmetatable = getmetatable, pairs, select, setmetatable
+local tonumber = tonumber
+local concat = table.concat
 local now = thrum.time.steady_clock.now
 local args = thrum.socket and native.socket_args -- the module has to be there
-local socket_copy, socket_wait = native.socket_copy, native.socket_wait
+local quietly, socket_copy, socket_wait = native.quietly, native.socket_copy, native.socket_wait
 
 -- What there is of a connection besides LuaSec's: its timeouts, and the copy, made when needed.
 local states = setmetatable({}, {__mode = "k"})
@@ -81,9 +86,9 @@ end
 
 function methods.dohandshake(conn, ...)
     local state, start = state_of(conn), now()
-    local ok, err = own.dohandshake(conn, ...)
+    local ok, err = quietly(own.dohandshake, conn, ...)
     while not ok and wait(conn, state, err, start) do
-        ok, err = own.dohandshake(conn, ...)
+        ok, err = quietly(own.dohandshake, conn, ...)
     end
     if ok then
         return ok
@@ -91,20 +96,36 @@ function methods.dohandshake(conn, ...)
     return ok, err
 end
 
+-- What comes by and by is put together here: each call would copy it anew as its prefix, and "*a"
+-- succeeds only in a call that has received something itself.
+local function receive_rest(conn, state, pattern, err, prefix_size, first, start)
+    local length, pieces, size = tonumber(pattern), {first}, #first
+    while wait(conn, state, err, start) do
+        local data, partial
+        data, err, partial = quietly(own.receive, conn, length and length - size or pattern)
+        local piece = data or partial
+        pieces[#pieces + 1], size = piece, size + #piece
+        if data or err == "closed" and pattern == "*a" and size > prefix_size then
+            return concat(pieces)
+        end
+    end
+    return nil, err, concat(pieces)
+end
+
 function methods.receive(conn, pattern, prefix)
     local state, start = state_of(conn), now()
-    local data, err, partial = own.receive(conn, pattern, prefix)
-    while not data and wait(conn, state, err, start) do
-        data, err, partial = own.receive(conn, pattern, partial)
+    local data, err, partial = quietly(own.receive, conn, pattern, prefix)
+    if data or not wanted[err] then
+        return data, err, partial
     end
-    return data, err, partial
+    return receive_rest(conn, state, pattern, err, #(prefix or ""), partial, start)
 end
 
 function methods.send(conn, data, i, j)
     local state, start = state_of(conn), now()
-    local last, err, partial = own.send(conn, data, i, j)
+    local last, err, partial = quietly(own.send, conn, data, i, j)
     while not last and wait(conn, state, err, start) do
-        last, err, partial = own.send(conn, data, partial + 1, j)
+        last, err, partial = quietly(own.send, conn, data, partial + 1, j)
     end
     return last, err, partial
 end
@@ -117,17 +138,21 @@ function methods.close(conn)
         states[conn] = nil
         state.copy:close()
     end
-    return own.close(conn)
+    return quietly(own.close, conn)
 end
 
 -- All connections have their methods from one table, which the first one shows.
-local function patch(core, index)
+local function patch(core, metatable)
+    local index, collect = metatable.__index, metatable.__gc
     own = {}
     for name in pairs(methods) do
         own[name] = index[name]
     end
     for name, method in pairs(methods) do
         core.setmethod(name, method)
+    end
+    function metatable.__gc(conn) -- which says goodbye, too
+        quietly(collect, conn)
     end
 end
 
@@ -136,7 +161,7 @@ return function(core)
     function core.create(...)
         local conn, err = create(...)
         if conn and not own then
-            patch(core, getmetatable(conn).__index)
+            patch(core, getmetatable(conn))
         end
         return conn, err
     end

@@ -3,8 +3,10 @@
 #include "bind/face.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include <lauxlib.h>
@@ -80,7 +82,9 @@ int face_adopt(struct face *face, int fd)
 {
     int family, type;
     bool is_listening;
-    int error = descriptor_socket_kind(fd, &family, &type, &is_listening);
+    int error = face->socket->core ? 0 : EBADF;
+    if (!error)
+        error = descriptor_socket_kind(fd, &family, &type, &is_listening);
     if (!error)
         error = thrum_socket_assign(face->socket->core, family, fd);
     if (!error)
@@ -250,6 +254,34 @@ static int native_flag(lua_State *L)
     return 1;
 }
 
+/* native.socket_set_number(face, name, value) -> whether it was set. */
+static int native_set_number(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        int option;
+    } rows[] = {
+#ifdef TCP_DEFER_ACCEPT
+        {"tcp-defer-accept", TCP_DEFER_ACCEPT},
+#endif
+#ifdef TCP_FASTOPEN
+        {"tcp-fastopen", TCP_FASTOPEN},
+#endif
+#ifdef TCP_FASTOPEN_CONNECT
+        {"tcp-fastopen-connect", TCP_FASTOPEN_CONNECT},
+#endif
+        {NULL, 0}};
+    const struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
+    const char *name = luaL_checkstring(L, 2);
+    int value = (int)luaL_checkinteger(L, 3), error = EBADF;
+    for (int i = 0; rows[i].name; i++)
+        if (strcmp(rows[i].name, name) == 0 && face_is_open(face))
+            error = thrum_socket_set_option(face->socket->core, IPPROTO_TCP, rows[i].option, &value,
+                                            sizeof(value));
+    lua_pushboolean(L, !error);
+    return 1;
+}
+
 /* native.socket_multicast_if(face) -> the address, or nil */
 static int native_multicast_if(lua_State *L)
 {
@@ -302,8 +334,11 @@ int face_suspend(lua_State *L, struct face *face, struct fiber *fiber, int64_t d
 static int face_close(lua_State *L)
 {
     struct face *face = face_self(L, FACE_ANY);
-    if (face->socket->core)
+    if (face_is_open(face)) {
+        int fd = thrum_socket_native_handle(face->socket->core);
         (void)thrum_socket_close(face->socket->core);
+        face_select_closing(face->runtime, fd);
+    }
     face->is_connecting = false;
     face->wanted_fd = -1;
     lua_pushinteger(L, 1);
@@ -335,13 +370,14 @@ static int face_getfd(lua_State *L)
 static int face_setfd(lua_State *L)
 {
     struct face *face = face_self(L, FACE_ANY);
-    int fd = (int)luaL_checknumber(L, 2), old;
+    double number = luaL_checknumber(L, 2);
+    int fd = number >= 0 && number <= INT_MAX ? (int)number : -1, old;
     face->wanted_fd = -1;
     if (face_is_open(face) && thrum_socket_native_handle(face->socket->core) == fd)
         return 0;
     if (face_is_open(face))
         (void)thrum_socket_release(face->socket->core, &old);
-    int error = fd < 0 || !face->socket->core ? 0 : face_adopt(face, fd);
+    int error = fd < 0 ? 0 : face_adopt(face, fd);
     return error && error != EEXIST ? face_push_failure(L, NULL, error) : 0;
 }
 
@@ -482,6 +518,7 @@ static const struct function_row functions[] = {{"socket_new", native_new},
                                                 {"socket_family", native_family},
                                                 {"socket_text", native_text},
                                                 {"socket_flag", native_flag},
+                                                {"socket_set_number", native_set_number},
                                                 {"socket_multicast_if", native_multicast_if},
                                                 {"socket_select", face_select},
                                                 {0}};
@@ -491,6 +528,7 @@ void face_set_natives(lua_State *L, struct runtime *runtime)
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], functions);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_connect_natives);
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_wait_natives);
+    list_init(&runtime->face_watches);
     face_open_buffers(L, runtime);
     lua_pushinteger(L, FACE_MAX_SELECTED);
     lua_setfield(L, -2, "socket_setsize");

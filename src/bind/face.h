@@ -137,5 +137,7 @@ void face_open_buffers(lua_State *L, struct runtime *runtime);
 /* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);
+/* The descriptor is being closed: whoever waits for it among others finds it closed. */
+void face_select_closing(struct runtime *runtime, int fd);
 
 #endif

@@ -29,8 +29,11 @@ enum { ARG_RECEIVERS = 1, ARG_SENDERS, ARG_TIMEOUT, PLACE_WATCH, PLACE_ITEMS, PL
 struct watch {
     struct object object;
     struct runtime *runtime;
+    struct list link;    /* in the runtime's list, while it waits */
+    struct fiber *fiber; /* that waits */
+    const struct pollfd *polled;
     thrum_descriptor *descriptor; /* of the set; NULL: none yet */
-    size_t n_receivers, n_dirty;  /* of those that are polled: receivers first */
+    size_t n_receivers;           /* of those that are polled: they come first */
     size_t n;
     int64_t deadline_ns;
 };
@@ -44,12 +47,40 @@ static void free_descriptor(struct watch *watch)
     thrum_descriptor_free(descriptor);
 }
 
+static void stop_waiting(struct watch *watch)
+{
+    if (!watch->fiber)
+        return;
+    watch->fiber = NULL;
+    list_remove(&watch->link);
+}
+
 static int watch_gc(lua_State *L)
 {
     struct watch *watch = noun_test(L, 1, NOUN_FACE_WATCH);
-    if (watch)
-        free_descriptor(watch);
+    if (!watch)
+        return 0;
+    stop_waiting(watch);
+    free_descriptor(watch);
     return 0;
+}
+
+static bool has_descriptor(const struct watch *watch, int fd)
+{
+    for (size_t i = 0; i < watch->n; i++)
+        if (watch->polled[i].fd == fd)
+            return true;
+    return false;
+}
+
+void face_select_closing(struct runtime *runtime, int fd)
+{
+    const struct list *watches = &runtime->face_watches;
+    for (struct list *node = watches->next; node != watches; node = node->next) {
+        struct watch *watch = LIST_ITEM(node, struct watch, link);
+        if (has_descriptor(watch, fd))
+            thrum_operation_cancel(&watch->fiber->operation);
+    }
 }
 
 void face_select_open(lua_State *L, struct runtime *runtime)
@@ -126,11 +157,8 @@ static void add(lua_State *L, struct watch *watch, short events)
     bool has_data = events == POLLIN && is_dirty(L);
     struct pollfd *list = grow(L, watch);
     lua_rawseti(L, PLACE_ITEMS, (lua_Integer)++watch->n);
-    list[watch->n - 1] = (struct pollfd){fd, events, 0};
-    if (has_data) { /* ready, whatever the system says: revents keeps it */
-        list[watch->n - 1].events = 0;
-        watch->n_dirty++;
-    }
+    /* Without events it is ready, whatever the system says. */
+    list[watch->n - 1] = (struct pollfd){fd, has_data ? 0 : events, 0};
 }
 
 static void add_all(lua_State *L, struct watch *watch, int arg, short events)
@@ -227,19 +255,51 @@ static int finish_select(lua_State *L, struct fiber *fiber, int error);
 
 static const struct wait_kind wait_select = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
 
+/* The item as an object of ours, or NULL. */
+static struct face *face_of(lua_State *L, size_t i)
+{
+    lua_rawgeti(L, PLACE_ITEMS, (lua_Integer)i + 1);
+    struct face *face = noun_test(L, -1, NOUN_FACE);
+    lua_pop(L, 1);
+    return face;
+}
+
+static int start_waiting(lua_State *L, struct watch *watch, struct fiber *fiber)
+{
+    const struct pollfd *list = polled(L);
+    struct face *only = watch->n == 1 ? face_of(L, 0) : NULL;
+    int error = watch->deadline_ns == NO_DEADLINE ? 0 : deadline_prepare(fiber);
+    if (!error && only)
+        return thrum_socket_wait(only->socket->core, &fiber->operation,
+                                 list->events == POLLIN ? THRUM_WAIT_READ : THRUM_WAIT_WRITE);
+    if (!error && !watch->descriptor)
+        error = make_set(L, watch);
+    return error ? error : thrum_descriptor_wait(watch->descriptor, &fiber->operation);
+}
+
 static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
-    int error = watch->descriptor ? 0 : make_set(L, watch);
-    if (!error && watch->deadline_ns != NO_DEADLINE)
-        error = deadline_prepare(fiber);
-    if (!error)
-        error = thrum_descriptor_wait(watch->descriptor, &fiber->operation);
+    int error = start_waiting(L, watch, fiber);
     if (error) {
         free_descriptor(watch);
         error_raise(L, error);
     }
+    watch->polled = polled(L);
+    watch->fiber = fiber;
+    list_append(&watch->runtime->face_watches, &watch->link);
     fiber->is_limited = false;
     return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
+}
+
+/* What others have closed meanwhile counts as ready: to use it does not wait. */
+static void notice_closed(lua_State *L, const struct watch *watch)
+{
+    struct pollfd *list = polled(L);
+    for (size_t i = 0; i < watch->n; i++) {
+        const struct face *face = face_of(L, i);
+        if (face && !face_is_open(face))
+            list[i] = (struct pollfd){-1, 0, 0};
+    }
 }
 
 /* The fiber may have been interrupted since it was woken. */
@@ -255,14 +315,17 @@ static int wait_again(lua_State *L, struct watch *watch, struct fiber *fiber)
 static int finish_select(lua_State *L, struct fiber *fiber, int error)
 {
     struct watch *watch = lua_touserdata(L, PLACE_WATCH);
-    if (error && (error != ETIMEDOUT || fiber->is_limited)) {
-        free_descriptor(watch);
-        error_raise(L, error);
-    }
+    stop_waiting(watch);
+    notice_closed(L, watch);
     ask_system(L, watch);
-    if (!error && count_ready(L, watch) == 0) /* somebody else was faster */
+    size_t count = count_ready(L, watch);
+    if (error == ECANCELED && count > 0)
+        error = 0;
+    if (!error && count == 0) /* somebody else was faster */
         return wait_again(L, watch, fiber);
     free_descriptor(watch);
+    if (error && (error != ETIMEDOUT || fiber->is_limited))
+        error_raise(L, error);
     return answer(L, watch);
 }
 

@@ -79,6 +79,8 @@ void dgram_send_held(lua_State *L);
 /* Add what socket alone needs to the table on the top. */
 void face_set_natives(lua_State *L, struct runtime *runtime);
 void face_select_open(lua_State *L, struct runtime *runtime);
+/* native.quietly(f, ...) -> ... */
+int quiet_call(lua_State *L);
 
 int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id);
 int signal_open(lua_State *L, struct runtime *runtime);

@@ -41,7 +41,8 @@ struct runtime {
     bool may_hold;     /* dgram may hold sends back: whoever ends the process sends them first */
     bool has_held;     /* it does */
 
-    void *face_scratch; /* for the datagrams of the module socket */
+    void *face_scratch;       /* for the datagrams of the module socket */
+    struct list face_watches; /* what its select waits for, in all fibers */
 
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */

@@ -81,6 +81,12 @@ class Sec(proof.Proof):
         self.run_client("tls_both_ends.lua", self.certificate, self.key, N,
                         expected=[f"{N} conversations"])
 
+    def test_pieces(self):
+        """lines and blocks in pieces, time-outs, ends, and a peer that is gone"""
+        self.run_client("tls_pieces.lua", self.certificate, self.key,
+                        expected=["pieces", "time-outs", "all until the end", "nobody there",
+                                  "as before"])
+
     def test_distrust(self):
         """a certificate that nobody vouches for is refused, and ends the other fibers' in no way"""
 

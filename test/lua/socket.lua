@@ -318,6 +318,18 @@ case("select can be interrupted, and without anything it sleeps", function()
     lu.assertTrue(time.steady_clock.now() - before >= 0.02)
 end)
 
+case("close wakes those who select the object, for whom it is ready", function()
+    for n = 1, 2 do
+        local a, b = udp_pair()
+        local fib = start(socket.select, {a, n == 2 and b or nil}, nil)
+        a:close()
+        local ready = fib:join()
+        lu.assertTrue(#ready == 1 and ready[1] == a)
+        lu.assertEquals({a:receive()}, {nil, "closed"})
+        lu.assertEquals(#socket.select({a}, nil, 0), 0) -- closed from the start: passed over
+    end
+end)
+
 case("select of many, with few descriptors to spare", function()
     local list = {}
     for i = 1, 300 do
@@ -397,6 +409,29 @@ case("wrong arguments are texts, and say where", function()
             lu.assertStrContains(err, "expected)")
         end
     end
+end)
+
+case("numbers that no option can have are refused as the system would", function()
+    local sock, datagram, six = keep(socket.tcp4()), keep(socket.udp4()), keep(socket.udp())
+    for _, bad in ipairs {1e30, -1e30, 0 / 0, math.huge, math.maxinteger, math.mininteger} do
+        for _, name in ipairs {"recv-buffer-size", "tcp-keepidle", "tcp-defer-accept"} do
+            lu.assertEquals({sock:setoption(name, bad)}, {nil, "setsockopt failed"})
+        end
+        lu.assertEquals({sock:setoption("linger", {on = true, timeout = bad})},
+            {nil, "setsockopt failed"})
+        lu.assertEquals({datagram:setoption("ip-multicast-ttl", bad)}, {nil, "setsockopt failed"})
+        local group = {multiaddr = "ff02::5", interface = bad}
+        lu.assertEquals({six:setoption("ipv6-add-membership", group)}, {nil, "setsockopt failed"})
+    end
+    for _, bad in ipairs {1e30, -1e30, 0 / 0, math.huge} do
+        local server_sock = keep(socket.tcp4())
+        lu.assertEquals(server_sock:listen(bad), 1)
+        keep(socket.tcp()):setfd(bad)
+        lu.assertEquals({select("#", server_sock:settimeout(bad)), server_sock:close()}, {1, 1})
+    end
+    lu.assertEquals(sock:setoption("tcp-defer-accept", 1.5), 1)
+    lu.assertEquals(sock:setoption("linger", {on = true, timeout = 1.5}), 1)
+    lu.assertEquals(sock:getoption("linger"), {on = true, timeout = 1})
 end)
 
 -- ---- exceptions ----

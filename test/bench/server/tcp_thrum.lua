@@ -11,15 +11,16 @@ io.stdout:flush()
 local function echo(sock)
     local buf = byte_span.new(512)
     while true do
-        local ok, n = pcall(sock.read_some, sock, buf)
-        if not ok then
-            sock:close()
-            return
-        end
+        local n = sock:read_some(buf)
         sock:write_some(buf:slice(1, n)) -- the client never has so much under way
     end
 end
 
+local function serve(sock)
+    pcall(echo, sock) -- until it raises: the end, or a client that is gone
+    sock:close()
+end
+
 while true do
-    spawn(echo, acceptor:accept()):detach()
+    spawn(serve, acceptor:accept()):detach()
 end

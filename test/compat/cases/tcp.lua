@@ -128,6 +128,12 @@ t["D53: connect without waiting is a 'timeout', and select tells when it is done
     end
 end
 
+t["D53: a port that is none"] = function()
+    local _, port = c.server()
+    local ok = c.keep(socket.tcp4()):connect("127.0.0.1", port + 65536)
+    c.differs("connect: a port above 65,535", ok and "wraps round" or "fails")
+end
+
 t["D54: getpeername gives address, port and family"] = function()
     local server, port = c.server()
     local client = c.keep(socket.connect("127.0.0.1", port))
@@ -276,6 +282,27 @@ except OSError:
     client:settimeout(0.1, "t")
     local partial = c.fails("timeout", client:receive("*l"))
     lu.assertTrue(#partial > 0)
+    client:close()
+end
+
+-- A second and a half in all, and a tenth for each byte.
+t["D63: 'b' without 't', in a call of many waits"] = function()
+    local server, port = c.server()
+    c.helper([[
+import time
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+try:
+    for i in range(15):
+        s.sendall(b"x")
+        time.sleep(0.1)
+    s.sendall(b"\n")
+except OSError:
+    pass]], port)
+    local client = c.keep(server:accept())
+    client:settimeout(1)
+    local line, err = client:receive()
+    c.differs("settimeout: 'b' and a call of many waits", line and "whole" or err)
     client:close()
 end
 

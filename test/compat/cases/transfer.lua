@@ -146,6 +146,13 @@ t["D59: nothing to send"] = function()
     lu.assertEquals(peer:receive("*a"), "h")
 end
 
+t["D59: the type of counts"] = function()
+    local client = c.pair()
+    c.differs("counts: integers or floats", math.type((client:send("x"))))
+    c.differs("counts: integers or floats", math.type((client:getstats())))
+    c.differs("counts: integers or floats", math.type((client:getfd())))
+end
+
 t["D59: a number is sent as its text"] = function()
     local client, peer = c.pair()
     lu.assertEquals(client:send(12345), 5)
@@ -195,4 +202,10 @@ t["D59: send to a peer that is gone fails with 'closed', and no signal comes"] =
     local last = c.fails("closed", client:send("x"))
     lu.assertEquals(last, 0)
     c.fails("closed", client:send("x"))
+    for line in io.lines("/proc/self/status") do
+        local mask = line:match("^SigIgn:%s*(%x+)")
+        if mask then
+            c.differs("SIGPIPE: whether it is ignored", tonumber(mask, 16) & 1 << 12 ~= 0)
+        end
+    end
 end

@@ -113,6 +113,30 @@ TEST_CASE("what a completion starts anew is for the next time")
         CHECK(c.waiting[i].text() == (i < 10 ? "a" : "b"));
 }
 
+TEST_CASE("others complete although a crowd of streams is always lucky")
+{
+    crowd c;
+    thrum_socket *other = bound_udp(c.w);
+    waiter datagram;
+    for (int i = 0; i < 40; ++i)
+        c.waiting[i].then = [&c, i] {
+            REQUIRE(try_send(c.pairs[i].a, "again") == 0);
+            REQUIRE(c.waiting[i].receive(c.pairs[i].b) == 0);
+        };
+    c.receive(0, 40);
+    c.send(0, 40);
+    for (int round = 0; round < 10; ++round)
+        CHECK(thrum_context_run_some(c.w.context) == 40);
+    REQUIRE(datagram.receive_from(other) == 0);
+    thrum_context_run_some(c.w.context);
+    REQUIRE(try_send_to(other, "datagram", local_of(other)) == 0);
+    for (int round = 0; round < 3; ++round)
+        thrum_context_run_some(c.w.context);
+    CHECK(datagram.text() == "datagram");
+    for (int i = 0; i < 40; ++i)
+        c.waiting[i].then = nullptr;
+}
+
 TEST_CASE("a completion may cancel, close and free what is to be tried after it")
 {
     crowd c;
