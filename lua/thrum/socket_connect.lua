@@ -7,7 +7,7 @@ local ip, pcall, error, ipairs, select, tostring, type = thrum.ip, pcall, error,
     tostring, type
 local tonumber = tonumber
 local args = native.socket_args
-local address_of, become = native.socket_address, native.socket_become
+local address_of, become = native.address, native.socket_become
 local is_self, check_string = args.self, args.string
 
 local UNKNOWN_SERVICE = "service not supported for socket type"

@@ -4,7 +4,7 @@ local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local ip, error, ipairs, select, tostring = thrum.ip, error, ipairs, select, tostring
-local args, address_of = native.socket_args, native.socket_address
+local args, address_of = native.socket_args, native.address
 local call = native.part "socket_connect".call
 local CANONICAL_NAME = ip.address_info_flag.canonical_name
 

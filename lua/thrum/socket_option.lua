@@ -8,7 +8,7 @@ local ipairs, select, setmetatable, tonumber, tostring, type = ipairs, select, s
     tonumber, tostring, type
 local tointeger = math.tointeger
 local pcall = native.pcall
-local args, address_of, socket_of = native.socket_args, native.socket_address, native.socket_of
+local args, address_of, socket_of = native.socket_args, native.address, native.socket_of
 
 local function bad_value(message)
     args.error(2, "setoption", message)

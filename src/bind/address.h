@@ -3,6 +3,11 @@
 #ifndef BIND_ADDRESS_H
 #define BIND_ADDRESS_H
 
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+
 #include <lua.h>
 
 #include <thrum/address.h>
@@ -10,6 +15,17 @@
 #include "bind/noun.h"
 
 struct runtime;
+
+/* Whether it is the address of that IPv4 or IPv6 endpoint. */
+static inline bool address_is_of(const struct thrum_address *address, const struct sockaddr *other)
+{
+    if (other->sa_family == AF_INET)
+        return !address->is_v6 &&
+               memcmp(address->bytes, &((const struct sockaddr_in *)other)->sin_addr, 4) == 0;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)other;
+    return address->is_v6 && address->scope_id == v6->sin6_scope_id &&
+           memcmp(address->bytes, &v6->sin6_addr, 16) == 0;
+}
 
 /* Push the object of that address. */
 void address_push(lua_State *L, struct runtime *runtime, const struct thrum_address *address);

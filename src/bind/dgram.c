@@ -27,8 +27,6 @@
  *   may_hold
  *       whether they would leave if the program were ended meanwhile
  *   connect(sock, addr, port) -> true | nil, error
- *   address(text) -> addr | nil
- *       of the numeric form
  *   bytes(value) -> string | nil
  *       of a byte_span
  *   interfaces() -> list of indexes */
@@ -369,18 +367,6 @@ static int native_connect(lua_State *L)
 
 /* ---- values ---- */
 
-static int native_address(lua_State *L)
-{
-    struct thrum_address address;
-    size_t length;
-    const char *text = lua_tolstring(L, 1, &length);
-    if (thrum_address_parse(text, length, &address))
-        lua_pushnil(L);
-    else
-        address_push(L, noun_runtime(L), &address);
-    return 1;
-}
-
 static int native_bytes(lua_State *L)
 {
     const struct byte_span *span = byte_span_test(L, 1);
@@ -419,7 +405,6 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime)
                                                     {"on_suspend", native_on_suspend},
                                                     {"set_send_held", native_set_send_held},
                                                     {"connect", native_connect},
-                                                    {"address", native_address},
                                                     {"bytes", native_bytes},
                                                     {"interfaces", native_interfaces},
                                                     {0}};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* The endpoint codec of the IP families: an address and a port. */
 #include <errno.h>
-#include <string.h>
 
 #include "bind/address.h"
 #include "bind/args.h"
@@ -48,23 +47,10 @@ static int push_ip(lua_State *L, const struct thrum_endpoint *endpoint)
     return 2;
 }
 
-static bool is_last_sender(const struct socket *socket, const struct sockaddr *sender)
-{
-    const struct thrum_address *last = &socket->last_address;
-    if (!socket->has_last_address)
-        return false;
-    if (sender->sa_family == AF_INET)
-        return !last->is_v6 &&
-               memcmp(last->bytes, &((const struct sockaddr_in *)sender)->sin_addr, 4) == 0;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sender;
-    return last->is_v6 && last->scope_id == v6->sin6_scope_id &&
-           memcmp(last->bytes, &v6->sin6_addr, 16) == 0;
-}
-
 static int push_ip_sender(lua_State *L, int index, struct socket *socket,
                           const struct thrum_endpoint *endpoint)
 {
-    if (is_last_sender(socket, &endpoint->sa.any)) {
+    if (socket->has_last_address && address_is_of(&socket->last_address, &endpoint->sa.any)) {
         lua_getuservalue(L, index);
         lua_pushinteger(L, ntohs(endpoint->sa.v4.sin_port)); /* where v6 has its own, too */
         return 2;

@@ -138,23 +138,13 @@ static int native_reset(lua_State *L)
     return 0;
 }
 
-/* native.socket_address(text) -> ip.address, or nil for what is no address */
-static int native_address(lua_State *L)
-{
-    struct thrum_address address;
-    size_t length;
-    const char *text = luaL_checklstring(L, 1, &length);
-    if (thrum_address_parse(text, length, &address))
-        return 0;
-    address_push(L, noun_runtime(L), &address);
-    return 1;
-}
-
-const struct function_row face_connect_natives[] = {
-    {"socket_bind", native_bind},           {"socket_start", native_start},
-    {"socket_connect", native_connect},     {"socket_disconnect", native_disconnect},
-    {"socket_set_state", native_set_state}, {"socket_reset", native_reset},
-    {"socket_address", native_address},     {0}};
+const struct function_row face_connect_natives[] = {{"socket_bind", native_bind},
+                                                    {"socket_start", native_start},
+                                                    {"socket_connect", native_connect},
+                                                    {"socket_disconnect", native_disconnect},
+                                                    {"socket_set_state", native_set_state},
+                                                    {"socket_reset", native_reset},
+                                                    {0}};
 
 /* ---- servers ---- */
 

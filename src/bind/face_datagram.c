@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* The module socket: receiving and sending datagrams, UDP's and unix ones. */
 #include <errno.h>
-#include <string.h>
 
 #include <lauxlib.h>
 
 #include <thrum/error.h>
 
+#include "bind/address.h"
 #include "bind/byte_span.h"
 #include "bind/error.h"
 #include "bind/face.h"
@@ -70,19 +70,6 @@ static size_t check_size(lua_State *L)
 
 /* ---- the sender ---- */
 
-static bool is_last_sender(const struct face *face, const struct sockaddr *sender)
-{
-    const struct thrum_address *last = &face->last_sender;
-    if (!face->has_last_sender)
-        return false;
-    if (sender->sa_family == AF_INET)
-        return !last->is_v6 &&
-               memcmp(last->bytes, &((const struct sockaddr_in *)sender)->sin_addr, 4) == 0;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sender;
-    return last->is_v6 && last->scope_id == v6->sin6_scope_id &&
-           memcmp(last->bytes, &v6->sin6_addr, 16) == 0;
-}
-
 /* The text of the last sender's address is kept. */
 static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_endpoint *sender)
 {
@@ -90,7 +77,7 @@ static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_en
     struct thrum_address address, shown;
     uint16_t port;
     lua_getuservalue(L, 1);
-    if (is_last_sender(face, &sender->sa.any)) {
+    if (face->has_last_sender && address_is_of(&face->last_sender, &sender->sa.any)) {
         lua_rawgeti(L, -1, FACE_SENDER);
         lua_pushinteger(L, ntohs(sender->sa.v4.sin_port)); /* where v6 has its own, too */
         return 2;

@@ -16,6 +16,7 @@
 
 #include <lauxlib.h>
 
+#include "bind/address.h"
 #include "bind/error.h"
 #include "bind/limit.h"
 #include "bind/modules.h"
@@ -88,6 +89,18 @@ static int native_error_name(lua_State *L)
     return 1;
 }
 
+/* address(text) -> ip.address, or nil for what is no address */
+static int native_address(lua_State *L)
+{
+    struct thrum_address address;
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    if (thrum_address_parse(text, length, &address))
+        return 0;
+    address_push(L, noun_runtime(L), &address);
+    return 1;
+}
+
 static int native_part(lua_State *L)
 {
     lua_part_push(L, noun_runtime(L), luaL_checkstring(L, 1));
@@ -106,6 +119,7 @@ void native_push(lua_State *L, struct runtime *runtime)
                                                     {"spent_limits", native_spent_limits},
                                                     {"pcall", native_pcall},
                                                     {"error_name", native_error_name},
+                                                    {"address", native_address},
                                                     {"part", native_part},
                                                     {"quietly", quiet_call},
                                                     {0}};
