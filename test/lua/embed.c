@@ -351,6 +351,44 @@ static void a_state_is_opened_again_by_require_alone(void)
     lua_close(L);
 }
 
+/* Seen: a stack overflow. A select outside any fiber waited again inside the wait before, each time
+ * that a fiber was faster to take what had come. A compiler may spare the stack that, and with
+ * sanitizers none does. */
+static void *select_beside_others(void *unused)
+{
+    static const char chunk[] =
+        "local socket, yield, n = thrum.socket, thrum.this_fiber.yield, 0\n"
+        "local busy, quiet, sender = socket.udp4(), socket.udp4(), socket.udp4()\n"
+        "busy:setsockname('127.0.0.1', 0) quiet:setsockname('127.0.0.1', 0)\n"
+        "local function send(to)\n"
+        "    local _, port = to:getsockname() sender:sendto('x', '127.0.0.1', port)\n"
+        "end\n"
+        "thrum.spawn(function() while busy:receive() do n = n + 1 end end):detach()\n"
+        "thrum.spawn(function()\n"
+        "    for _ = 1, 30000 do send(busy) yield() yield() end\n"
+        "    send(quiet)\n"
+        "end):detach()\n"
+        "local ready = socket.select({busy, quiet}, nil, 60)\n"
+        "assert(#ready == 1 and ready[1] == quiet and n == 30000)\n"
+        "busy:close() quiet:close() sender:close() thrum.run()\n";
+    lua_State *L = new_state();
+    run_chunk(L, chunk);
+    lua_close(L);
+    return unused;
+}
+
+static void a_select_outside_waits_as_often_as_others_are_faster(void)
+{
+    enum { STACK_SIZE = 1 << 19 };
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    CHECK(pthread_attr_setstacksize(&attributes, STACK_SIZE) == 0);
+    CHECK(pthread_create(&thread, &attributes, select_beside_others, NULL) == 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
 int main(void)
 {
     static void (*const cases[])(void) = {
@@ -366,6 +404,7 @@ int main(void)
         finalizers_meddle_while_the_state_closes,
         a_state_is_opened_again_by_require_alone,
         two_states_in_two_threads,
+        a_select_outside_waits_as_often_as_others_are_faster,
     };
     size_t count = sizeof(cases) / sizeof(cases[0]);
     for (size_t i = 0; i < count; i++)
