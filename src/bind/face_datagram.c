@@ -195,16 +195,24 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
     return wait_to_receive(L, face, fiber, size, deadline_ns, with_sender);
 }
 
+/* Others have run: they may have interrupted the fiber. */
+static int ask_again(lua_State *L, struct fiber *fiber, bool with_sender)
+{
+    int error = call_take_error(fiber);
+    fiber->is_limited = error == ETIMEDOUT;
+    return error ? face_push_failure(L, fiber, error) : ask(L, fiber, with_sender);
+}
+
 static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
 {
     (void)error;
-    return ask(L, fiber, false);
+    return ask_again(L, fiber, false);
 }
 
 static int ask_after_others_from(lua_State *L, struct fiber *fiber, int error)
 {
     (void)error;
-    return ask(L, fiber, true);
+    return ask_again(L, fiber, true);
 }
 
 /* Others have their turn before, for what was received is in nobody's own memory. */

@@ -318,7 +318,10 @@ static int receive_in_turn(lua_State *L, struct fiber *fiber, int error)
     struct face_call call;
     if (error) {
         face_push_failure(L, fiber, error);
-        lua_pushvalue(L, ARG_PREFIX);
+        if (lua_isnil(L, ARG_PREFIX))
+            lua_pushliteral(L, "");
+        else
+            lua_pushvalue(L, ARG_PREFIX);
         return 3;
     }
     set_piece(L, &call);

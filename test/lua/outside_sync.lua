@@ -297,8 +297,8 @@ t["test a wait inside thrum.run that nobody can end is a deadlock"] = function()
     thrum.run()
 end
 
--- Seen: pieces of memory that was no longer the stream's. A finaliser that ran while a line was made
--- a string had taken lines itself, and what came behind them stood where that line had stood.
+-- Seen: pieces of memory that was no longer the stream's. A finaliser that ran while a line was
+-- made a string had taken lines itself, and what came behind them stood where that line had stood.
 t["test a finaliser that receives from a stream in use gets lines, and leaves lines"] = function()
     local socket = thrum.socket
     local server = assert(socket.bind("127.0.0.1", 0))
