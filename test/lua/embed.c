@@ -339,6 +339,23 @@ static void finalizers_meddle_while_the_state_closes(void)
     lua_close(L);
 }
 
+/* Whose finalizer was there before thrum's runs after it: the fiber that received is no more. */
+static void a_finalizer_meddles_with_dgram_when_all_is_over(void)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    run_chunk(L, "last = setmetatable({}, {__gc = function()\n"
+                 "    for _, name in ipairs {'unref', 'ref', 'recvStop', 'recvStart', 'close'} do\n"
+                 "        pcall(sock[name], sock)\n"
+                 "    end\n"
+                 "end})\n");
+    luaL_requiref(L, "thrum", luaopen_thrum, 1);
+    lua_settop(L, 0);
+    run_chunk(L, "sock = thrum.dgram.createSocket 'udp4' sock:bind(0, '127.0.0.1')\n"
+                 "thrum.poll() thrum.poll() assert(thrum.stats().operations == 1)");
+    lua_close(L);
+}
+
 static void a_state_is_opened_again_by_require_alone(void)
 {
     lua_State *L = luaL_newstate();
@@ -402,6 +419,7 @@ int main(void)
         closing_twice_is_quiet,
         lua_close_alone_is_enough,
         finalizers_meddle_while_the_state_closes,
+        a_finalizer_meddles_with_dgram_when_all_is_over,
         a_state_is_opened_again_by_require_alone,
         two_states_in_two_threads,
         a_select_outside_waits_as_often_as_others_are_faster,
