@@ -395,7 +395,7 @@ static struct watch *push_watch(lua_State *L)
     return watch;
 }
 
-/* native.socket_select(receivers, senders, timeout) */
+/* native.select(receivers, senders, timeout) */
 int face_select(lua_State *L)
 {
     lua_settop(L, ARG_TIMEOUT);

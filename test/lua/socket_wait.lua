@@ -179,3 +179,13 @@ t["test a receive that has not had its turn has received nothing, as a string"] 
     lu.assertEquals(fiber:join(), "line")
     close(server, client, accepted)
 end
+
+-- Seen: "socket.socket_select", which no page has.
+t["test what select raises is select's own"] = function()
+    local sender, receiver = udp_pair()
+    for _, list in ipairs {{receiver}, {sender, receiver}, {}} do
+        local err = h.raises("ETIMEDOUT", thrum.time.with_timeout, 0.001, socket.select, list)
+        lu.assertEquals(err.op, "socket.select")
+    end
+    close(sender, receiver)
+end
