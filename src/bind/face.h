@@ -110,6 +110,14 @@ int face_push_result(lua_State *L, struct fiber *fiber, int error);
 
 /* ---- waits ---- */
 
+/* As call_begin; and no time.with_timeout round this call has ended a wait of it yet, whatever it
+ * was with the fiber's call before. */
+static inline struct fiber *face_begin(lua_State *L, struct runtime *runtime)
+{
+    struct fiber *fiber = call_begin(L, runtime);
+    fiber->is_limited = false;
+    return fiber;
+}
 /* When a call begins: 0 if nobody will ask. */
 static inline int64_t face_start_ns(const struct face *face)
 {

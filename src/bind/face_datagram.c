@@ -219,7 +219,7 @@ static int ask_after_others_from(lua_State *L, struct fiber *fiber, int error)
 static int receive(lua_State *L, const struct face *face, bool with_sender)
 {
     check_size(L);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     if (!call_is_due(fiber))
         return ask(L, fiber, with_sender);
     return call_yield(L, fiber, 0, with_sender ? ask_after_others_from : ask_after_others);
@@ -253,7 +253,7 @@ static int datagram_send(lua_State *L)
     size_t size;
     const char *data = luaL_checklstring(L, ARG_DATA, &size);
     int64_t start_ns = face_start_ns(face), deadline_ns;
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     thrum_socket *core = face->socket->core;
     int error = EBADF;
     if (core)
@@ -275,7 +275,7 @@ static int send_to(lua_State *L, struct face *face, const struct thrum_endpoint 
     size_t size;
     const char *data = lua_tolstring(L, ARG_DATA, &size);
     int64_t start_ns = face_start_ns(face), deadline_ns;
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     thrum_socket *core = face->socket->core;
     int error = EBADF;
     if (core)

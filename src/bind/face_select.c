@@ -395,7 +395,7 @@ static struct watch *push_watch(lua_State *L)
     return watch;
 }
 
-/* native.socket_select(receivers, senders, timeout) */
+/* native.select(receivers, senders, timeout) */
 int face_select(lua_State *L)
 {
     lua_settop(L, ARG_TIMEOUT);
@@ -407,7 +407,7 @@ int face_select(lua_State *L)
     add_all(L, watch, ARG_RECEIVERS, POLLIN);
     watch->n_receivers = watch->n;
     add_all(L, watch, ARG_SENDERS, POLLOUT);
-    struct fiber *fiber = call_begin(L, watch->runtime);
+    struct fiber *fiber = face_begin(L, watch->runtime);
     ask_system(L, watch);
     if (seconds == 0 || count_ready(L, watch) > 0)
         return answer(L, watch);

@@ -348,7 +348,7 @@ static int stream_receive(lua_State *L)
     lua_settop(L, ARG_PREFIX);
     set_piece(L, &call);
     call.start_ns = face_start_ns(face);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     if (call.pattern == PATTERN_COUNT && call.size == 0 && prefix_size(L) > 0) {
         lua_pushvalue(L, ARG_PREFIX); /* it is long enough: nothing is asked of the peer */
         lua_pushnil(L);
@@ -511,7 +511,7 @@ static int stream_send(lua_State *L)
     lua_settop(L, ARG_LAST);
     set_part(L, &call);
     call.start_ns = face_start_ns(face);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     if (is_busy(face, &face->sending))
         return queue_to_send(L, face, fiber, call.start_ns);
     begin(&face->sending, &call);

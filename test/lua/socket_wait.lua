@@ -179,3 +179,38 @@ t["test a receive that has not had its turn has received nothing, as a string"] 
     lu.assertEquals(fiber:join(), "line")
     close(server, client, accepted)
 end
+
+-- Seen: "socket.socket_select", which no page has.
+t["test what select raises is select's own"] = function()
+    local sender, receiver = udp_pair()
+    for _, list in ipairs {{receiver}, {sender, receiver}, {}} do
+        local err = h.raises("ETIMEDOUT", thrum.time.with_timeout, 0.001, socket.select, list)
+        lu.assertEquals(err.op, "socket.select")
+    end
+    close(sender, receiver)
+end
+
+-- Seen: the time-out of the with_timeout before raised once more, from a call that was not in it.
+t["test a call after a with_timeout that is over is told its own timeout"] = function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local client, accepted = tcp_pair(server, port)
+    local sender, receiver = udp_pair()
+    local another = socket.tcp4()
+    for _, sock in ipairs {server, client, accepted, receiver, another} do
+        sock:settimeout(0)
+    end
+    local function check(method, sock, ...)
+        h.raises("ETIMEDOUT", thrum.time.with_timeout, 0.001, thrum.time.sleep, 5)
+        local result, err = sock[method](sock, ...)
+        lu.assertNil(result)
+        lu.assertEquals(err, "timeout")
+    end
+    check("accept", server)
+    check("receive", receiver)
+    check("receivefrom", receiver)
+    check("receive", accepted)
+    check("send", client, ("x"):rep(1 << 26))
+    check("connect", another, "127.0.0.1", port)
+    close(server, client, accepted, sender, receiver, another)
+end
