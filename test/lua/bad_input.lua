@@ -56,7 +56,7 @@ local function is_text_of_peer(where, err)
     if type(err) ~= "string" then
         return false
     elseif where:find("^thrum%.require,") then
-        return err:find("bad argument #1 to 'require'", 1, true) or err:find("' not found:", 1, true)
+        return err:find("require' (string expected", 1, true) or err:find("' not found:", 1, true)
     elseif not where:find("^thrum%.socket%.") then
         return false
     end
