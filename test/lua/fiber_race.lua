@@ -5,7 +5,7 @@
 -- race has, 4,000 unless told. (ip_udp_socket_race has the races against datagrams.)
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
-local spawn, this_fiber, time, system = thrum.spawn, thrum.this_fiber, thrum.time, thrum.system
+local spawn, time, system = thrum.spawn, thrum.time, thrum.system
 local pcall = thrum.pcall
 local ECANCELED, EINVAL, ETIMEDOUT = thrum.generic_error.ECANCELED, thrum.generic_error.EINVAL,
     thrum.generic_error.ETIMEDOUT
@@ -19,12 +19,6 @@ system.signal.set.new()
 local function assert_both(n, m)
     if rounds >= 1000 then
         lu.assertTrue(n > 0 and m > 0, n .. " and " .. m)
-    end
-end
-
-local function yield_times(n)
-    for _ = 1, n do
-        this_fiber.yield()
     end
 end
 
@@ -53,14 +47,14 @@ t["test join against the end: results, errors and interruptions of the joined"] 
     for round = 1, rounds do
         local turns, fails = dice(4) - 1, dice(2) == 1
         local worker = spawn(function()
-            yield_times(turns)
+            h.let_others_run(turns)
             if fails then
                 error({round}, 0)
             end
             return round, nil
         end)
         local joiner = watch(worker.join, worker)
-        yield_times(dice(5) - 1)
+        h.let_others_run(dice(5) - 1)
         local is_interrupted = dice(3) == 1 and worker.joinable or joiner.n_ends == 0
         if is_interrupted and dice(2) == 1 then
             worker:interrupt()
@@ -87,13 +81,13 @@ t["test two joins of one fiber: one gets the results, the other is refused"] = f
     for round = 1, rounds do
         local turns = dice(4) - 1
         local worker = spawn(function()
-            yield_times(turns)
+            h.let_others_run(turns)
             return round
         end)
         local joiners = {}
         for i = 1, 2 do
             joiners[i] = watch(worker.join, worker)
-            yield_times(dice(3) - 1)
+            h.let_others_run(dice(3) - 1)
         end
         local n_joined = 0
         for i = 1, 2 do
@@ -117,7 +111,7 @@ t["test join against the joiner's timeout and interruption"] = function()
         end)
         local joiner = watch(time.with_timeout, (dice(4) - 1) * tick, worker.join, worker)
         if dice(3) == 1 then
-            yield_times(dice(4) - 1)
+            h.let_others_run(dice(4) - 1)
             joiner.fiber:interrupt()
         end
         joiner.fiber:join()
@@ -145,11 +139,11 @@ t["test detach and a dropped handle against the end: errors are reported once"] 
     for round = 1, rounds do
         local turns = dice(4) - 1
         local worker = spawn(function()
-            yield_times(turns)
+            h.let_others_run(turns)
             error(round, 0)
         end)
         due[round] = 1
-        yield_times(dice(5) - 1)
+        h.let_others_run(dice(5) - 1)
         if dice(2) == 1 then
             worker:detach()
         end
@@ -157,7 +151,7 @@ t["test detach and a dropped handle against the end: errors are reported once"] 
     for _ = 1, 5 do
         worker = nil -- luacheck: ignore
         collectgarbage()
-        yield_times(3)
+        h.let_others_run(3)
     end
     for _, report in ipairs(h.take_reports()) do
         due[report.err] = due[report.err] - 1
@@ -180,9 +174,9 @@ t["test timer: cancel against expiry"] = function()
         local waiters = {}
         for i = 1, 2 do
             waiters[i] = watch(timer.wait, timer)
-            yield_times(dice(3) - 1)
+            h.let_others_run(dice(3) - 1)
         end
-        yield_times(dice(3) - 1)
+        h.let_others_run(dice(3) - 1)
         local n = timer:cancel()
         timer:expires_after(0) -- for one who had not begun to wait
         local n_told = 0
@@ -207,7 +201,7 @@ t["test timer: interruption and a new expiry against expiry"] = function()
         local timer = time.steady_timer.new()
         timer:expires_after((dice(4) - 1) * tick)
         local waiters = {watch(timer.wait, timer), watch(timer.wait, timer)}
-        yield_times(1 + dice(2))
+        h.let_others_run(1 + dice(2))
         local acts = {function()
             waiters[1].fiber:interrupt()
         end, function()
@@ -215,7 +209,7 @@ t["test timer: interruption and a new expiry against expiry"] = function()
         end}
         local first = dice(2)
         acts[first]()
-        yield_times(dice(3) - 1)
+        h.let_others_run(dice(3) - 1)
         acts[3 - first]()
         for i = 1, 2 do
             assert_ended(waiters[i])
@@ -252,7 +246,7 @@ t["test nested timeouts against a value"] = function()
             receive()
         end)
         for _ = 1, 2 do
-            yield_times(dice(4) - 1)
+            h.let_others_run(dice(4) - 1)
             ch:send(round)
         end
         while receiver.n_ends == 0 and n_caught < 2 do
@@ -286,7 +280,7 @@ t["test signals: cancel, interruption and timeout against a signal"] = function(
         else
             waiter = watch(set.wait, set)
         end
-        yield_times(1)
+        h.let_others_run(1)
         local acts = {function()
             for _ = 1, dice(2) do
                 system.kill(pid, "SIGUSR1")
@@ -301,7 +295,7 @@ t["test signals: cancel, interruption and timeout against a signal"] = function(
         end}
         local first = dice(2)
         acts[first]()
-        yield_times(dice(4) - 1)
+        h.let_others_run(dice(4) - 1)
         acts[3 - first]()
         assert_ended(waiter)
         if waiter.ok then
@@ -313,7 +307,7 @@ t["test signals: cancel, interruption and timeout against a signal"] = function(
             lu.assertTrue(way == 1 and err == ETIMEDOUT or way == 2 and err == ECANCELED or
                 way == 3 and h.is_interruption(err), tostring(err))
         end
-        yield_times(dice(2) - 1)
+        h.let_others_run(dice(2) - 1)
         set:cancel() -- nobody waits, and what is queued stays
         while n_got < n_raised do
             lu.assertEquals(time.with_timeout(5, set.wait, set), system.signal.SIGUSR1)

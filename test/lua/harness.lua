@@ -338,12 +338,68 @@ function h.new_dice(seed)
     end
 end
 
+-- The same from 0 to n - 1.
+function h.new_random(seed)
+    local dice = h.new_dice(seed)
+    return function(n)
+        return dice(n) - 1
+    end
+end
+
 -- Let the others run until nothing but the loop's events can change anything: a spawned fiber has
 -- by then begun to wait.
 function h.let_others_run(turns)
     for _ = 1, turns or 2 do
         this_fiber.yield()
     end
+end
+
+-- Through a stream, all of it.
+function h.write_all(sock, text)
+    local sent = 0
+    while sent < #text do
+        sent = sent + sock:write_some(text:sub(sent + 1))
+    end
+end
+
+-- Until its end, `size` bytes at a time.
+function h.read_all(sock, size)
+    local buf, pieces = thrum.byte_span.new(size or 65536), {}
+    while true do
+        local ok, n = pcall(sock.read_some, sock, buf)
+        if not ok then
+            h.assert_starts(tostring(n), "End of file")
+            return table.concat(pieces)
+        end
+        pieces[#pieces + 1] = tostring(buf:slice(1, n))
+    end
+end
+
+-- A program whose `script` makes an acceptor and connects a client runs out of descriptors: accept
+-- says so once per call, and the connection waits on (pitfall 26).
+function h.check_descriptor_limit(script)
+    local output, status = h.shell("ulimit -n 24; exec " .. h.quote(h.program) .. " -e " ..
+        h.quote(script .. [[
+        local filler, held = ip.udp.socket.new(), {}
+        filler:open("v4")
+        local fd = filler:release()
+        while true do
+            local ok, copy = pcall(fd.dup, fd)
+            if not ok then break end
+            held[#held + 1] = copy
+        end
+        for _ = 1, 3 do
+            local ok, err = pcall(acceptor.accept, acceptor)
+            assert(not ok and err == generic_error.EMFILE, tostring(err))
+        end
+        local waiting = spawn(function() return pcall(acceptor.accept, acceptor) end)
+        local ok, err = waiting:join()
+        assert(not ok and err == generic_error.EMFILE, tostring(err))
+        held[1]:close()
+        assert(acceptor:accept().is_open)
+        print("went on")]]))
+    h.assert_contains(output, "went on\n")
+    lu.assertEquals(status, 0, output)
 end
 
 -- Until the condition holds. The watchdog is the deadline.

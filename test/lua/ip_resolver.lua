@@ -403,15 +403,6 @@ end
 
 -- races
 
--- A repeatable stream of small numbers, so that the events meet in every order.
-local function new_dice(seed)
-    local state = seed
-    return function(sides)
-        state = (state * 1103515245 + 12345) % 2147483648
-        return (state >> 8) % sides
-    end
-end
-
 -- One lookup whose end is told exactly once.
 local function new_record(number)
     local record = {n_ends = 0}
@@ -431,11 +422,11 @@ local rounds = h.is_slow and math.min(h.rounds, 300) or h.rounds // 4 -- a threa
 
 t["test interrupt against the answer"] = function()
     skip_without_localhost()
-    local dice = new_dice(1)
+    local random = h.new_random(1)
     local n_found, n_interrupted = 0, 0
     for round = 1, rounds do
         local record = new_record(round % 60000)
-        for _ = 1, dice(20) do
+        for _ = 1, random(20) do
             this_fiber.yield()
         end
         record.fiber:interrupt()
@@ -455,11 +446,11 @@ end
 
 t["test timeout against the answer"] = function()
     skip_without_localhost()
-    local dice = new_dice(2)
+    local random = h.new_random(2)
     local n_found, n_timeouts = 0, 0
     for round = 1, rounds do
         local port = round % 60000
-        local ok, results = pcall(time.with_timeout, dice(20) * 0.00001, udp.get_address_v4_info,
+        local ok, results = pcall(time.with_timeout, random(20) * 0.00001, udp.get_address_v4_info,
             "localhost", port)
         if ok then
             h.assert_starts(texts(results), "127.0.0.1 " .. port)

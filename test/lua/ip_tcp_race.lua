@@ -4,25 +4,11 @@
 -- goes to one who accepts, or stays for the next. THRUM_ROUNDS says how many rounds.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
-local spawn, this_fiber, ip, byte_span = thrum.spawn, thrum.this_fiber, thrum.ip, thrum.byte_span
+local spawn, ip, byte_span = thrum.spawn, thrum.ip, thrum.byte_span
 local loopback = ip.address.loopback_v4()
 local rounds = math.max(h.rounds // 4, 100)
 local ECANCELED = thrum.generic_error.ECANCELED
 local ETIMEDOUT = thrum.generic_error.ETIMEDOUT
-
-local function new_dice(seed)
-    local state = seed
-    return function(sides)
-        state = (state * 1103515245 + 12345) % 2147483648
-        return (state >> 8) % sides
-    end
-end
-
-local function yield_times(n)
-    for _ = 1, n do
-        this_fiber.yield()
-    end
-end
 
 -- Connections of earlier rounds must not hold the ports: they are dropped, not ended.
 local function drop(...)
@@ -73,26 +59,26 @@ local function finish(record)
 end
 
 t["test a reader's end against arrival: every byte is read once"] = function()
-    local dice, acceptor = new_dice(1), listening()
+    local random, acceptor = h.new_random(1), listening()
     local a, b = pair(acceptor)
     local n_received, n_ended = 0, 0
     for round = 1, rounds do
         local buf = byte_span.new(4)
-        b.timeout = dice(4) == 0 and 0.00002 or nil
+        b.timeout = random(4) == 0 and 0.00002 or nil
         local reader = start(b.read_some, b, buf)
-        yield_times(1 + dice(2))
-        local is_first = dice(2) == 0
+        h.let_others_run(1 + random(2))
+        local is_first = random(2) == 0
         if is_first then
             a:write_some(("%04d"):format(round % 10000))
-            yield_times(dice(3))
+            h.let_others_run(random(3))
         end
-        if dice(2) == 0 then
+        if random(2) == 0 then
             reader.fiber:interrupt()
         else
             b:cancel()
         end
         if not is_first then
-            yield_times(dice(2))
+            h.let_others_run(random(2))
             a:write_some(("%04d"):format(round % 10000))
         end
         local n = finish(reader)
@@ -112,7 +98,7 @@ t["test a reader's end against arrival: every byte is read once"] = function()
 end
 
 t["test close and release against arrival: the heir has what nobody has read"] = function()
-    local dice, acceptor = new_dice(2), listening()
+    local random, acceptor = h.new_random(2), listening()
     local n_received, n_inherited = 0, 0
     for _ = 1, rounds // 2 do
         local a, b = pair(acceptor)
@@ -120,10 +106,10 @@ t["test close and release against arrival: the heir has what nobody has read"] =
         for i = 1, 2 do
             readers[i] = start(b.read_some, b, byte_span.new(4))
         end
-        yield_times(1 + dice(2))
+        h.let_others_run(1 + random(2))
         a:write_some("byte")
-        yield_times(dice(4))
-        local heir = dice(2) == 0 and b:release() or nil
+        h.let_others_run(random(4))
+        local heir = random(2) == 0 and b:release() or nil
         b:close()
         local seen = 0
         for i = 1, 2 do
@@ -146,17 +132,17 @@ t["test close and release against arrival: the heir has what nobody has read"] =
 end
 
 t["test an accept's end against a connection: it goes to one, or stays"] = function()
-    local dice, acceptor = new_dice(3), listening()
+    local random, acceptor = h.new_random(3), listening()
     local port = acceptor.local_port
     local n_accepted, n_ended = 0, 0
     for _ = 1, rounds // 2 do
-        acceptor.timeout = dice(3) == 0 and 0.00002 or nil
+        acceptor.timeout = random(3) == 0 and 0.00002 or nil
         local accepting = start(acceptor.accept, acceptor)
-        yield_times(1 + dice(2))
+        h.let_others_run(1 + random(2))
         local client = ip.tcp.socket.new()
         client:connect(loopback, port)
-        yield_times(dice(3))
-        local how = dice(3)
+        h.let_others_run(random(3))
+        local how = random(3)
         if how == 0 then
             accepting.fiber:interrupt()
         elseif how == 1 then
@@ -182,18 +168,18 @@ t["test an accept's end against a connection: it goes to one, or stays"] = funct
 end
 
 t["test a connect's end against its success: it is connected, or can be closed"] = function()
-    local dice, acceptor = new_dice(4), listening()
+    local random, acceptor = h.new_random(4), listening()
     local port = acceptor.local_port
     local n_connected, n_ended = 0, 0
     for _ = 1, rounds // 2 do
         local client = ip.tcp.socket.new()
-        client.timeout = dice(3) == 0 and 0.00001 or nil
+        client.timeout = random(3) == 0 and 0.00001 or nil
         local connecting = start(function()
             client:connect(loopback, port)
             return true
         end)
-        yield_times(1 + dice(2))
-        local how = dice(4)
+        h.let_others_run(1 + random(2))
+        local how = random(4)
         if how == 0 then
             connecting.fiber:interrupt()
         elseif how == 1 and client.is_open then
@@ -228,7 +214,7 @@ t["test a connect's end against its success: it is connected, or can be closed"]
 end
 
 t["test an acceptor that is closed while clients come: each ends once"] = function()
-    local dice = new_dice(5)
+    local random = h.new_random(5)
     local n_accepted, n_refused = 0, 0
     for _ = 1, rounds // 10 do
         local acceptor = listening()
@@ -241,7 +227,7 @@ t["test an acceptor that is closed while clients come: each ends once"] = functi
             clients[i] = ip.tcp.socket.new()
             connecting[i] = start(clients[i].connect, clients[i], loopback, port)
         end
-        yield_times(1 + dice(5))
+        h.let_others_run(1 + random(5))
         acceptor:close()
         for i = 1, 3 do
             local server = finish(accepting[i])
@@ -259,7 +245,7 @@ t["test an acceptor that is closed while clients come: each ends once"] = functi
 end
 
 t["test half-close against cancel: the end comes after all bytes, once it is told"] = function()
-    local dice, acceptor = new_dice(6), listening()
+    local random, acceptor = h.new_random(6), listening()
     for _ = 1, rounds // 4 do
         local a, b = pair(acceptor)
         local reader = start(function()
@@ -274,14 +260,14 @@ t["test half-close against cancel: the end comes after all bytes, once it is tol
                 end
             end
         end)
-        yield_times(dice(3))
+        h.let_others_run(random(3))
         a:write_some("all of it")
-        yield_times(dice(3))
-        if dice(2) == 0 then
+        h.let_others_run(random(3))
+        if random(2) == 0 then
             b:cancel()
         end
         a:shutdown("send")
-        yield_times(dice(3))
+        h.let_others_run(random(3))
         b:cancel()
         lu.assertEquals(finish(reader), "all of it")
         drop(a, b)

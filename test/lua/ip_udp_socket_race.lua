@@ -10,21 +10,6 @@ local rounds = h.rounds
 local ECANCELED = thrum.generic_error.ECANCELED
 local ETIMEDOUT = thrum.generic_error.ETIMEDOUT
 
--- A repeatable stream of small numbers, so that the events meet in every order.
-local function new_dice(seed)
-    local state = seed
-    return function(sides)
-        state = (state * 1103515245 + 12345) % 2147483648
-        return (state >> 8) % sides
-    end
-end
-
-local function yield_times(n)
-    for _ = 1, n do
-        this_fiber.yield()
-    end
-end
-
 -- One receive whose end is told exactly once: the text, or the error.
 local function new_receiver(sock, buf, method)
     local record = {n_ends = 0}
@@ -62,24 +47,24 @@ local methods = {[0] = "receive", "receive_from"}
 
 -- interrupt: a datagram a round and an interruption of the one receiver, either first.
 local function race_interrupt(seed)
-    local dice = new_dice(seed)
+    local random = h.new_random(seed)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port
     local buf = byte_span.new(32)
     local n_received, n_interrupted = 0, 0
     for round = 1, rounds do
-        local record = new_receiver(sock, buf, methods[dice(2)])
-        yield_times(1 + dice(2))
+        local record = new_receiver(sock, buf, methods[random(2)])
+        h.let_others_run(1 + random(2))
         local function send()
             client:send_to(tostring(round), addr, port)
         end
-        if dice(2) == 0 then
+        if random(2) == 0 then
             send()
-            yield_times(dice(4))
+            h.let_others_run(random(4))
             record.fiber:interrupt()
         else
             record.fiber:interrupt()
-            yield_times(dice(3))
+            h.let_others_run(random(3))
             send()
         end
         record.fiber:join()
@@ -106,15 +91,15 @@ end
 -- timeout: datagrams come when they come, the receiver gives up after next to no time, again and
 -- again. All of them are received, in order.
 t["test timeout against arrival (pitfall 3)"] = function()
-    local dice = new_dice(2)
+    local random = h.new_random(2)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port
     local n_received, n_timeouts, wrong = 0, 0, nil
     local receiver = spawn(function()
         local buf = byte_span.new(32)
         while n_received < rounds do
-            sock.timeout = dice(4) * 0.00001
-            local ok, n = pcall(sock[methods[dice(2)]], sock, buf)
+            sock.timeout = random(4) * 0.00001
+            local ok, n = pcall(sock[methods[random(2)]], sock, buf)
             if ok then
                 n_received = n_received + 1
                 local text = tostring(buf:slice(1, n))
@@ -129,7 +114,7 @@ t["test timeout against arrival (pitfall 3)"] = function()
     for round = 1, rounds do
         client:send_to(tostring(round), addr, port)
         local turns = 0
-        while round - n_received > 20 or turns < dice(4) do -- never more than its buffer holds
+        while round - n_received > 20 or turns < random(4) do -- never more than its buffer holds
             this_fiber.yield()
             turns = turns + 1
         end
@@ -145,7 +130,7 @@ end
 
 -- cancel: three receivers, two datagrams, one cancel.
 t["test cancel against arrival, with several receivers (pitfall 3)"] = function()
-    local dice = new_dice(3)
+    local random = h.new_random(3)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port
     local bufs = {byte_span.new(32), byte_span.new(32), byte_span.new(32)}
@@ -153,19 +138,19 @@ t["test cancel against arrival, with several receivers (pitfall 3)"] = function(
     for _ = 1, rounds // 2 do
         local records = {}
         for i = 1, 3 do
-            records[i] = new_receiver(sock, bufs[i], methods[dice(2)])
+            records[i] = new_receiver(sock, bufs[i], methods[random(2)])
         end
-        yield_times(1 + dice(2))
-        local cancel_at = dice(3)
+        h.let_others_run(1 + random(2))
+        local cancel_at = random(3)
         for number = 0, 2 do
             if number == cancel_at then
                 sock:cancel()
             else
                 client:send_to(tostring(number), addr, port)
             end
-            yield_times(dice(3))
+            h.let_others_run(random(3))
         end
-        yield_times(2)
+        h.let_others_run(2)
         sock:cancel() -- whoever had begun to wait after the first
         local seen = 0
         for i = 1, 3 do
@@ -191,7 +176,7 @@ end
 
 -- close: a receiver ends with the datagram or with ECANCELED; then the socket is opened again.
 t["test close and release against arrival (pitfalls 3, 4)"] = function()
-    local dice = new_dice(4)
+    local random = h.new_random(4)
     local sock, client = ip.udp.socket.new(), h.bound()
     local loopback = ip.address.loopback_v4()
     local bufs = {byte_span.new(32), byte_span.new(32)}
@@ -202,13 +187,13 @@ t["test close and release against arrival (pitfalls 3, 4)"] = function()
         local port = sock.local_port
         local records = {}
         for i = 1, 2 do
-            records[i] = new_receiver(sock, bufs[i], methods[dice(2)])
+            records[i] = new_receiver(sock, bufs[i], methods[random(2)])
         end
-        yield_times(1 + dice(2))
+        h.let_others_run(1 + random(2))
         client:send_to(tostring(round), loopback, port)
-        yield_times(dice(4))
+        h.let_others_run(random(4))
         local heir
-        if dice(4) == 0 then
+        if random(4) == 0 then
             heir = sock:release()
         else
             sock:close()
@@ -241,7 +226,7 @@ end
 -- Everything at once: each of four receivers ends exactly once, and what was sent was received by
 -- somebody or is still there.
 t["test interrupt, cancel, timeout and arrival at once (pitfall 3)"] = function()
-    local dice = new_dice(5)
+    local random = h.new_random(5)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port
     local bufs = {}
@@ -254,23 +239,23 @@ t["test interrupt, cancel, timeout and arrival at once (pitfall 3)"] = function(
     for _ = 1, rounds // 4 do
         local records, n_sent, n_seen = {}, 0, 0
         for i = 1, 4 do
-            sock.timeout = dice(3) > 0 and dice(5) * 0.00002 or 5
-            records[i] = new_receiver(sock, bufs[i], methods[dice(2)])
+            sock.timeout = random(3) > 0 and random(5) * 0.00002 or 5
+            records[i] = new_receiver(sock, bufs[i], methods[random(2)])
             this_fiber.yield()
         end
         for _ = 1, 6 do
-            local act = dice(4)
+            local act = random(4)
             if act <= 1 and n_sent < 4 then
                 client:send_to("x", addr, port)
                 n_sent = n_sent + 1
             elseif act == 2 then
-                pcall(records[1 + dice(4)].fiber.interrupt, records[1 + dice(4)].fiber)
-            elseif dice(3) == 0 then
+                pcall(records[1 + random(4)].fiber.interrupt, records[1 + random(4)].fiber)
+            elseif random(3) == 0 then
                 sock:cancel()
             end
-            yield_times(dice(2))
+            h.let_others_run(random(2))
         end
-        yield_times(2)
+        h.let_others_run(2)
         sock:cancel()
         for i = 1, 4 do
             records[i].fiber:join()
@@ -293,15 +278,15 @@ t["test interrupt, cancel, timeout and arrival at once (pitfall 3)"] = function(
 end
 
 t["test interrupt against a timer's end"] = function()
-    local dice = new_dice(6)
+    local random = h.new_random(6)
     local n_slept, n_interrupted = 0, 0
     for _ = 1, rounds // 4 do
         local n_ends, outcome = 0, nil
         local sleeper = spawn(function()
-            local ok, err = pcall(time.sleep, dice(3) * 0.00001)
+            local ok, err = pcall(time.sleep, random(3) * 0.00001)
             n_ends, outcome = n_ends + 1, ok or err
         end)
-        yield_times(1 + dice(5))
+        h.let_others_run(1 + random(5))
         sleeper:interrupt()
         sleeper:join()
         lu.assertEquals(n_ends, 1)
@@ -316,11 +301,11 @@ t["test interrupt against a timer's end"] = function()
 end
 
 t["test interrupt of a joiner against the joined fiber's end"] = function()
-    local dice = new_dice(7)
+    local random = h.new_random(7)
     for round = 1, rounds // 4 do
-        local turns = dice(4)
+        local turns = random(4)
         local worker = spawn(function()
-            yield_times(turns)
+            h.let_others_run(turns)
             return round
         end)
         local n_ends, outcome = 0, nil
@@ -329,7 +314,7 @@ t["test interrupt of a joiner against the joined fiber's end"] = function()
             n_ends, outcome = n_ends + 1, value
             return ok
         end)
-        yield_times(1 + dice(4))
+        h.let_others_run(1 + random(4))
         joiner:interrupt()
         local ok = joiner:join()
         lu.assertEquals(n_ends, 1)

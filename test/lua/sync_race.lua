@@ -18,12 +18,6 @@ local function assert_both(n, m)
     end
 end
 
-local function yield_times(n)
-    for _ = 1, n do
-        this_fiber.yield()
-    end
-end
-
 -- ---- waiters ----
 
 -- A fiber that makes one call and notes how it ended. With `seconds`, for no longer.
@@ -100,20 +94,20 @@ local function race(seed, way, wait, serve, check)
     local n_served, n_given_up = 0, 0
     for _ = 1, rounds do
         local waiters = {new_waiter(ways[way].begin(dice), wait, 1), new_waiter(nil, wait, 2)}
-        yield_times(dice(2))
+        h.let_others_run(dice(2))
         if waiters[2].n_ends == 0 and dice(2) == 1 then
-            yield_times(1) -- both wait
+            h.let_others_run(1) -- both wait
         end
         if dice(2) == 1 then
             ways[way].act(waiters[1])
-            yield_times(dice(3) - 1)
+            h.let_others_run(dice(3) - 1)
             serve(waiters)
         else
             serve(waiters)
-            yield_times(dice(4) - 1)
+            h.let_others_run(dice(4) - 1)
             ways[way].act(waiters[1])
         end
-        yield_times(4)
+        h.let_others_run(4)
         check(waiters)
         n_served = n_served + (waiters[1].is_served and 1 or 0)
         n_given_up = n_given_up + (is_given_up(waiters[1]) and 1 or 0)
@@ -182,10 +176,10 @@ for i, way in ipairs {"interruption", "timeout"} do
             else -- and the mutex is not to be had at once
                 m:lock()
                 cv:notify_one()
-                yield_times(dice(3) - 1)
+                h.let_others_run(dice(3) - 1)
                 if dice(2) == 1 then
                     ways[way].act(waiters[1])
-                    yield_times(dice(2) - 1)
+                    h.let_others_run(dice(2) - 1)
                 end
                 m:unlock()
             end
@@ -228,7 +222,7 @@ for i, way in ipairs {"interruption", "timeout"} do
             end, function(waiters)
                 while #ch > 0 or waiters[2].n_ends == 0 do
                     receive()
-                    yield_times(2)
+                    h.let_others_run(2)
                 end
                 local is_received = {[1] = false, [2] = false}
                 for _, value in ipairs(got) do
@@ -257,15 +251,15 @@ t["test channel: close against send, receive and interruption"] = function()
                 receivers[i] = new_waiter(nil, ch.receive, ch)
             end
             senders[i] = new_waiter(nil, ch.send, ch, 10 * round + i)
-            yield_times(dice(3) - 1)
+            h.let_others_run(dice(3) - 1)
         end
         local victim = dice(2) == 1 and receivers[dice(#receivers)] or senders[dice(2)]
         if dice(2) == 1 and victim.n_ends == 0 then
             victim.fiber:interrupt()
-            yield_times(dice(2) - 1)
+            h.let_others_run(dice(2) - 1)
         end
         ch:close()
-        yield_times(3)
+        h.let_others_run(3)
         local got = {}
         for _, receiver in ipairs(receivers) do
             lu.assertTrue(receiver.n_ends == 1 or receiver == victim)

@@ -4,27 +4,12 @@
 -- is lost, and none is left open. THRUM_ROUNDS says how many rounds.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
-local spawn, this_fiber, unix, byte_span =
-    thrum.spawn, thrum.this_fiber, thrum.unix, thrum.byte_span
+local spawn, unix, byte_span = thrum.spawn, thrum.unix, thrum.byte_span
 local rounds = math.max(h.rounds // 8, 100)
 local ECANCELED = thrum.generic_error.ECANCELED
 local ETIMEDOUT = thrum.generic_error.ETIMEDOUT
 
 local kinds = {"datagram", "stream", "seqpacket"}
-
-local function new_dice(seed)
-    local state = seed
-    return function(sides)
-        state = (state * 1103515245 + 12345) % 2147483648
-        return (state >> 8) % sides
-    end
-end
-
-local function yield_times(n)
-    for _ = 1, n do
-        this_fiber.yield()
-    end
-end
 
 local width = 6 -- of a number: on a stream a receive takes as many bytes
 
@@ -79,7 +64,7 @@ local function each_kind(name, case)
             local before = h.descriptors()
             local fd = h.bound():release()
             local a, b = unix[kind].socket.pair()
-            case(a, b, fd, new_dice(i), kind)
+            case(a, b, fd, h.new_random(i), kind)
             a:close()
             b:close()
             fd:close()
@@ -88,18 +73,18 @@ local function each_kind(name, case)
     end
 end
 
-each_kind("interrupt against arrival", function(a, b, fd, dice)
+each_kind("interrupt against arrival", function(a, b, fd, random)
     local n_received, n_interrupted = 0, 0
     for round = 1, rounds do
         local record = new_receiver(b)
-        yield_times(1 + dice(2))
-        if dice(2) == 0 then
+        h.let_others_run(1 + random(2))
+        if random(2) == 0 then
             a:send_with_fds(format(round), {fd})
-            yield_times(dice(4))
+            h.let_others_run(random(4))
             record.fiber:interrupt()
         else
             record.fiber:interrupt()
-            yield_times(dice(3))
+            h.let_others_run(random(3))
             a:send_with_fds(format(round), {fd})
         end
         record.fiber:join()
@@ -115,12 +100,12 @@ each_kind("interrupt against arrival", function(a, b, fd, dice)
     lu.assertTrue(n_received > 0 and n_interrupted > 0)
 end)
 
-each_kind("timeout against arrival", function(a, b, fd, dice)
+each_kind("timeout against arrival", function(a, b, fd, random)
     local n_received, n_timeouts = 0, 0
     local receiver = spawn(function()
         local buf = byte_span.new(width)
         while n_received < rounds do
-            b.timeout = dice(4) * 0.00001
+            b.timeout = random(4) * 0.00001
             local ok, n, fds = pcall(b.receive_with_fds, b, buf, 2)
             if ok then
                 n_received = n_received + 1
@@ -136,22 +121,22 @@ each_kind("timeout against arrival", function(a, b, fd, dice)
     end)
     for round = 1, rounds do
         a:send_with_fds(format(round), {fd})
-        yield_times(dice(4))
+        h.let_others_run(random(4))
     end
     receiver:join()
     lu.assertEquals(n_received, rounds)
     lu.assertTrue(n_timeouts > 0)
 end)
 
-each_kind("cancel against arrival, with several receivers", function(a, b, fd, dice)
+each_kind("cancel against arrival, with several receivers", function(a, b, fd, random)
     local n_received, n_cancelled, next_number = 0, 0, 0
     for _ = 1, rounds // 2 do
         local records = {}
         for i = 1, 3 do
             records[i] = new_receiver(b)
         end
-        yield_times(1 + dice(2))
-        local cancel_at = dice(3)
+        h.let_others_run(1 + random(2))
+        local cancel_at = random(3)
         for turn = 0, 2 do
             if turn == cancel_at then
                 b:cancel()
@@ -159,9 +144,9 @@ each_kind("cancel against arrival, with several receivers", function(a, b, fd, d
                 next_number = next_number + 1
                 a:send_with_fds(format(next_number), {fd})
             end
-            yield_times(dice(3))
+            h.let_others_run(random(3))
         end
-        yield_times(2)
+        h.let_others_run(2)
         b:cancel() -- whoever had begun to wait after the first
         local numbers = {}
         for i = 1, 3 do
@@ -184,15 +169,15 @@ each_kind("cancel against arrival, with several receivers", function(a, b, fd, d
     lu.assertTrue(n_received > 0 and n_cancelled > 0)
 end)
 
-each_kind("close and release against arrival", function(_, _, fd, dice, kind)
+each_kind("close and release against arrival", function(_, _, fd, random, kind)
     local n_received, n_cancelled, n_inherited = 0, 0, 0
     for round = 1, rounds // 2 do
         local a, b = unix[kind].socket.pair()
         local records = {new_receiver(b), new_receiver(b)}
-        yield_times(1 + dice(2))
+        h.let_others_run(1 + random(2))
         a:send_with_fds(format(round), {fd})
-        yield_times(dice(4))
-        local heir = dice(2) == 0 and b:release() or nil
+        h.let_others_run(random(4))
+        local heir = random(2) == 0 and b:release() or nil
         b:close()
         local seen = 0
         for i = 1, 2 do
@@ -222,7 +207,7 @@ end)
 
 -- Senders that wait for room hold copies: however their wait ends, the copies go, and what was sent
 -- was sent once.
-each_kind("interrupt and cancel against a sender's turn", function(a, b, fd, dice, kind)
+each_kind("interrupt and cancel against a sender's turn", function(a, b, fd, random, kind)
     local buf = byte_span.new(kind == "stream" and width or 4000)
     a:set_option("send_buffer_size", 8192)
     local function fill()
@@ -257,10 +242,10 @@ each_kind("interrupt and cancel against a sender's turn", function(a, b, fd, dic
                 outcomes[i] = table.pack(pcall(a.send_with_fds, a, format(3 * round + i), {fd}))
             end)
         end
-        yield_times(1 + dice(2))
-        local seen = dice(2) == 0 and drain(dice(60)) or {}
-        local victim = 1 + dice(3)
-        if dice(2) == 0 then
+        h.let_others_run(1 + random(2))
+        local seen = random(2) == 0 and drain(random(60)) or {}
+        local victim = 1 + random(3)
+        if random(2) == 0 then
             fibers[victim]:interrupt()
         else
             a:cancel()
@@ -275,7 +260,7 @@ each_kind("interrupt and cancel against a sender's turn", function(a, b, fd, dic
         note(seen)
         for _ = 1, 50 do
             note(drain(math.huge))
-            yield_times(1)
+            h.let_others_run(1)
         end
         for i = 1, 3 do
             fibers[i]:join()
@@ -296,7 +281,7 @@ end)
 -- Accepting: a connection goes to one who waits, or stays for the next.
 for _, kind in ipairs {"stream", "seqpacket"} do
     t[("test %s: interrupt, timeout and cancel against a connection"):format(kind)] = function()
-        local dice = new_dice(9)
+        local random = h.new_random(9)
         local acceptor = unix[kind].acceptor.new()
         acceptor:open()
         acceptor:bind("")
@@ -304,17 +289,17 @@ for _, kind in ipairs {"stream", "seqpacket"} do
         local path = acceptor.local_path
         local n_accepted, n_ended = 0, 0
         for _ = 1, rounds // 2 do
-            acceptor.timeout = dice(3) == 0 and 0.00002 or nil
+            acceptor.timeout = random(3) == 0 and 0.00002 or nil
             local server, err
             local fiber = spawn(function()
                 local ok, result = pcall(acceptor.accept, acceptor)
                 server, err = ok and result or nil, not ok and result or nil
             end)
-            yield_times(1 + dice(2))
+            h.let_others_run(1 + random(2))
             local client = unix[kind].socket.new()
             client:connect(path)
-            yield_times(dice(3))
-            if dice(2) == 0 then
+            h.let_others_run(random(3))
+            if random(2) == 0 then
                 fiber:interrupt()
             else
                 acceptor:cancel()

@@ -8,25 +8,6 @@ local function eof(f, ...)
     return h.raises_text("misc", "End of file", f, ...)
 end
 
-local function write_all(sock, text)
-    local sent = 0
-    while sent < #text do
-        sent = sent + sock:write_some(text:sub(sent + 1))
-    end
-end
-
-local function read_all(sock, size)
-    local buf, pieces = byte_span.new(size or 65536), {}
-    while true do
-        local ok, n = pcall(sock.read_some, sock, buf)
-        if not ok then
-            h.assert_starts(tostring(n), "End of file")
-            return table.concat(pieces)
-        end
-        pieces[#pieces + 1] = tostring(buf:slice(1, n))
-    end
-end
-
 t["test read_some and write_some, receive and send are the same but for flags"] = function()
     local a, b = unix.stream.socket.pair()
     local buf = byte_span.new(16)
@@ -80,10 +61,10 @@ t["test half-close: the other direction goes on"] = function()
     a:write_some("question")
     a:shutdown("send")
     h.raises("EPIPE", a.write_some, a, "more")
-    lu.assertEquals(read_all(b), "question")
+    lu.assertEquals(h.read_all(b), "question")
     b:write_some("answer")
     b:close()
-    lu.assertEquals(read_all(a), "answer")
+    lu.assertEquals(h.read_all(a), "answer")
     a:close()
 end
 
@@ -104,19 +85,19 @@ t["test a megabyte goes through partial writes and reads in order"] = function()
     end
     local text = table.concat(pieces)
     local writer = spawn(function()
-        write_all(a, text)
+        h.write_all(a, text)
         a:close()
     end)
-    lu.assertEquals(#read_all(b, 7777), #text)
+    lu.assertEquals(#h.read_all(b, 7777), #text)
     writer:join()
     b:close()
 
     a, b = unix.stream.socket.pair()
     writer = spawn(function()
-        write_all(a, text)
+        h.write_all(a, text)
         a:shutdown("send")
     end)
-    lu.assertTrue(read_all(b, 100) == text)
+    lu.assertTrue(h.read_all(b, 100) == text)
     writer:join()
     a:close()
     b:close()
@@ -136,10 +117,10 @@ t["test a writer waits while there is no room, and goes on when there is"] = fun
     end
     a.timeout = nil
     local writer = h.start(function()
-        write_all(a, "the rest")
+        h.write_all(a, "the rest")
         a:close()
     end)
-    local text = read_all(b)
+    local text = h.read_all(b)
     lu.assertEquals(#text, n_sent + 8)
     lu.assertEquals(text:sub(-8), "the rest")
     writer:join()
