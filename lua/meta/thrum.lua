@@ -59,6 +59,12 @@ function thrum.pcall(f, ...) end
 ---@return any ...
 function thrum.xpcall(f, handler, ...) end
 
+---Extension. The fiber-aware require: the main chunk of a module may suspend.
+---@async
+---@param name string
+---@return any value # what package.loaded has
+function thrum.require(name) end
+
 ---Extension. Run `f` as the main fiber, and all others, until nothing is left to do. Raises what `f`
 ---raises; EDEADLK inside a fiber; deadlock.
 ---@param f? async fun(...): ... | thrum.named_function

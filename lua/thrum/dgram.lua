@@ -221,14 +221,14 @@ end
 function Socket:ref()
     local s = state_of(self, "ref")
     s.is_counted = true
-    native.count_receive(s.handle, true)
+    native.count_receive(s.handle, s.receiver, true)
     return self
 end
 
 function Socket:unref()
     local s = state_of(self, "unref")
     s.is_counted = false
-    native.count_receive(s.handle, false)
+    native.count_receive(s.handle, s.receiver, false)
     return self
 end
 

@@ -106,7 +106,7 @@ end
 
 function receive.stop(s)
     s.is_receiving = false
-    native.cancel_receive(s.handle)
+    native.cancel_receive(s.handle, s.receiver)
 end
 
 return receive

@@ -8,10 +8,12 @@ end
 local getmetatable, rawget, rawset, setmetatable, type = getmetatable, rawget, rawset, setmetatable,
     type
 local error, pairs = error, pairs
+local insert, move = table.insert, table.move
 
--- Under this key an emitter keeps its lists of listeners, by event. A list is never changed: one
--- with a listener more, or less, takes its place, so that whoever is calling them goes on with what
--- there was when the event came. A listener that is removed meanwhile is marked, and not called.
+-- Under this key an emitter keeps its lists of listeners, by event. A list whose listeners have
+-- been called (is_called) is not changed any more: one with a listener more, or less, takes its
+-- place, so that whoever is calling them goes on with what there was when the event came. A
+-- listener that is removed meanwhile is marked, and not called.
 local LISTENERS = setmetatable({}, {__tostring = function() return "listeners" end})
 native.listeners = LISTENERS
 
@@ -80,16 +82,11 @@ local function add(self, op, name, listener, is_once, is_first)
         rawset(self, LISTENERS, lists)
     end
     local entry = {listener = listener, is_once = is_once, is_removed = false}
-    local old, list = lists[name] or {}, {}
-    if is_first then
-        list[1] = entry
+    local list = lists[name] or {}
+    if list.is_called then
+        list = move(list, 1, #list, 1, {})
     end
-    for i = 1, #old do
-        list[#list + 1] = old[i]
-    end
-    if not is_first then
-        list[#list + 1] = entry
-    end
+    insert(list, is_first and 1 or #list + 1, entry)
     lists[name] = list
     return self
 end
@@ -116,16 +113,19 @@ end
 
 -- Take off the entries that `is_meant` tells; returns how many there were.
 local function remove(lists, name, is_meant, what)
-    local rest, count = {}, 0
-    local list = lists[name]
-    for i = 1, #list do
+    local list, count = lists[name], 0
+    local rest, n = list.is_called and {} or list, #list
+    for i = 1, n do
         local entry = list[i]
         if is_meant(entry, what) then
             entry.is_removed = true
             count = count + 1
         else
-            rest[#rest + 1] = entry
+            rest[i - count] = entry
         end
+    end
+    for i = n - count + 1, n do
+        rest[i] = nil
     end
     lists[name] = rest[1] and rest or nil
     return count
@@ -241,6 +241,7 @@ function Emitter:emit(name, ...)
     if not list then
         return emit_to_nobody(self, name, ...)
     end
+    list.is_called = true
     for i = 1, #list do
         local entry = list[i]
         if not entry.is_removed then

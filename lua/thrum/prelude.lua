@@ -71,7 +71,7 @@ end
 setmetatable(_G, metatable)
 
 for _, name in ipairs {
-    "spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall",
+    "spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall", "require",
 } do
     _G[name] = thrum[name]
 end

@@ -134,7 +134,7 @@ local M = {
     dns = native.part "socket_dns",
     unix = native.part "socket_unix",
     connect = connect.connect,
-    select = native.socket_select,
+    select = native.select,
     gettime = thrum.time.system_clock.now,
 }
 

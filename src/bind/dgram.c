@@ -8,9 +8,9 @@
  *       suspends until at least one datagram is there; its data, address and port are put into the
  *       table `batch`, from 1 on, and so are those of others that are there, too; is_counted:
  *       whether it keeps a run from ending
- *   cancel_receive(sock)
- *       end that wait with ECANCELED
- *   count_receive(sock, is_counted)
+ *   cancel_receive(sock, receiver)
+ *       end that wait with ECANCELED; without a receiver there is none
+ *   count_receive(sock, receiver, is_counted)
  *       change that for a wait under way
  *   send(sock, data[, addr, port]) -> true | false | nil, error | nothing
  *       false: it would have to wait; nothing: data is no string, or port is no port
@@ -57,6 +57,7 @@ enum { DATAGRAM_SIZE = 65536 }; /* none is longer */
 /* Memory for the datagram that is waited for. Most are short, and pages that nobody has written to
  * cost nothing, so each socket has its own. */
 struct receiver {
+    struct fiber *fiber; /* that waits to receive, or NULL */
     bool is_flooded;
     int n_held; /* datagrams to be sent together; those before the next have left */
     int next_held;
@@ -72,6 +73,7 @@ struct batch {
 static int native_receiver(lua_State *L)
 {
     struct receiver *receiver = lua_newuserdata(L, sizeof(*receiver));
+    receiver->fiber = NULL;
     receiver->is_flooded = false;
     receiver->n_held = receiver->next_held = 0;
     return 1;
@@ -102,7 +104,8 @@ static void put_datagram(lua_State *L, struct socket *socket, int place, const v
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
     struct socket *socket = lua_touserdata(L, 1);
-    const struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    receiver->fiber = NULL;
     if (error)
         return push_failure(L, error);
     put_datagram(L, socket, 1, receiver->data, fiber->operation.size, &fiber->operation.endpoint);
@@ -160,6 +163,7 @@ static int wait_for_datagram(lua_State *L, struct fiber *fiber, struct socket *s
     if (error)
         return push_failure(L, error);
     fiber->transfer.socket = socket;
+    receiver->fiber = fiber;
     return call_suspend(L, fiber,
                         lua_toboolean(L, ARG_IS_COUNTED) ? &wait_counted : &wait_uncounted,
                         NO_DEADLINE, finish_receive);
@@ -187,22 +191,21 @@ static int native_receive(lua_State *L)
     return call_done(L, fiber, error, finish_receive);
 }
 
-/* The fiber that waits to receive here, or NULL. */
-static struct fiber *find_waiting(const struct socket *socket)
+/* The fiber that waits to receive here, or NULL: also when it has been woken already, and when the
+ * state closes, for then there is none. */
+static struct fiber *find_waiting(lua_State *L)
 {
-    struct list *fibers = &socket->runtime->fibers;
-    for (struct list *link = fibers->next; link != fibers; link = link->next) {
-        struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
-        bool is_receiving = fiber->wait == &wait_counted || fiber->wait == &wait_uncounted;
-        if (is_receiving && fiber->transfer.socket == socket)
-            return fiber;
-    }
-    return NULL;
+    const struct socket *socket = lua_touserdata(L, 1);
+    const struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    if (!receiver || !receiver->fiber || !socket->runtime->context)
+        return NULL;
+    const struct wait_kind *wait = receiver->fiber->wait;
+    return wait == &wait_counted || wait == &wait_uncounted ? receiver->fiber : NULL;
 }
 
 static int native_cancel_receive(lua_State *L)
 {
-    struct fiber *fiber = find_waiting(lua_touserdata(L, 1));
+    struct fiber *fiber = find_waiting(L);
     if (fiber)
         fiber_cancel_wait(fiber, ECANCELED);
     return 0;
@@ -211,8 +214,8 @@ static int native_cancel_receive(lua_State *L)
 /* It goes on waiting, as another kind. */
 static int native_count_receive(lua_State *L)
 {
-    const struct wait_kind *kind = lua_toboolean(L, 2) ? &wait_counted : &wait_uncounted;
-    struct fiber *fiber = find_waiting(lua_touserdata(L, 1));
+    const struct wait_kind *kind = lua_toboolean(L, 3) ? &wait_counted : &wait_uncounted;
+    struct fiber *fiber = find_waiting(L);
     if (!fiber || fiber->wait == kind)
         return 0;
     fiber->wait = kind;

@@ -520,7 +520,7 @@ static const struct function_row functions[] = {{"socket_new", native_new},
                                                 {"socket_flag", native_flag},
                                                 {"socket_set_number", native_set_number},
                                                 {"socket_multicast_if", native_multicast_if},
-                                                {"socket_select", face_select},
+                                                {"select", face_select},
                                                 {0}};
 
 void face_set_natives(lua_State *L, struct runtime *runtime)

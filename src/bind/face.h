@@ -33,17 +33,22 @@ enum face_state {
     FACE_ANY = 31
 };
 
-/* One direction of a stream: a call goes through it at a time, the others queue. */
-struct face_way {
-    struct list queue;
-    enum { WAY_FREE, WAY_IN_FIBER, WAY_OUTSIDE } inside;
-    lua_Integer total; /* bytes taken or sent, unless setstats says otherwise */
-    /* The call under way. */
+/* What a call asks of a stream. */
+struct face_call {
     int64_t start_ns;
     size_t done;  /* bytes sent, or looked at */
     size_t first; /* of a send: where the string's part begins */
     size_t size;  /* of that part; or how many bytes are to be received */
     enum { PATTERN_LINE, PATTERN_ALL, PATTERN_COUNT } pattern;
+};
+
+/* One direction of a stream: a call goes through it at a time, the others queue. While it runs even
+ * a finaliser's has to: WAY_RUNNING. */
+struct face_way {
+    struct list queue;
+    enum { WAY_FREE, WAY_RUNNING, WAY_IN_FIBER, WAY_OUTSIDE } inside;
+    lua_Integer total; /* bytes taken or sent, unless setstats says otherwise */
+    struct face_call call;
 };
 
 struct face {
@@ -105,6 +110,14 @@ int face_push_result(lua_State *L, struct fiber *fiber, int error);
 
 /* ---- waits ---- */
 
+/* As call_begin; and no time.with_timeout round this call has ended a wait of it yet, whatever it
+ * was with the fiber's call before. */
+static inline struct fiber *face_begin(lua_State *L, struct runtime *runtime)
+{
+    struct fiber *fiber = call_begin(L, runtime);
+    fiber->is_limited = false;
+    return fiber;
+}
 /* When a call begins: 0 if nobody will ask. */
 static inline int64_t face_start_ns(const struct face *face)
 {

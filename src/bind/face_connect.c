@@ -93,7 +93,7 @@ static int native_connect(lua_State *L)
     struct thrum_endpoint endpoint;
     lua_settop(L, ARG_START);
     int error = prepare(L, face, &endpoint);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     bool may_wait = face_may_wait(face, start_ns, &deadline_ns);
     if (!error && (!may_wait || face->is_connecting)) {
         error = connect_now(face, &endpoint);
@@ -179,7 +179,7 @@ static int face_accept(lua_State *L)
     int64_t start_ns = face_start_ns(face), deadline_ns;
     lua_settop(L, ACCEPTED - 1);
     struct face *accepted = face_push(L, face->noun, FACE_CLIENT, face->family);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     thrum_socket *core = face->socket->core, *target = accepted->socket->core;
     int error = core ? thrum_socket_try_accept(core, target) : EBADF;
     if (error == EAGAIN && face_is_impatient(face))

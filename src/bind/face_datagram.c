@@ -195,23 +195,31 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
     return wait_to_receive(L, face, fiber, size, deadline_ns, with_sender);
 }
 
+/* Others have run: they may have interrupted the fiber. */
+static int ask_again(lua_State *L, struct fiber *fiber, bool with_sender)
+{
+    int error = call_take_error(fiber);
+    fiber->is_limited = error == ETIMEDOUT;
+    return error ? face_push_failure(L, fiber, error) : ask(L, fiber, with_sender);
+}
+
 static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
 {
     (void)error;
-    return ask(L, fiber, false);
+    return ask_again(L, fiber, false);
 }
 
 static int ask_after_others_from(lua_State *L, struct fiber *fiber, int error)
 {
     (void)error;
-    return ask(L, fiber, true);
+    return ask_again(L, fiber, true);
 }
 
 /* Others have their turn before, for what was received is in nobody's own memory. */
 static int receive(lua_State *L, const struct face *face, bool with_sender)
 {
     check_size(L);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     if (!call_is_due(fiber))
         return ask(L, fiber, with_sender);
     return call_yield(L, fiber, 0, with_sender ? ask_after_others_from : ask_after_others);
@@ -245,7 +253,7 @@ static int datagram_send(lua_State *L)
     size_t size;
     const char *data = luaL_checklstring(L, ARG_DATA, &size);
     int64_t start_ns = face_start_ns(face), deadline_ns;
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     thrum_socket *core = face->socket->core;
     int error = EBADF;
     if (core)
@@ -267,7 +275,7 @@ static int send_to(lua_State *L, struct face *face, const struct thrum_endpoint 
     size_t size;
     const char *data = lua_tolstring(L, ARG_DATA, &size);
     int64_t start_ns = face_start_ns(face), deadline_ns;
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     thrum_socket *core = face->socket->core;
     int error = EBADF;
     if (core)

@@ -251,8 +251,6 @@ static int make_set(lua_State *L, struct watch *watch)
     return error;
 }
 
-static int finish_select(lua_State *L, struct fiber *fiber, int error);
-
 static const struct wait_kind wait_select = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
 
 /* The item as an object of ours, or NULL. */
@@ -277,7 +275,7 @@ static int start_waiting(lua_State *L, struct watch *watch, struct fiber *fiber)
     return error ? error : thrum_descriptor_wait(watch->descriptor, &fiber->operation);
 }
 
-static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
+static void start_or_raise(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
     int error = start_waiting(L, watch, fiber);
     if (error) {
@@ -288,7 +286,6 @@ static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
     watch->fiber = fiber;
     list_append(&watch->runtime->face_watches, &watch->link);
     fiber->is_limited = false;
-    return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
 }
 
 /* What others have closed meanwhile counts as ready: to use it does not wait. */
@@ -302,31 +299,61 @@ static void notice_closed(lua_State *L, const struct watch *watch)
     }
 }
 
-/* The fiber may have been interrupted since it was woken. */
-static int wait_again(lua_State *L, struct watch *watch, struct fiber *fiber)
+/* Whether a wait that has ended with `*error` was for nothing: somebody else was faster. Then the
+ * fiber may have been interrupted since it was woken, and that is the error. */
+static bool is_in_vain(lua_State *L, struct watch *watch, struct fiber *fiber, int *error)
 {
-    int error = call_take_error(fiber);
-    if (!error)
-        return wait_for_some(L, watch, fiber);
+    stop_waiting(watch);
+    notice_closed(L, watch);
+    ask_system(L, watch);
+    size_t count = count_ready(L, watch);
+    if (*error == ECANCELED && count > 0)
+        *error = 0;
+    if (*error || count > 0)
+        return false;
+    *error = call_take_error(fiber);
+    fiber->is_limited = *error == ETIMEDOUT;
+    return *error == 0;
+}
+
+static int end_select(lua_State *L, struct watch *watch, const struct fiber *fiber, int error)
+{
     free_descriptor(watch);
-    error_raise(L, error);
+    if (error && (error != ETIMEDOUT || fiber->is_limited))
+        error_raise(L, error);
+    return answer(L, watch);
 }
 
 static int finish_select(lua_State *L, struct fiber *fiber, int error)
 {
     struct watch *watch = lua_touserdata(L, PLACE_WATCH);
-    stop_waiting(watch);
-    notice_closed(L, watch);
-    ask_system(L, watch);
-    size_t count = count_ready(L, watch);
-    if (error == ECANCELED && count > 0)
-        error = 0;
-    if (!error && count == 0) /* somebody else was faster */
-        return wait_again(L, watch, fiber);
-    free_descriptor(watch);
-    if (error && (error != ETIMEDOUT || fiber->is_limited))
-        error_raise(L, error);
-    return answer(L, watch);
+    if (!is_in_vain(L, watch, fiber, &error))
+        return end_select(L, watch, fiber, error);
+    start_or_raise(L, watch, fiber);
+    return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
+}
+
+static int note_end(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)L;
+    (void)fiber;
+    return error;
+}
+
+/* Outside any fiber one wait after the other returns: were each inside the one before, a busy
+ * neighbour could have the C stack overflow. */
+static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
+{
+    int error;
+    if (fiber->thread) {
+        start_or_raise(L, watch, fiber);
+        return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
+    }
+    do {
+        start_or_raise(L, watch, fiber);
+        error = call_suspend(L, fiber, &wait_select, watch->deadline_ns, note_end);
+    } while (is_in_vain(L, watch, fiber, &error));
+    return end_select(L, watch, fiber, error);
 }
 
 /* Without anything to wait for. */
@@ -368,7 +395,7 @@ static struct watch *push_watch(lua_State *L)
     return watch;
 }
 
-/* native.socket_select(receivers, senders, timeout) */
+/* native.select(receivers, senders, timeout) */
 int face_select(lua_State *L)
 {
     lua_settop(L, ARG_TIMEOUT);
@@ -380,7 +407,7 @@ int face_select(lua_State *L)
     add_all(L, watch, ARG_RECEIVERS, POLLIN);
     watch->n_receivers = watch->n;
     add_all(L, watch, ARG_SENDERS, POLLOUT);
-    struct fiber *fiber = call_begin(L, watch->runtime);
+    struct fiber *fiber = face_begin(L, watch->runtime);
     ask_system(L, watch);
     if (seconds == 0 || count_ready(L, watch) > 0)
         return answer(L, watch);

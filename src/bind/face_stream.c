@@ -92,33 +92,33 @@ static size_t prefix_size(lua_State *L)
     return lua_isnil(L, ARG_PREFIX) ? 0 : lua_rawlen(L, ARG_PREFIX);
 }
 
-static void set_count(lua_State *L, struct face_way *way)
+static void set_count(lua_State *L, struct face_call *call)
 {
     double count = lua_tonumber(L, ARG_PATTERN);
     luaL_argcheck(L, count >= 0, ARG_PATTERN, "invalid receive pattern");
     size_t size = prefix_size(L), wanted = PTRDIFF_MAX;
     if (count < (double)PTRDIFF_MAX)
         wanted = (size_t)count;
-    way->pattern = PATTERN_COUNT;
-    way->size = wanted > size ? wanted - size : 0;
+    call->pattern = PATTERN_COUNT;
+    call->size = wanted > size ? wanted - size : 0;
 }
 
-/* Read what is asked for from the arguments into `way`: the first time it may raise. */
-static void set_piece(lua_State *L, struct face_way *way)
+/* Read what is asked for from the arguments into `call`: the first time it may raise. */
+static void set_piece(lua_State *L, struct face_call *call)
 {
-    way->done = 0;
-    way->pattern = PATTERN_LINE;
+    call->done = 0;
+    call->pattern = PATTERN_LINE;
     if (!lua_isnil(L, ARG_PREFIX))
         luaL_checkstring(L, ARG_PREFIX);
     if (lua_isnil(L, ARG_PATTERN))
         return;
     if (lua_isnumber(L, ARG_PATTERN)) {
-        set_count(L, way);
+        set_count(L, call);
         return;
     }
     const char *pattern = luaL_checkstring(L, ARG_PATTERN);
     if (pattern[0] == '*' && pattern[1] == 'a')
-        way->pattern = PATTERN_ALL;
+        call->pattern = PATTERN_ALL;
     else if (pattern[0] != '*' || pattern[1] != 'l')
         luaL_argerror(L, ARG_PATTERN, "invalid receive pattern");
 }
@@ -128,17 +128,17 @@ static int look(struct face *face, size_t *length, size_t *dropped)
 {
     struct face_way *way = &face->receiving;
     const unsigned char *data = inbox_unread(&face->inbox);
-    size_t size = inbox_count(&face->inbox), looked = way->done;
+    size_t size = inbox_count(&face->inbox), looked = way->call.done;
     *dropped = 0;
-    if (way->pattern == PATTERN_COUNT && size >= way->size && size > 0) {
-        *length = way->size;
+    if (way->call.pattern == PATTERN_COUNT && size >= way->call.size && size > 0) {
+        *length = way->call.size;
         return 0;
     }
-    if (way->pattern != PATTERN_LINE || size <= looked)
+    if (way->call.pattern != PATTERN_LINE || size <= looked)
         return EAGAIN;
     const unsigned char *newline = memchr(data + looked, '\n', size - looked);
     if (!newline) {
-        way->done = size;
+        way->call.done = size;
         return EAGAIN;
     }
     *length = (size_t)(newline - data);
@@ -146,13 +146,16 @@ static int look(struct face *face, size_t *length, size_t *dropped)
     return 0;
 }
 
-/* Push a line without its carriage returns, behind the prefix. */
+/* Push a line without its carriage returns, behind the prefix. A finaliser, outside any fiber, may
+ * take the block from the inbox while there is no string yet. */
 static void push_line(lua_State *L, const unsigned char *data, size_t size)
 {
     const unsigned char *end = data + size, *found;
     size_t prefix = 0;
     const char *text = lua_tolstring(L, ARG_PREFIX, &prefix);
     luaL_Buffer buffer;
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, -1, INBOX_BLOCK);
     luaL_buffinitsize(L, &buffer, prefix + size);
     luaL_addlstring(&buffer, text ? text : "", prefix);
     while ((found = memchr(data, '\r', (size_t)(end - data)))) {
@@ -161,12 +164,14 @@ static void push_line(lua_State *L, const unsigned char *data, size_t size)
     }
     luaL_addlstring(&buffer, (const char *)data, (size_t)(end - data));
     luaL_pushresult(&buffer);
+    lua_insert(L, -3);
+    lua_pop(L, 2);
 }
 
 static void push_piece(lua_State *L, const struct face *face, const unsigned char *data,
                        size_t size)
 {
-    bool is_line = face->receiving.pattern == PATTERN_LINE;
+    bool is_line = face->receiving.call.pattern == PATTERN_LINE;
     if (is_line && size > 0 && data[size - 1] == '\r')
         size--;
     if (is_line && size > 0 && memchr(data, '\r', size)) {
@@ -185,14 +190,13 @@ static void push_piece(lua_State *L, const struct face *face, const unsigned cha
  * that while the string was made. */
 static void push_taken(lua_State *L, struct face *face, size_t size, size_t dropped)
 {
-    const struct byte_span *block = face->inbox.block;
-    size_t begin = face->inbox.begin;
+    unsigned long n_changes = face->inbox.n_changes;
     push_piece(L, face, inbox_unread(&face->inbox), size);
-    if (face->inbox.block == block && face->inbox.begin == begin) {
+    if (face->inbox.n_changes == n_changes) {
         inbox_take(L, &face->inbox, size + dropped);
         face->receiving.total += (lua_Integer)(size + dropped);
     }
-    face->receiving.done = 0;
+    face->receiving.call.done = 0;
 }
 
 /* The call is over. An error that is raised loses nothing. */
@@ -201,17 +205,18 @@ static int finish_receive(lua_State *L, struct fiber *fiber, int error)
     struct face *face = lua_touserdata(L, 1);
     size_t length = 0, dropped = 0;
     bool is_there = !error && !look(face, &length, &dropped);
-    bool is_all = face->receiving.pattern == PATTERN_ALL;
+    bool is_all = face->receiving.call.pattern == PATTERN_ALL;
     leave(&face->receiving);
     if (error == RAISED)
         return lua_error(L);
+    bool is_whole = is_there;
     error = face_transfer_error(error);
-    if (!is_there)
-        length = inbox_count(&face->inbox);
-    if (error == THRUM_EEOF && is_all && length > 0)
+    if (error == THRUM_EEOF && is_all && inbox_count(&face->inbox) > 0)
         is_there = true;
     if (!is_there) /* may raise: then nothing is taken */
         face_push_failure(L, fiber, error);
+    if (!is_whole)
+        length = inbox_count(&face->inbox);
     push_taken(L, face, length, dropped);
     if (is_there) {
         lua_pushnil(L);
@@ -240,13 +245,14 @@ static int wait_to_receive(lua_State *L, struct face *face, unsigned char *data,
 {
     struct fiber *fiber;
     int64_t deadline_ns;
-    int error = begin_wait(L, face, &fiber, face->receiving.start_ns, &deadline_ns);
+    int error = begin_wait(L, face, &fiber, face->receiving.call.start_ns, &deadline_ns);
     if (!error)
         error = thrum_socket_receive(face->socket->core, &fiber->operation, data, size, 0);
     if (error)
         return error;
     enter(&face->receiving, fiber);
     error = face_suspend(L, face, fiber, deadline_ns, fiber->thread ? go_on_received : note);
+    face->receiving.inside = WAY_RUNNING;
     if (!error)
         inbox_add(&face->inbox, fiber->operation.size);
     return error;
@@ -264,7 +270,8 @@ static int try_to_receive(struct face *face, unsigned char *data, size_t room, s
 static size_t count_missing(const struct face *face)
 {
     const struct face_way *way = &face->receiving;
-    return way->pattern == PATTERN_COUNT ? way->size - inbox_count(&face->inbox) : SIZE_MAX;
+    return way->call.pattern == PATTERN_COUNT ? way->call.size - inbox_count(&face->inbox)
+                                              : SIZE_MAX;
 }
 
 static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
@@ -282,13 +289,16 @@ static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
     if (!call_is_due(fiber))
         return 0;
     enter(&face->receiving, fiber);
-    return call_yield(L, fiber, 0, fiber->thread ? go_on_after_others : note);
+    error = call_yield(L, fiber, 0, fiber->thread ? go_on_after_others : note);
+    face->receiving.inside = WAY_RUNNING;
+    return error;
 }
 
 static int go_on_receiving(lua_State *L, struct face *face, int error)
 {
     struct fiber *fiber = caller(face);
     size_t length, dropped;
+    face->receiving.inside = WAY_RUNNING;
     while (!error && look(face, &length, &dropped) == EAGAIN)
         error = receive_more(L, face, fiber);
     enter(&face->receiving, fiber);
@@ -296,24 +306,34 @@ static int go_on_receiving(lua_State *L, struct face *face, int error)
 }
 
 /* Whoever waited for its turn has looked its arguments over, and they are sound. */
+static void begin(struct face_way *way, const struct face_call *call)
+{
+    way->inside = WAY_RUNNING;
+    way->call = *call;
+}
+
 static int receive_in_turn(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
-    if (!error) {
-        set_piece(L, &face->receiving);
-        face->receiving.start_ns = lua_tointeger(L, -1);
-        return go_on_receiving(L, face, 0);
+    struct face_call call;
+    if (error) {
+        face_push_failure(L, fiber, error);
+        if (lua_isnil(L, ARG_PREFIX))
+            lua_pushliteral(L, "");
+        else
+            lua_pushvalue(L, ARG_PREFIX);
+        return 3;
     }
-    face_push_failure(L, fiber, error);
-    lua_pushvalue(L, ARG_PREFIX);
-    return 3;
+    set_piece(L, &call);
+    call.start_ns = lua_tointeger(L, -1);
+    begin(&face->receiving, &call);
+    return go_on_receiving(L, face, 0);
 }
 
-static int queue_to_receive(lua_State *L, struct face *face, struct fiber *fiber)
+/* The arguments have been looked over: whoever waits for its turn reads them again. */
+static int queue_to_receive(lua_State *L, struct face *face, struct fiber *fiber, int64_t start_ns)
 {
-    struct face_way unused;
-    int64_t start_ns = face_start_ns(face), deadline_ns;
-    set_piece(L, &unused);
+    int64_t deadline_ns;
     if (!face_may_wait(face, start_ns, &deadline_ns))
         return receive_in_turn(L, fiber, ETIMEDOUT);
     call_prepare_deadline(L, fiber);
@@ -324,19 +344,20 @@ static int queue_to_receive(lua_State *L, struct face *face, struct fiber *fiber
 static int stream_receive(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
-    struct face_way *way = &face->receiving;
+    struct face_call call;
     lua_settop(L, ARG_PREFIX);
-    if (is_busy(face, way))
-        return queue_to_receive(L, face, call_begin(L, face->runtime));
-    set_piece(L, way);
-    way->start_ns = face_start_ns(face);
-    call_begin(L, face->runtime);
-    if (way->pattern == PATTERN_COUNT && way->size == 0 && prefix_size(L) > 0) {
+    set_piece(L, &call);
+    call.start_ns = face_start_ns(face);
+    struct fiber *fiber = face_begin(L, face->runtime);
+    if (call.pattern == PATTERN_COUNT && call.size == 0 && prefix_size(L) > 0) {
         lua_pushvalue(L, ARG_PREFIX); /* it is long enough: nothing is asked of the peer */
         lua_pushnil(L);
         lua_pushnil(L);
         return 3;
     }
+    if (is_busy(face, &face->receiving))
+        return queue_to_receive(L, face, fiber, call.start_ns);
+    begin(&face->receiving, &call);
     return go_on_receiving(L, face, 0);
 }
 
@@ -346,12 +367,12 @@ enum { ARG_DATA = 2, ARG_FIRST = 3, ARG_LAST = 4 };
 
 /* Read what is to be sent from the arguments, as string.sub has them; the first time it may raise.
  */
-static void set_part(lua_State *L, struct face_way *way)
+static void set_part(lua_State *L, struct face_call *call)
 {
     size_t size;
     luaL_checklstring(L, ARG_DATA, &size);
-    way->done = way->first = 0;
-    way->size = size;
+    call->done = call->first = 0;
+    call->size = size;
     if (lua_isnil(L, ARG_FIRST) && lua_isnil(L, ARG_LAST))
         return;
     double first = luaL_optnumber(L, ARG_FIRST, 1), last = luaL_optnumber(L, ARG_LAST, -1);
@@ -363,8 +384,8 @@ static void set_part(lua_State *L, struct face_way *way)
         first = 1;
     if (!(last <= (double)size))
         last = (double)size;
-    way->first = first < (double)PTRDIFF_MAX ? (size_t)first - 1 : PTRDIFF_MAX;
-    way->size = last >= first ? (size_t)last - way->first : 0;
+    call->first = first < (double)PTRDIFF_MAX ? (size_t)first - 1 : PTRDIFF_MAX;
+    call->size = last >= first ? (size_t)last - call->first : 0;
 }
 
 static int push_sent(lua_State *L, struct fiber *fiber, int error, size_t sent)
@@ -383,14 +404,14 @@ static int push_sent(lua_State *L, struct fiber *fiber, int error, size_t sent)
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
-    size_t sent = face->sending.first + face->sending.done;
+    size_t sent = face->sending.call.first + face->sending.call.done;
     leave(&face->sending);
     return push_sent(L, fiber, error, sent);
 }
 
 static void add_sent(struct face *face, size_t size)
 {
-    face->sending.done += size;
+    face->sending.call.done += size;
     face->sending.total += (lua_Integer)size;
 }
 
@@ -414,13 +435,14 @@ static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
 {
     struct fiber *fiber;
     int64_t deadline_ns;
-    int error = begin_wait(L, face, &fiber, face->sending.start_ns, &deadline_ns);
+    int error = begin_wait(L, face, &fiber, face->sending.call.start_ns, &deadline_ns);
     if (!error)
         error = thrum_socket_send(face->socket->core, &fiber->operation, rest.data, rest.size, 0);
     if (error)
         return error;
     enter(&face->sending, fiber);
     error = face_suspend(L, face, fiber, deadline_ns, fiber->thread ? go_on_sent : note);
+    face->sending.inside = WAY_RUNNING;
     if (!error)
         add_sent(face, fiber->operation.size);
     return error;
@@ -429,7 +451,7 @@ static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
 static struct bytes rest_to_send(lua_State *L, const struct face_way *way)
 {
     const unsigned char *data = (const unsigned char *)lua_tostring(L, ARG_DATA);
-    return (struct bytes){data + way->first + way->done, way->size - way->done};
+    return (struct bytes){data + way->call.first + way->call.done, way->call.size - way->call.done};
 }
 
 static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struct bytes rest)
@@ -444,37 +466,37 @@ static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struc
     if (size == rest.size || !call_is_due(fiber))
         return 0;
     enter(&face->sending, fiber);
-    return call_yield(L, fiber, 0, fiber->thread ? go_on_sending_after_others : note);
+    error = call_yield(L, fiber, 0, fiber->thread ? go_on_sending_after_others : note);
+    face->sending.inside = WAY_RUNNING;
+    return error;
 }
 
 static int go_on_sending(lua_State *L, struct face *face, int error)
 {
     struct fiber *fiber = caller(face);
-    const struct face_way *way = &face->sending;
-    while (!error && way->done < way->size)
+    struct face_way *way = &face->sending;
+    way->inside = WAY_RUNNING;
+    while (!error && way->call.done < way->call.size)
         error = send_more(L, face, fiber, rest_to_send(L, way));
-    enter(&face->sending, fiber);
+    enter(way, fiber);
     return call_done(L, fiber, error, finish_send);
 }
 
 static int send_in_turn(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
-    struct face_way unused;
-    if (error) {
-        set_part(L, &unused);
-        return push_sent(L, fiber, error, unused.first);
-    }
-    set_part(L, &face->sending);
-    face->sending.start_ns = lua_tointeger(L, -1);
+    struct face_call call;
+    set_part(L, &call);
+    if (error)
+        return push_sent(L, fiber, error, call.first);
+    call.start_ns = lua_tointeger(L, -1);
+    begin(&face->sending, &call);
     return go_on_sending(L, face, 0);
 }
 
-static int queue_to_send(lua_State *L, struct face *face, struct fiber *fiber)
+static int queue_to_send(lua_State *L, struct face *face, struct fiber *fiber, int64_t start_ns)
 {
-    struct face_way unused;
-    int64_t start_ns = face_start_ns(face), deadline_ns;
-    set_part(L, &unused);
+    int64_t deadline_ns;
     if (!face_may_wait(face, start_ns, &deadline_ns))
         return send_in_turn(L, fiber, ETIMEDOUT);
     call_prepare_deadline(L, fiber);
@@ -485,13 +507,14 @@ static int queue_to_send(lua_State *L, struct face *face, struct fiber *fiber)
 static int stream_send(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
-    struct face_way *way = &face->sending;
+    struct face_call call;
     lua_settop(L, ARG_LAST);
-    if (is_busy(face, way))
-        return queue_to_send(L, face, call_begin(L, face->runtime));
-    set_part(L, way);
-    way->start_ns = face_start_ns(face);
-    call_begin(L, face->runtime);
+    set_part(L, &call);
+    call.start_ns = face_start_ns(face);
+    struct fiber *fiber = face_begin(L, face->runtime);
+    if (is_busy(face, &face->sending))
+        return queue_to_send(L, face, fiber, call.start_ns);
+    begin(&face->sending, &call);
     return go_on_sending(L, face, 0);
 }
 

@@ -45,7 +45,7 @@ static int native_wait(lua_State *L)
     enum thrum_wait what = waits[luaL_checkoption(L, 2, NULL, names)];
     double seconds = luaL_checknumber(L, 3);
     int64_t deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
-    struct fiber *fiber = call_begin(L, face->runtime);
+    struct fiber *fiber = face_begin(L, face->runtime);
     int error = face->socket->core ? face_prepare_wait(fiber, deadline_ns) : EBADF;
     if (!error)
         error = thrum_socket_wait(face->socket->core, &fiber->operation, what);

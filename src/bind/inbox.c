@@ -77,6 +77,7 @@ bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox,
 {
     if (!needs_room(inbox, missing))
         return true;
+    inbox->n_changes++;
     size_t size = inbox->block ? choose_size(inbox, missing) : BLOCK_FIRST;
     if (!inbox->block || size != inbox->block->size) {
         struct replacement replacement = {inbox, runtime, size};
@@ -102,6 +103,7 @@ void inbox_add(struct inbox *inbox, size_t size)
 {
     inbox->was_filled = size == inbox->block->size - inbox->end;
     inbox->end += size;
+    inbox->n_changes++;
 }
 
 /* A block that was needed once is not kept for ever. */
@@ -120,6 +122,7 @@ static void let_go(lua_State *L, struct inbox *inbox)
 void inbox_take(lua_State *L, struct inbox *inbox, size_t size)
 {
     inbox->begin += size;
+    inbox->n_changes++;
     if (inbox->block)
         let_go(L, inbox);
 }

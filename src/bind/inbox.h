@@ -14,6 +14,7 @@ struct runtime;
 struct inbox {
     struct byte_span *block; /* NULL: none */
     size_t begin, end;       /* what is unread */
+    unsigned long n_changes; /* of what is unread, or where it stands */
     bool was_filled;         /* the last receive took all the room that it was given */
 };
 

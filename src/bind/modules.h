@@ -106,6 +106,7 @@ int fiber_spawn_function(lua_State *L);
 int ip_connect(lua_State *L);
 int ip_connect_any(lua_State *L);
 int process_spawn_function(lua_State *L);
+int require_function(lua_State *L);
 int inherit_fd_function(lua_State *L);
 int inherit_listen_fds_function(lua_State *L);
 int reader_new_function(lua_State *L);

@@ -165,10 +165,9 @@ static int reader_moved(struct flow *flow, int error, size_t size)
 }
 
 /* Outside any fiber a finaliser may have read the same piece while its string was made. */
-static void take_out(lua_State *L, struct reader *reader, const struct byte_span *block,
-                     size_t begin)
+static void take_out(lua_State *L, struct reader *reader, unsigned long n_changes)
 {
-    if (reader->inbox.block != block || reader->inbox.begin != begin)
+    if (reader->inbox.n_changes != n_changes)
         return;
     reader->search = (struct search){0};
     inbox_take(L, &reader->inbox, reader->length + reader->dropped);
@@ -185,11 +184,9 @@ static int reader_finish(lua_State *L, struct flow *flow, int error)
         lua_pushnil(L);
         return 1;
     }
-    const struct byte_span *block = reader->inbox.block;
-    size_t begin = reader->inbox.begin;
+    unsigned long n_changes = reader->inbox.n_changes;
     lua_pushlstring(L, (const char *)inbox_unread(&reader->inbox), reader->length);
-    if (block)
-        take_out(L, reader, block, begin);
+    take_out(L, reader, n_changes);
     return 1;
 }
 

@@ -206,6 +206,7 @@ static const struct function_row functions[] = {{"run", thrum_run_function},
                                                 {"report", thrum_report},
                                                 {"stats", thrum_stats},
                                                 {"spawn", fiber_spawn_function},
+                                                {"require", require_function},
                                                 {0}};
 
 int run_open(lua_State *L, struct runtime *runtime)

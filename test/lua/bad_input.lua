@@ -51,9 +51,13 @@ local function assert_clean(ok, err, where)
     lu.fail(("%s: not a clean error: %s"):format(where, tostring(err)))
 end
 
--- The module socket raises texts, as LuaSocket does.
-local function is_text_of_socket(where, err)
-    if type(err) ~= "string" or not where:find("^thrum%.socket%.") then
+-- The module socket raises texts, as LuaSocket does, and require as Lua's does.
+local function is_text_of_peer(where, err)
+    if type(err) ~= "string" then
+        return false
+    elseif where:find("^thrum%.require,") then
+        return err:find("require' (string expected", 1, true) or err:find("' not found:", 1, true)
+    elseif not where:find("^thrum%.socket%.") then
         return false
     end
     return err:find("bad argument #%d+ to '", 1) or err:find("on bad self (", 1, true) or
@@ -73,7 +77,7 @@ local function call(where, f, ...)
         fiber:interrupt()
     end
     fiber:join()
-    assert_clean(ok or fiber.interruption_caught or is_text_of_socket(where, err), err, where)
+    assert_clean(ok or fiber.interruption_caught or is_text_of_peer(where, err), err, where)
 end
 
 -- Bad values in each position, with good ones in the others; then too few and too many.

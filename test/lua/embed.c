@@ -339,6 +339,23 @@ static void finalizers_meddle_while_the_state_closes(void)
     lua_close(L);
 }
 
+/* Whose finalizer was there before thrum's runs after it: the fiber that received is no more. */
+static void a_finalizer_meddles_with_dgram_when_all_is_over(void)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    run_chunk(L, "last = setmetatable({}, {__gc = function()\n"
+                 "    for _, name in ipairs {'unref', 'ref', 'recvStop', 'recvStart', 'close'} do\n"
+                 "        pcall(sock[name], sock)\n"
+                 "    end\n"
+                 "end})\n");
+    luaL_requiref(L, "thrum", luaopen_thrum, 1);
+    lua_settop(L, 0);
+    run_chunk(L, "sock = thrum.dgram.createSocket 'udp4' sock:bind(0, '127.0.0.1')\n"
+                 "thrum.poll() thrum.poll() assert(thrum.stats().operations == 1)");
+    lua_close(L);
+}
+
 static void a_state_is_opened_again_by_require_alone(void)
 {
     lua_State *L = luaL_newstate();
@@ -349,6 +366,44 @@ static void a_state_is_opened_again_by_require_alone(void)
     lua_settop(L, 0);
     run_chunk(L, "assert(thrum.ip == require 'thrum.ip' and thrum.time == require 'thrum.time')");
     lua_close(L);
+}
+
+/* Seen: a stack overflow. A select outside any fiber waited again inside the wait before, each time
+ * that a fiber was faster to take what had come. A compiler may spare the stack that, and with
+ * sanitizers none does. */
+static void *select_beside_others(void *unused)
+{
+    static const char chunk[] =
+        "local socket, yield, n = thrum.socket, thrum.this_fiber.yield, 0\n"
+        "local busy, quiet, sender = socket.udp4(), socket.udp4(), socket.udp4()\n"
+        "busy:setsockname('127.0.0.1', 0) quiet:setsockname('127.0.0.1', 0)\n"
+        "local function send(to)\n"
+        "    local _, port = to:getsockname() sender:sendto('x', '127.0.0.1', port)\n"
+        "end\n"
+        "thrum.spawn(function() while busy:receive() do n = n + 1 end end):detach()\n"
+        "thrum.spawn(function()\n"
+        "    for _ = 1, 30000 do send(busy) yield() yield() end\n"
+        "    send(quiet)\n"
+        "end):detach()\n"
+        "local ready = socket.select({busy, quiet}, nil, 60)\n"
+        "assert(#ready == 1 and ready[1] == quiet and n == 30000)\n"
+        "busy:close() quiet:close() sender:close() thrum.run()\n";
+    lua_State *L = new_state();
+    run_chunk(L, chunk);
+    lua_close(L);
+    return unused;
+}
+
+static void a_select_outside_waits_as_often_as_others_are_faster(void)
+{
+    enum { STACK_SIZE = 1 << 19 };
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    CHECK(pthread_attr_setstacksize(&attributes, STACK_SIZE) == 0);
+    CHECK(pthread_create(&thread, &attributes, select_beside_others, NULL) == 0);
+    pthread_join(thread, NULL);
+    pthread_attr_destroy(&attributes);
 }
 
 int main(void)
@@ -364,8 +419,10 @@ int main(void)
         closing_twice_is_quiet,
         lua_close_alone_is_enough,
         finalizers_meddle_while_the_state_closes,
+        a_finalizer_meddles_with_dgram_when_all_is_over,
         a_state_is_opened_again_by_require_alone,
         two_states_in_two_threads,
+        a_select_outside_waits_as_often_as_others_are_faster,
     };
     size_t count = sizeof(cases) / sizeof(cases[0]);
     for (size_t i = 0; i < count; i++)

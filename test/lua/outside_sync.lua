@@ -296,3 +296,58 @@ t["test a wait inside thrum.run that nobody can end is a deadlock"] = function()
     ch:close()
     thrum.run()
 end
+
+-- Seen: pieces of memory that was no longer the stream's. A finaliser that ran while a line was
+-- made a string had taken lines itself, and what came behind them stood where that line had stood.
+t["test a finaliser that receives from a stream in use gets lines, and leaves lines"] = function()
+    local socket = thrum.socket
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local host, port = server:getsockname()
+    local client = assert(socket.connect(host, port))
+    local peer = assert(server:accept())
+    client:settimeout(0)
+    local seen, is_over = {}, false
+    local function note(line)
+        if line then
+            lu.assertStrMatches(line, "line %d+ and more")
+            seen[line] = true
+        end
+    end
+    local function leave_finaliser()
+        setmetatable({}, {__gc = function()
+            client:settimeout(0)
+            note((client:receive()))
+            client:settimeout(0.001)
+            if not is_over then
+                leave_finaliser()
+            end
+        end})
+    end
+    local pause, step = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000)
+    leave_finaliser()
+    leave_finaliser()
+    for i = 1, 300 do
+        for k = 1, 10 do
+            peer:send(("line %d\r and more\r\n"):format(10 * i + k))
+        end
+        for _ = 1, 8 do
+            note((client:receive()))
+        end
+    end
+    is_over = true
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", step)
+    client:settimeout(nil)
+    peer:close()
+    repeat
+        local line = client:receive()
+        note(line)
+    until not line
+    local count = 0
+    for _ in pairs(seen) do
+        count = count + 1
+    end
+    lu.assertEquals(count, 3000)
+    client:close()
+    server:close()
+end

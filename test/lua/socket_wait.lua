@@ -49,6 +49,38 @@ t["test two fibers that receive from one udp object get each datagram once"] = f
     close(sender, receiver)
 end
 
+-- Seen: it waited for the next datagram, whenever that would come. Every so many receives in a row
+-- others have their turn, before the call asks for a datagram.
+t["test an interruption ends a receive that has let others run first"] = function()
+    local sender, receiver = udp_pair()
+    receiver:settimeout(5)
+    for n = 1, 130 do
+        local count, err = 0, nil
+        for _ = 1, n do
+            sender:send("x")
+        end
+        local fiber = spawn(function()
+            repeat
+                local data
+                data, err = receiver:receive()
+                count = count + (data and 1 or 0)
+            until not data
+        end)
+        spawn(function() -- runs when the other one lets it
+            fiber:interrupt()
+        end):detach()
+        fiber:join()
+        lu.assertNil(err)
+        lu.assertTrue(fiber.interruption_caught)
+        receiver:settimeout(0)
+        for _ = count + 1, n do
+            receiver:receive()
+        end
+        receiver:settimeout(5)
+    end
+    close(sender, receiver)
+end
+
 -- Seen: it waited on, for ever. It had been woken already, so the interruption was left for the
 -- next call, and there was none.
 t["test an interruption ends a select whose data somebody else was faster to take"] = function()
@@ -129,4 +161,56 @@ t["test a timeout of 0 asks each time, of either mode"] = function()
         close(client, accepted, sender, receiver, another, late)
     end
     server:close()
+end
+
+-- Seen: nil, where programs put the third result behind what they have.
+t["test a receive that has not had its turn has received nothing, as a string"] = function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local client, accepted = tcp_pair(server, port)
+    local fiber = spawn(function() return accepted:receive() end)
+    this_fiber.yield()
+    for _, seconds in ipairs {0, 0.001} do
+        accepted:settimeout(seconds)
+        lu.assertEquals({accepted:receive()}, {nil, "timeout", ""})
+        lu.assertEquals({accepted:receive(9, "before")}, {nil, "timeout", "before"})
+    end
+    client:send("line\n")
+    lu.assertEquals(fiber:join(), "line")
+    close(server, client, accepted)
+end
+
+-- Seen: "socket.socket_select", which no page has.
+t["test what select raises is select's own"] = function()
+    local sender, receiver = udp_pair()
+    for _, list in ipairs {{receiver}, {sender, receiver}, {}} do
+        local err = h.raises("ETIMEDOUT", thrum.time.with_timeout, 0.001, socket.select, list)
+        lu.assertEquals(err.op, "socket.select")
+    end
+    close(sender, receiver)
+end
+
+-- Seen: the time-out of the with_timeout before raised once more, from a call that was not in it.
+t["test a call after a with_timeout that is over is told its own timeout"] = function()
+    local server = assert(socket.bind("127.0.0.1", 0))
+    local _, port = server:getsockname()
+    local client, accepted = tcp_pair(server, port)
+    local sender, receiver = udp_pair()
+    local another = socket.tcp4()
+    for _, sock in ipairs {server, client, accepted, receiver, another} do
+        sock:settimeout(0)
+    end
+    local function check(method, sock, ...)
+        h.raises("ETIMEDOUT", thrum.time.with_timeout, 0.001, thrum.time.sleep, 5)
+        local result, err = sock[method](sock, ...)
+        lu.assertNil(result)
+        lu.assertEquals(err, "timeout")
+    end
+    check("accept", server)
+    check("receive", receiver)
+    check("receivefrom", receiver)
+    check("receive", accepted)
+    check("send", client, ("x"):rep(1 << 26))
+    check("connect", another, "127.0.0.1", port)
+    close(server, client, accepted, sender, receiver, another)
 end

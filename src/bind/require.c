@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* thrum.require: what Lua's own does, but the chunk of a module may suspend. Lua's calls it where
+ * nothing can.
+ *
+ * So two fibers may ask for one module at a time: the second waits until the first has it. Who
+ * loads what stands in a table, by name: {the fiber's id, a channel that is closed at the end}. */
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include <thrum/lua.h>
+
+#include "bind/fiber.h"
+#include "bind/inspect.h"
+#include "bind/modules.h"
+#include "bind/noun.h"
+#include "bind/runtime.h"
+
+enum { NAME = 1, LOADED, HANDLER };
+enum { FIBER_ID = 1, CHANNEL };
+
+/* ---- who loads what ---- */
+
+static const char loaders_key;
+
+static void push_loaders(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loaders_key) != LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loaders_key);
+}
+
+static lua_Integer current_id(const struct runtime *runtime)
+{
+    return runtime->current ? (lua_Integer)runtime->current->id : 0;
+}
+
+static void push_channel(lua_State *L)
+{
+    int top = lua_gettop(L);
+    luaopen_thrum_channel(L);
+    lua_getfield(L, -1, "new");
+    lua_call(L, 0, 1);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}
+
+static void begin_loading(lua_State *L, const struct runtime *runtime)
+{
+    push_loaders(L);
+    lua_pushvalue(L, NAME);
+    lua_createtable(L, 2, 0);
+    lua_pushinteger(L, current_id(runtime));
+    lua_rawseti(L, -2, FIBER_ID);
+    push_channel(L);
+    lua_rawseti(L, -2, CHANNEL);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static void end_loading(lua_State *L)
+{
+    push_loaders(L);
+    lua_pushvalue(L, NAME);
+    lua_rawget(L, -2);
+    lua_pushvalue(L, NAME);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+    lua_rawgeti(L, -1, CHANNEL);
+    lua_getfield(L, -1, "close");
+    lua_insert(L, -2);
+    lua_call(L, 1, 0);
+    lua_pop(L, 2);
+}
+
+/* Push the fiber's id and the channel, or return false if nobody loads it. */
+static bool push_loading(lua_State *L)
+{
+    push_loaders(L);
+    lua_pushvalue(L, NAME);
+    if (lua_rawget(L, -2) == LUA_TNIL) {
+        lua_pop(L, 2);
+        return false;
+    }
+    lua_rawgeti(L, -1, FIBER_ID);
+    lua_rawgeti(L, -2, CHANNEL);
+    return true;
+}
+
+static int ask_again(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    lua_settop(L, NAME);
+    return require_function(L);
+}
+
+/* The channel is on the top. */
+static int wait_for_other(lua_State *L)
+{
+    lua_getfield(L, -1, "values");
+    lua_insert(L, -2);
+    lua_call(L, 1, 2);
+    lua_callk(L, 1, 1, 0, ask_again);
+    return ask_again(L, LUA_OK, 0);
+}
+
+/* ---- loading: as in Lua's loadlib.c ---- */
+
+/* Push what loads the module, and the value its searcher gave with it. */
+static void push_loader(lua_State *L, const char *name)
+{
+    luaL_Buffer message;
+    lua_getfield(L, LOADED, LUA_LOADLIBNAME);
+    if (!lua_istable(L, -1) || lua_getfield(L, -1, "searchers") != LUA_TTABLE)
+        luaL_error(L, "'package.searchers' must be a table");
+    int searchers = lua_gettop(L);
+    luaL_buffinit(L, &message);
+    for (lua_Integer i = 1;; i++) {
+        if (lua_rawgeti(L, searchers, i) == LUA_TNIL) {
+            lua_pop(L, 1);
+            luaL_pushresult(&message);
+            luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, -1));
+        }
+        lua_pushstring(L, name);
+        lua_call(L, 1, 2);
+        if (lua_isfunction(L, -2))
+            return;
+        lua_pop(L, 1);
+        if (lua_isstring(L, -1))
+            luaL_addvalue(&message);
+        else
+            lua_pop(L, 1);
+    }
+}
+
+static int finish(lua_State *L, int status, lua_KContext is_outermost)
+{
+    const char *name = lua_tostring(L, NAME);
+    if (is_outermost)
+        end_loading(L);
+    if (status != LUA_OK && status != LUA_YIELD)
+        return lua_error(L);
+    if (!lua_isnil(L, -1))
+        lua_setfield(L, LOADED, name);
+    if (lua_getfield(L, LOADED, name) == LUA_TNIL) {
+        lua_pushboolean(L, 1);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, LOADED, name);
+    }
+    return 1;
+}
+
+int require_function(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, NAME);
+    const struct runtime *runtime = noun_runtime(L);
+    lua_settop(L, NAME);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, LOADED, name);
+    if (lua_toboolean(L, -1))
+        return 1;
+    lua_settop(L, LOADED);
+    bool is_nested = push_loading(L);
+    if (is_nested && lua_tointeger(L, -2) != current_id(runtime))
+        return wait_for_other(L);
+    lua_settop(L, LOADED);
+
+    lua_pushcfunction(L, inspect_keep_traceback);
+    push_loader(L, name);
+    lua_pushvalue(L, NAME);
+    lua_insert(L, -2);
+    if (!is_nested)
+        begin_loading(L, runtime);
+    return finish(L, lua_pcallk(L, 2, 1, HANDLER, !is_nested, finish), !is_nested);
+}

@@ -1,0 +1,203 @@
+-- SPDX-License-Identifier: BSL-1.0
+-- require, the fiber-aware one: what Lua's does, and modules whose chunk suspends.
+local lu = require "luaunit"
+local h, t = ...
+local thrum = h.thrum
+local spawn, time = thrum.spawn, thrum.time
+local unpack, pack = table.unpack, table.pack
+
+local name = "thrum_require_test"
+
+local function forget()
+    package.loaded[name], package.preload[name] = nil, nil
+end
+
+-- Runs `f` while `loader` is the module's.
+local function with_module(loader, f)
+    forget()
+    package.preload[name] = loader
+    local results = pack(pcall(f))
+    forget()
+    if not results[1] then
+        error(results[2], 0)
+    end
+    return unpack(results, 2, results.n)
+end
+
+-- ---- as Lua's ----
+
+t["test it is the prelude's require, and thrum's"] = function()
+    lu.assertIs(require, thrum.require)
+end
+
+t["test the loader gets the name and what its searcher found, and its value is kept"] = function()
+    local content = "local a, b = ... return {name = a, file = b}"
+    h.with_file(content, function(file)
+        local path = package.path
+        package.path = file
+        local ok, value = pcall(require, name)
+        local _, again = pcall(require, name)
+        package.path = path
+        forget()
+        lu.assertTrue(ok, tostring(value))
+        lu.assertEquals(value, {name = name, file = file})
+        lu.assertIs(again, value)
+    end)
+end
+
+t["test what counts when a chunk returns nothing, false, or sets the field itself"] = function()
+    for _, case in ipairs {
+        {function() end, true},
+        {function() return false end, false},
+        {function() package.loaded[name] = "set" end, "set"},
+        {function() package.loaded[name] = "set" return "returned" end, "returned"},
+    } do
+        lu.assertEquals(with_module(case[1], function() return require(name) end), case[2])
+    end
+end
+
+t["test one that is not false is not loaded again"] = function()
+    local count = 0
+    with_module(function()
+        count = count + 1
+        return count > 2
+    end, function()
+        lu.assertEquals({require(name), require(name), require(name)}, {false, false, true})
+        require(name)
+    end)
+    lu.assertEquals(count, 3)
+end
+
+t["test a module that is nowhere: the text is Lua's"] = function()
+    local ok, err = pcall(require, "thrum_no_such_module")
+    lu.assertFalse(ok)
+    h.assert_contains(err, "module 'thrum_no_such_module' not found:\n\tno field " ..
+        "package.preload['thrum_no_such_module']\n\tno file '")
+    ok, err = pcall(function() require "thrum_no_such_module" end)
+    lu.assertFalse(ok)
+    lu.assertStrMatches(err, "[^\n]*require.lua:%d+: module 'thrum_no_such_module' not found:.*")
+end
+
+t["test bad arguments, and searchers that are none"] = function()
+    for _, bad in ipairs {{}, true, print} do
+        local ok, err = pcall(require, bad)
+        lu.assertFalse(ok)
+        h.assert_contains(err, "string expected, got " .. type(bad))
+    end
+    local searchers = package.searchers
+    package.searchers = nil
+    local ok, err = pcall(require, name)
+    package.searchers = searchers
+    lu.assertFalse(ok)
+    h.assert_contains(err, "'package.searchers' must be a table")
+end
+
+t["test a module that is required while it loads itself"] = function()
+    local depth = 0
+    with_module(function()
+        depth = depth + 1
+        return depth < 3 and require(name) or "at the bottom"
+    end, function()
+        lu.assertEquals(require(name), "at the bottom")
+    end)
+    lu.assertEquals(depth, 3)
+end
+
+-- ---- with fibers ----
+
+t["test a chunk suspends, and its fiber only"] = function()
+    local log = {}
+    with_module(function()
+        time.sleep(0.002)
+        log[#log + 1] = "loaded"
+        return "module"
+    end, function()
+        local other = spawn(function() log[#log + 1] = "other" end)
+        lu.assertEquals(require(name), "module")
+        other:join()
+    end)
+    lu.assertEquals(log, {"other", "loaded"})
+end
+
+t["test several fibers ask for one module: it is loaded once"] = function()
+    local count, fibers = 0, {}
+    with_module(function()
+        count = count + 1
+        time.sleep(0.002)
+        return {}
+    end, function()
+        for i = 1, 5 do
+            fibers[i] = spawn(require, name)
+        end
+        local module = fibers[1]:join()
+        for i = 2, 5 do
+            lu.assertIs(fibers[i]:join(), module)
+        end
+    end)
+    lu.assertEquals(count, 1)
+end
+
+t["test a chunk that fails: who waited loads it anew"] = function()
+    local count = 0
+    with_module(function()
+        count = count + 1
+        time.sleep(0.001)
+        return count == 1 and error("failed " .. count, 0) or count
+    end, function()
+        local first, second = h.try(require, name), h.try(require, name)
+        lu.assertEquals({first:join()}, {false, "failed 1"})
+        lu.assertEquals({second:join()}, {true, 2})
+    end)
+end
+
+t["test who waits for another's chunk can be interrupted, and nobody notices"] = function()
+    with_module(function()
+        time.sleep(0.003)
+        return "module"
+    end, function()
+        local first, second = spawn(require, name), spawn(require, name)
+        h.let_others_run()
+        second:interrupt()
+        second:join()
+        lu.assertTrue(second.interruption_caught)
+        lu.assertEquals(first:join(), "module")
+    end)
+end
+
+t["test the fiber that loads is interrupted: the next one loads"] = function()
+    local count = 0
+    with_module(function()
+        count = count + 1
+        if count == 1 then
+            time.sleep(60)
+        end
+        return count
+    end, function()
+        local first, second = spawn(require, name), spawn(require, name)
+        h.let_others_run()
+        first:interrupt()
+        first:join()
+        lu.assertEquals(second:join(), 2)
+    end)
+end
+
+t["test an uncaught error has the traceback of the chunk"] = function()
+    with_module(function()
+        local function a_function_of_the_module()
+            error("a mistake")
+        end
+        a_function_of_the_module()
+    end, function()
+        spawn(function() require(name) end):detach()
+        h.let_others_run()
+        local reports = h.take_reports()
+        lu.assertEquals(#reports, 1)
+        h.assert_contains(reports[1].traceback, "a_function_of_the_module")
+    end)
+end
+
+t["test a module that is there can be required where nothing can suspend"] = function()
+    with_module(function() return "module" end, function()
+        lu.assertEquals((("x"):gsub("x", function() return require(name) end)), "module")
+    end)
+end
