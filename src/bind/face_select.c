@@ -395,6 +395,26 @@ static struct watch *push_watch(lua_State *L)
     return watch;
 }
 
+static int ask_first(lua_State *L, struct watch *watch, struct fiber *fiber)
+{
+    ask_system(L, watch);
+    if (check_timeout(L) == 0 || count_ready(L, watch) > 0)
+        return answer(L, watch);
+    if (watch->n > 0)
+        return wait_for_some(L, watch, fiber);
+    return sleep_until(L, fiber, watch->deadline_ns);
+}
+
+static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
+{
+    struct watch *watch = lua_touserdata(L, PLACE_WATCH);
+    error = call_take_error(fiber);
+    if (error)
+        error_raise(L, error);
+    notice_closed(L, watch);
+    return ask_first(L, watch, fiber);
+}
+
 /* native.select(receivers, senders, timeout) */
 int face_select(lua_State *L)
 {
@@ -408,10 +428,7 @@ int face_select(lua_State *L)
     watch->n_receivers = watch->n;
     add_all(L, watch, ARG_SENDERS, POLLOUT);
     struct fiber *fiber = face_begin(L, watch->runtime);
-    ask_system(L, watch);
-    if (seconds == 0 || count_ready(L, watch) > 0)
-        return answer(L, watch);
-    if (watch->n > 0)
-        return wait_for_some(L, watch, fiber);
-    return sleep_until(L, fiber, watch->deadline_ns);
+    if (call_is_due(fiber)) /* who asks again and again, without a wait, must not starve others */
+        return call_yield(L, fiber, 0, ask_after_others);
+    return ask_first(L, watch, fiber);
 }

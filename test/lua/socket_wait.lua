@@ -214,3 +214,21 @@ t["test a call after a with_timeout that is over is told its own timeout"] = fun
     check("connect", another, "127.0.0.1", port)
     close(server, client, accepted, sender, receiver, another)
 end
+
+-- Seen: timers and all other fibers stood still.
+t["test who asks select again and again lets others run"] = function()
+    local sender, receiver = udp_pair()
+    sender:send("x")
+    for _, list in ipairs {{sender}, {receiver}, {}} do -- not ready, ready, nothing
+        local is_over, count = false, 0
+        spawn(function()
+            is_over = true
+        end):detach()
+        while not is_over and count < 1000 do
+            socket.select(list, nil, 0)
+            count = count + 1
+        end
+        lu.assertTrue(is_over)
+    end
+    close(sender, receiver)
+end
