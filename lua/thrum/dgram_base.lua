@@ -45,6 +45,9 @@ local function adapt(err, op, syscall, host, port)
     err.syscall = syscall
     if host then
         err.address, err.port = host, port
+        if tostring(err.category) == "resolver" then
+            err.detail = nil -- the same host, with the port 0 of the look-up
+        end
     elseif err.address ~= nil then
         err.address = tostring(err.address)
     end

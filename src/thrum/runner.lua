@@ -58,6 +58,7 @@ local function parse()
             local value
             value, index = option_value(word, index)
             actions[#actions + 1] = {kind = word:sub(2, 2), value = value}
+            flags[word:sub(1, 2)] = true
         else
             refuse(word, "is not an option")
         end
@@ -116,7 +117,7 @@ if flags["-h"] then
     io.stdout:write(usage)
     os.exit(0, true)
 end
-local has_nothing_to_do = not script_index and #actions == 0 and not flags["-v"]
+local has_nothing_to_do = not script_index and not flags["-e"] and not flags["-v"]
 local is_interactive = flags["-i"] or has_nothing_to_do and is_terminal
 
 local function run()

@@ -512,5 +512,7 @@ t["test names go through the system's resolver by default"] = function()
     lu.assertEquals(tostring(err.category), "resolver")
     lu.assertEquals({err.syscall, err.address, err.port},
         {"getaddrinfo", "::zz", 9})
+    h.assert_contains(tostring(err), "dgram.Socket.send [::zz]:9")
+    lu.assertNil(err.detail)
     d.close(a, b, c)
 end

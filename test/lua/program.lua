@@ -91,6 +91,8 @@ t["test standard input is a script, asked for with - or by default"] = function(
     end
     local output = h.shell("echo 'print(1 + 1)' | " .. h.quote(h.program))
     lu.assertEquals(output, "2\n")
+    output = h.shell("echo 'print(type(byte_span))' | " .. h.quote(h.program) .. " -l byte_span")
+    lu.assertEquals(output, "table\n")
     output = h.shell("echo 'print(...)' | " .. h.quote(h.program) .. " -e 'print(1)'")
     lu.assertEquals(output, "1\n") -- with -e and no script, standard input is left alone
 end
