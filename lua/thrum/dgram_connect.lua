@@ -17,7 +17,7 @@ local function give_up(s, err, callback)
 end
 
 local function connect_to(s, addr, port, host, callback)
-    local is_done, err = native.connect(s.handle, addr, port)
+    local is_done, err = native.set_peer(s.handle, addr, port)
     if not is_done then
         return give_up(s, adapt(err, "connect", "connect", host, port), callback)
     end

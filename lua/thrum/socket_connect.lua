@@ -121,12 +121,12 @@ end
 local function connect(self, host, port)
     local start = native.socket_start(self)
     return try_all(self, "tcp", host, port, function(sock, address, number)
-        return native.socket_connect(sock, address, number, start)
+        return native.connect(sock, address, number, start)
     end, has_timed_out)
 end
 
 local function set_peer(self, host, port)
-    return try_all(self, "udp", host, port, native.socket_connect)
+    return try_all(self, "udp", host, port, native.connect)
 end
 
 -- ---- methods ----

@@ -16,7 +16,7 @@ local tonumber = tonumber
 local concat = table.concat
 local now = thrum.time.steady_clock.now
 local args = thrum.socket and native.socket_args -- the module has to be there
-local quietly, socket_copy, socket_wait = native.quietly, native.socket_copy, native.socket_wait
+local quietly, socket_copy, socket_wait = native.quietly, native.socket_copy, native.wait
 
 -- What there is of a connection besides LuaSec's: its timeouts, and the copy, made when needed.
 local states = setmetatable({}, {__mode = "k"})

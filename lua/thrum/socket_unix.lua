@@ -19,7 +19,7 @@ local function stream_connect(name)
     return function(self, ...)
         args.self(self, name, "unixstream", "master")
         local path = args.string(1, name, (...), select("#", ...))
-        local res, err = native.socket_connect(self, path, 0, native.socket_start(self))
+        local res, err = native.connect(self, path, 0, native.socket_start(self))
         if res or err == "timeout" then
             become(self, "client")
         end
@@ -36,7 +36,7 @@ local function dgram_setpeername(name)
             become(self, "unconnected")
             return 1
         end
-        local res, err = native.socket_connect(self, path, 0)
+        local res, err = native.connect(self, path, 0)
         if res then
             become(self, "connected")
         end

@@ -26,7 +26,7 @@
  *       whether that is to be called before a fiber suspends
  *   may_hold
  *       whether they would leave if the program were ended meanwhile
- *   connect(sock, addr, port) -> true | nil, error
+ *   set_peer(sock, addr, port) -> true | nil, error
  *   bytes(value) -> string | nil
  *       of a byte_span
  *   interfaces() -> list of indexes */
@@ -355,7 +355,7 @@ void dgram_send_held(lua_State *L)
         lua_pop(L, 1);
 }
 
-static int native_connect(lua_State *L)
+static int native_set_peer(lua_State *L)
 {
     enum { ARG_REMOTE = 2 };
     struct socket *socket = lua_touserdata(L, 1);
@@ -407,7 +407,7 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime)
                                                     {"take_held", native_take_held},
                                                     {"on_suspend", native_on_suspend},
                                                     {"set_send_held", native_set_send_held},
-                                                    {"connect", native_connect},
+                                                    {"set_peer", native_set_peer},
                                                     {"bytes", native_bytes},
                                                     {"interfaces", native_interfaces},
                                                     {0}};

@@ -54,7 +54,7 @@ static int native_bind(lua_State *L)
     return face_push_result(L, NULL, error);
 }
 
-/* native.socket_start(face) -> the time, for socket_connect */
+/* native.socket_start(face) -> the time, for connect */
 static int native_start(lua_State *L)
 {
     lua_pushinteger(L, face_start_ns(check_face(L)));
@@ -85,7 +85,7 @@ static bool is_under_way(int error)
     return error == EINPROGRESS || error == EAGAIN;
 }
 
-/* native.socket_connect(face, address, port, start) -> 1 | nil, text */
+/* native.connect(face, address, port, start) -> 1 | nil, text */
 static int native_connect(lua_State *L)
 {
     struct face *face = check_face(L);
@@ -140,7 +140,7 @@ static int native_reset(lua_State *L)
 
 const struct function_row face_connect_natives[] = {{"socket_bind", native_bind},
                                                     {"socket_start", native_start},
-                                                    {"socket_connect", native_connect},
+                                                    {"connect", native_connect},
                                                     {"socket_disconnect", native_disconnect},
                                                     {"socket_set_state", native_set_state},
                                                     {"socket_reset", native_reset},

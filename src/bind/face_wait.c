@@ -36,7 +36,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     return 1;
 }
 
-/* native.socket_wait(face, "read"|"write", seconds) -> boolean; negative seconds are for ever */
+/* native.wait(face, "read"|"write", seconds) -> boolean; negative seconds are for ever */
 static int native_wait(lua_State *L)
 {
     static const char *const names[] = {"read", "write", NULL};
@@ -55,4 +55,4 @@ static int native_wait(lua_State *L)
 }
 
 const struct function_row face_wait_natives[] = {
-    {"socket_copy", native_copy}, {"socket_wait", native_wait}, {0}};
+    {"socket_copy", native_copy}, {"wait", native_wait}, {0}};
