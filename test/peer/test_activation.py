@@ -44,8 +44,7 @@ class Activation:
         self.killer.start()
 
     def errors(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        return peer.content(self.log)
 
     def is_listening(self, count):
         """Waits until the manager has its sockets; false if it could not get one."""

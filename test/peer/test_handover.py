@@ -59,8 +59,7 @@ class Service:
             raise
 
     def errors(self):
-        self.stderr.seek(0)
-        return self.stderr.read().decode(errors="replace")
+        return peer.content(self.stderr)
 
     def line(self):
         line = b""
