@@ -48,12 +48,18 @@ static void leave(struct face_way *way)
 
 static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL};
 
-static int wait_for_turn(lua_State *L, struct face_way *way, struct fiber *fiber,
-                         int64_t deadline_ns, call_finish *finish)
+/* The arguments have been looked over: whoever waits for its turn reads them again. */
+static int wait_for_turn(lua_State *L, struct face *face, struct face_way *way, struct fiber *fiber,
+                         int64_t start_ns, call_finish *in_turn)
 {
+    int64_t deadline_ns;
+    if (!face_may_wait(face, start_ns, &deadline_ns))
+        return in_turn(L, fiber, ETIMEDOUT);
+    call_prepare_deadline(L, fiber);
+    lua_pushinteger(L, start_ns);
     fiber->is_limited = false;
     list_append(&way->queue, &fiber->waiter.link);
-    return call_suspend(L, fiber, &wait_turn, deadline_ns, finish);
+    return call_suspend(L, fiber, &wait_turn, deadline_ns, in_turn);
 }
 
 static struct fiber *caller(const struct face *face)
@@ -330,17 +336,6 @@ static int receive_in_turn(lua_State *L, struct fiber *fiber, int error)
     return go_on_receiving(L, face, 0);
 }
 
-/* The arguments have been looked over: whoever waits for its turn reads them again. */
-static int queue_to_receive(lua_State *L, struct face *face, struct fiber *fiber, int64_t start_ns)
-{
-    int64_t deadline_ns;
-    if (!face_may_wait(face, start_ns, &deadline_ns))
-        return receive_in_turn(L, fiber, ETIMEDOUT);
-    call_prepare_deadline(L, fiber);
-    lua_pushinteger(L, start_ns);
-    return wait_for_turn(L, &face->receiving, fiber, deadline_ns, receive_in_turn);
-}
-
 static int stream_receive(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
@@ -356,7 +351,7 @@ static int stream_receive(lua_State *L)
         return 3;
     }
     if (is_busy(face, &face->receiving))
-        return queue_to_receive(L, face, fiber, call.start_ns);
+        return wait_for_turn(L, face, &face->receiving, fiber, call.start_ns, receive_in_turn);
     begin(&face->receiving, &call);
     return go_on_receiving(L, face, 0);
 }
@@ -494,16 +489,6 @@ static int send_in_turn(lua_State *L, struct fiber *fiber, int error)
     return go_on_sending(L, face, 0);
 }
 
-static int queue_to_send(lua_State *L, struct face *face, struct fiber *fiber, int64_t start_ns)
-{
-    int64_t deadline_ns;
-    if (!face_may_wait(face, start_ns, &deadline_ns))
-        return send_in_turn(L, fiber, ETIMEDOUT);
-    call_prepare_deadline(L, fiber);
-    lua_pushinteger(L, start_ns);
-    return wait_for_turn(L, &face->sending, fiber, deadline_ns, send_in_turn);
-}
-
 static int stream_send(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
@@ -513,7 +498,7 @@ static int stream_send(lua_State *L)
     call.start_ns = face_start_ns(face);
     struct fiber *fiber = face_begin(L, face->runtime);
     if (is_busy(face, &face->sending))
-        return queue_to_send(L, face, fiber, call.start_ns);
+        return wait_for_turn(L, face, &face->sending, fiber, call.start_ns, send_in_turn);
     begin(&face->sending, &call);
     return go_on_sending(L, face, 0);
 }
