@@ -336,6 +336,17 @@ static int receive_in_turn(lua_State *L, struct fiber *fiber, int error)
     return go_on_receiving(L, face, 0);
 }
 
+/* It is long enough: nothing is asked of the peer. */
+static int finish_with_prefix(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    (void)error;
+    lua_pushvalue(L, ARG_PREFIX);
+    lua_pushnil(L);
+    lua_pushnil(L);
+    return 3;
+}
+
 static int stream_receive(lua_State *L)
 {
     struct face *face = face_self(L, FACE_CLIENT);
@@ -344,12 +355,8 @@ static int stream_receive(lua_State *L)
     set_piece(L, &call);
     call.start_ns = face_start_ns(face);
     struct fiber *fiber = face_begin(L, face->runtime);
-    if (call.pattern == PATTERN_COUNT && call.size == 0 && prefix_size(L) > 0) {
-        lua_pushvalue(L, ARG_PREFIX); /* it is long enough: nothing is asked of the peer */
-        lua_pushnil(L);
-        lua_pushnil(L);
-        return 3;
-    }
+    if (call.pattern == PATTERN_COUNT && call.size == 0 && prefix_size(L) > 0)
+        return call_done(L, fiber, 0, finish_with_prefix);
     if (is_busy(face, &face->receiving))
         return wait_for_turn(L, face, &face->receiving, fiber, call.start_ns, receive_in_turn);
     begin(&face->receiving, &call);

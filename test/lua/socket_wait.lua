@@ -232,3 +232,19 @@ t["test who asks select again and again lets others run"] = function()
     end
     close(sender, receiver)
 end
+
+t["test a receive whose prefix is long enough lets others run, too"] = function()
+    local listener = socket.bind("127.0.0.1", 0)
+    local _, port = listener:getsockname()
+    local client = socket.connect("127.0.0.1", port)
+    local is_over, count = false, 0
+    spawn(function()
+        is_over = true
+    end):detach()
+    while not is_over and count < 1000 do
+        lu.assertEquals(client:receive(1, "abc"), "abc")
+        count = count + 1
+    end
+    lu.assertTrue(is_over)
+    close(listener, client)
+end
