@@ -52,7 +52,9 @@ local function gethost(host)
     for i, entry in ipairs(found) do
         list[i] = tostring(entry.address)
     end
-    return {name = found[1].canonical_name or host, alias = {}, ip = list}
+    local name = found[1].canonical_name or host
+    local is_alias = name:lower() ~= host:lower() -- others there may be, too
+    return {name = name, alias = is_alias and {host} or {}, ip = list}
 end
 
 local M = {}
