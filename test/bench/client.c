@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PROGRAM "bench_client"
+#include "program.h"
+
 enum { MAX_WINDOW = 1024, DATAGRAM_SIZE = 64, FILLER = 0x5a };
 
 struct datagram {
@@ -46,31 +49,6 @@ struct client {
 };
 
 static struct client client;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_client: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static uint64_t number_argument(const char *text, uint64_t low, uint64_t high)
-{
-    char *end;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    if (errno || end == text || *end || n < low || n > high) {
-        fprintf(stderr, "bench_client: bad argument '%s'\n", text);
-        exit(2);
-    }
-    return n;
-}
 
 static void connect_to(struct client *c, uint16_t port, unsigned timeout_ms)
 {

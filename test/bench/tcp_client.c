@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PROGRAM "bench_tcp_client"
+#include "program.h"
+
 enum { REQUEST_SIZE = 64, MAX_CONNECTIONS = 100000, MAX_EVENTS = 256, PATIENCE_MS = 10000 };
 
 static unsigned char request[REQUEST_SIZE];
@@ -25,31 +28,6 @@ struct connection {
     int fd;
     unsigned received; /* of the echo under way */
 };
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_tcp_client: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static uint64_t number_argument(const char *text, uint64_t low, uint64_t high)
-{
-    char *end;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    if (errno || end == text || *end || n < low || n > high) {
-        fprintf(stderr, "bench_tcp_client: bad argument '%s'\n", text);
-        exit(2);
-    }
-    return n;
-}
 
 static void send_request(struct connection *c)
 {
