@@ -45,10 +45,16 @@ end
 
 package.preload["ssl.core"] = package.preload["ssl.core"] or load_sec
 
--- A global that is not set yet, and is one of ours, is required and set; what a script's own
--- metatable of the globals answers goes on working.
+-- A global that was never set, and is one of ours, is required and set when it is first read. Once
+-- set, by us or by a script, it is a global like any other: nil stays nil. What a script's own
+-- metatable of the globals does goes on working; it is called in tail position, because such code
+-- looks at the level above it for who reads or assigns.
 local metatable = getmetatable(_G) or {}
-local inherited = metatable.__index
+local inherited, inherited_assign = metatable.__index, metatable.__newindex
+
+for name in pairs(is_lazy) do
+    is_lazy[name] = rawget(_G, name) == nil or nil
+end
 
 local function answer_inherited(globals, name)
     if type(inherited) == "function" then
@@ -64,8 +70,20 @@ function metatable.__index(globals, name)
         return answer_inherited(globals, name)
     end
     local module = require(name)
+    is_lazy[name] = nil
     rawset(globals, name, module)
     return module
+end
+
+function metatable.__newindex(globals, name, value)
+    is_lazy[name] = nil
+    if type(inherited_assign) == "function" then
+        return inherited_assign(globals, name, value)
+    elseif inherited_assign ~= nil then
+        inherited_assign[name] = value
+        return
+    end
+    rawset(globals, name, value)
 end
 
 setmetatable(_G, metatable)

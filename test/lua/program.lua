@@ -239,6 +239,55 @@ t["test a script may set the names to what it likes"] = function()
     check("5\t6\n", 0, "-e", "ip = 5 local time = 6 print(ip, time)")
 end
 
+-- Seen: `time = nil` had no effect, the next look loaded the module. Cause: only what is nil can be
+-- told from what was set, and nil is what it was set to.
+local lazy_globals = [[
+    local names = {"byte_span", "channel", "condition_variable", "dgram", "emitter", "fiber",
+        "file_descriptor", "generic_error", "ip", "mutex", "semaphore", "socket", "stream",
+        "system", "this_fiber", "time", "unix"}
+]]
+
+t["test a name that a script sets to nil stays nil, used before or not, and can be set again"] =
+function()
+    check("ok\n", 0, "-e", lazy_globals .. [[
+        for i, name in ipairs(names) do
+            if i % 2 == 0 then assert(_G[name], name) end
+            _G[name] = nil
+            assert(_G[name] == nil and _G[name] == nil, name)
+            assert(require(name) == require("thrum")[name] and _G[name] == nil, name)
+            _G[name] = i
+            assert(_G[name] == i, name)
+            _G[name] = nil
+            assert(_G[name] == nil, name)
+        end
+        print "ok"]])
+    check("ok\n", 0, "-e", "time = false assert(time == false) time = nil", "-e",
+        "assert(time == nil and not rawget(_G, 'time')) print 'ok'")
+    for _, name in ipairs {"spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall",
+        "xpcall", "require", "coroutine"} do
+        check("nil\n", 0, "-e", name .. " = nil print(" .. name .. ")")
+    end
+end
+
+t["test scripts that are strict about globals declare our names as they do others"] = function()
+    check("ok\n", 0, "-e", [[
+        local declared, metatable = {}, getmetatable(_G)
+        local index, assign = metatable.__index, metatable.__newindex
+        function metatable.__newindex(globals, name, value)
+            declared[name] = true
+            return assign(globals, name, value)
+        end
+        function metatable.__index(globals, name)
+            local value = index(globals, name)
+            if value == nil and not declared[name] then error(name, 2) end
+            return value
+        end
+        assert(ip.address and not pcall(load "return mistake"))
+        time, stream = nil
+        assert(time == nil and stream == nil and this_fiber.is_main)
+        print "ok"]])
+end
+
 -- ends and exit statuses
 
 t["test the main chunk is the main fiber"] = function()

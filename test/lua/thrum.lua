@@ -52,6 +52,51 @@ function()
     lu.assertEquals(status, 0)
 end
 
+t["test the prelude leaves a global that a script has set, and one that it has set to nil"] =
+function()
+    local output, status = stock([[
+        time = "mine"
+        require "thrum.prelude"
+        assert(time == "mine")
+        time, stream, ip = nil
+        assert(time == nil and stream == nil and ip == nil and mutex ~= nil)
+        mutex = nil
+        assert(mutex == nil)
+        print(require "ip" == require "thrum.ip")]])
+    lu.assertEquals(output, "true\n")
+    lu.assertEquals(status, 0)
+end
+
+-- As strict.lua does, which looks at the level above it for who assigns.
+t["test the prelude keeps a script's own rules for assigning globals"] = function()
+    local output, status = stock([[
+        local declared, stored = {}, {}
+        setmetatable(_G, {
+            __newindex = function(globals, name, value)
+                if debug.getinfo(2, "S").what ~= "main" then error("undeclared " .. name, 2) end
+                declared[#declared + 1] = name
+                rawset(globals, name, value)
+            end,
+        })
+        require "thrum.prelude"
+        print(pcall(function() mistake = 1 end))
+        answer, time = 42
+        print(answer, time, table.concat(declared, " "))
+        getmetatable(_G).__newindex = nil
+        setmetatable(_G, {__newindex = stored})
+        package.loaded["thrum.prelude"] = nil
+        require "thrum.prelude"
+        other = 7
+        print(rawget(_G, "other"), stored.other)]])
+    h.assert_contains(output, "undeclared mistake\n42\tnil\t")
+    local assigned = output:match("42\tnil\t([^\n]*)")
+    h.assert_contains(assigned, "spawn")
+    h.assert_contains(assigned, "answer")
+    h.assert_contains(assigned, "time")
+    lu.assertEquals(output:match("[^\n]*\n$"), "nil\t7\n")
+    lu.assertEquals(status, 0)
+end
+
 -- run
 
 t["test run returns the results of the main fiber, nil and all"] = function()
