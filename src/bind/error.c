@@ -463,8 +463,10 @@ void error_open(lua_State *L, struct runtime *runtime)
     noun_open_class(L, noun, &(struct class_rows){.metamethods = error_metamethods});
     /* An error is a plain table: an unknown field is nil, and users may add their own. */
     noun_push_metatable(L, noun);
+    error_string_add_length(L, noun);
     lua_newtable(L);
     noun_set_functions(L, noun, error_methods);
+    error_string_add_methods(L, noun);
     lua_setfield(L, -2, "__index");
     lua_pushnil(L);
     lua_setfield(L, -2, "__newindex");

@@ -11,6 +11,7 @@
 #include <thrum/address.h>
 #include <thrum/error.h>
 
+struct noun;
 struct runtime;
 
 void error_open(lua_State *L, struct runtime *runtime);
@@ -57,5 +58,9 @@ int error_by_name(const char *name);
 bool error_test(lua_State *L, int index, const struct runtime *runtime);
 bool error_is(lua_State *L, int index, const struct runtime *runtime, int error);
 int error_is_interruption(lua_State *L, int index, const struct runtime *runtime);
+
+/* Add the string methods to the table on the top, and __len to the metatable there. */
+void error_string_add_methods(lua_State *L, struct noun *noun);
+void error_string_add_length(lua_State *L, struct noun *noun);
 
 #endif

@@ -24,6 +24,81 @@ t["test .. joins an error's text with strings and numbers on either side"] = fun
     h.raises_arg(1, function() return nil .. err end)
 end
 
+-- Programs written for errors that are strings call these on what pcall brings.
+t["test an error answers the string methods, as its text would"] = function()
+    local err = bad_argument()
+    err.length = 7
+    local text = tostring(err)
+    local calls = {
+        match = {{"op"}, {"(%w+) argument"}, {"^%d"}, {"()a", 5}},
+        find = {{"argument"}, {".", 1, true}, {"no such"}, {"(arg)", 3}},
+        gsub = {{"a", "b"}, {"%w+", string.upper, 2}, {"n", {n = "N"}}, {"(i)", "<%1>"}},
+        sub = {{1, 7}, {-3}, {3}, {100000}},
+        byte = {{}, {2}, {1, 5}, {-1}},
+        rep = {{2}, {3, "-"}, {0}},
+        lower = {{}}, upper = {{}}, len = {{}}, reverse = {{}},
+    }
+    for name, list in pairs(calls) do
+        for _, arguments in ipairs(list) do
+            lu.assertEquals(table.pack(err[name](err, table.unpack(arguments))),
+                table.pack(text[name](text, table.unpack(arguments))), name)
+        end
+    end
+    lu.assertEquals(#err, #text)
+    local words, expected = {}, {}
+    for word in err:gmatch("%a+") do
+        words[#words + 1] = word
+    end
+    for word in text:gmatch("%a+") do
+        expected[#expected + 1] = word
+    end
+    lu.assertTrue(#words > 5)
+    lu.assertEquals(words, expected)
+    local percent = generic_error.EPERM
+    percent.detail = "%d of %s"
+    lu.assertEquals(percent:format(3, "four"), "Operation not permitted: 3 of four")
+end
+
+t["test the string methods of an error take its fields as they are now"] = function()
+    local err = generic_error.EPERM
+    err.op = "first.op"
+    lu.assertTrue(err:find("first.op", 1, true) ~= nil)
+    err.op, err.detail = nil, "second"
+    lu.assertNil(err:find("first.op", 1, true))
+    lu.assertEquals(err:sub(-6), "second")
+    lu.assertEquals(#err, #"Operation not permitted: second")
+    err.match = "a field of the program's"
+    lu.assertEquals(err.match, "a field of the program's")
+end
+
+t["test the string methods of an error refuse a self that is none, and raise what Lua's do"] =
+function()
+    for _, name in ipairs {"byte", "find", "format", "gmatch", "gsub", "len", "lower", "match",
+        "rep", "reverse", "sub", "upper"} do
+        for _, bad in ipairs {{}, 1, "x", generic_error.EPERM.category} do
+            h.raises_arg(1, generic_error.EPERM[name], bad)
+        end
+        h.raises_arg(1, generic_error.EPERM[name])
+    end
+    h.assert_contains(caught(function() generic_error.EPERM:rep {} end), "number expected")
+    h.assert_contains(caught(function() generic_error.EPERM:find() end), "string expected")
+    local err = bad_argument()
+    err.code = nil
+    h.raises_arg(1, function() return #err end)
+    h.raises_arg(1, function() return err:len() end)
+end
+
+t["test the string methods leave comparisons and tables' functions as they are"] = function()
+    local err = generic_error.EPERM
+    lu.assertFalse(err == tostring(err))
+    lu.assertTrue(err == generic_error.EPERM)
+    lu.assertFalse(pcall(function() return err < generic_error.EPERM end))
+    lu.assertFalse(pcall(function() return err < "text" end))
+    lu.assertNil(err.char)
+    lu.assertNil(err.dump)
+    lu.assertEquals(rawlen(err), 0)
+end
+
 t["test an address that is a text stands in an error's text like an object"] = function()
     local err = generic_error.EPERM
     err.op, err.address, err.port = "some.call", "192.0.2.1", 53
