@@ -19,6 +19,7 @@
 #include "bind/noun.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
+#include "bind/stock.h"
 
 /* How the coroutine's results, and its errors, reach the caller. `co` is L for an error that stands
  * on the top of L already. */
@@ -170,12 +171,14 @@ static int start_resume(lua_State *L, lua_State *co, int nargs, deliver_function
     return resume_step(L, co, nargs, false, deliver);
 }
 
+/* Move what the coroutine has yielded or returned: how much; or -1 and a text in its place. */
 static int move_results(lua_State *L, lua_State *co)
 {
     int count = lua_gettop(co);
     if (!lua_checkstack(L, count + 1)) {
         lua_settop(co, 0);
-        luaL_error(L, "too many results to resume");
+        lua_pushliteral(L, "too many results to resume");
+        return -1;
     }
     lua_xmove(co, L, count);
     return count;
@@ -185,11 +188,15 @@ static int move_results(lua_State *L, lua_State *co)
 
 static int deliver_resume(lua_State *L, lua_State *co, int status)
 {
+    int count = -1;
     if (status == LUA_OK || status == LUA_YIELD) {
         lua_pushboolean(L, 1);
-        return 1 + move_results(L, co);
+        count = move_results(L, co);
+    } else {
+        lua_xmove(co, L, 1); /* nothing to move when it stands there already */
     }
-    lua_xmove(co, L, 1); /* nothing to move when it stands there already */
+    if (count >= 0)
+        return 1 + count;
     lua_pushboolean(L, 0);
     lua_insert(L, -2);
     return 2;
@@ -199,7 +206,7 @@ static lua_State *check_thread(lua_State *L)
 {
     lua_State *co = lua_tothread(L, 1);
     if (!co)
-        error_raise_arg(L, EINVAL, 1, "co", "coroutine");
+        stock_arg_error(L, 1, "thread expected");
     return co;
 }
 
@@ -213,9 +220,13 @@ static int coroutine_resume(lua_State *L)
 
 static int deliver_wrap(lua_State *L, lua_State *co, int status)
 {
+    int count = -1;
     if (status == LUA_OK || status == LUA_YIELD)
-        return move_results(L, co);
-    lua_xmove(co, L, 1);
+        count = move_results(L, co);
+    else
+        lua_xmove(co, L, 1);
+    if (count >= 0)
+        return count;
     if (lua_type(L, -1) == LUA_TSTRING) { /* add position information, as the stock library does */
         luaL_where(L, 1);
         lua_insert(L, -2);
@@ -232,8 +243,7 @@ static int call_wrapped(lua_State *L)
 
 static lua_State *create(lua_State *L)
 {
-    if (!lua_isfunction(L, 1))
-        error_raise_arg(L, EINVAL, 1, "f", "function");
+    stock_check_function(L, 1);
     lua_State *co = lua_newthread(L);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
@@ -248,6 +258,7 @@ static int coroutine_create(lua_State *L)
 
 static int coroutine_wrap(lua_State *L)
 {
+    stock_check_function(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, lua_upvalueindex(2));
     create(L);

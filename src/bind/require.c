@@ -14,6 +14,7 @@
 #include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
+#include "bind/stock.h"
 
 enum { NAME = 1, LOADED, HANDLER };
 enum { FIBER_ID = 1, CHANNEL };
@@ -155,7 +156,7 @@ static int finish(lua_State *L, int status, lua_KContext is_outermost)
 
 int require_function(lua_State *L)
 {
-    const char *name = luaL_checkstring(L, NAME);
+    const char *name = stock_check_string(L, NAME);
     const struct runtime *runtime = noun_runtime(L);
     lua_settop(L, NAME);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

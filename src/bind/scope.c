@@ -14,6 +14,7 @@
 #include "bind/inspect.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
+#include "bind/stock.h"
 
 /* ---- lists ----
  *
@@ -235,7 +236,7 @@ static int finish_call(lua_State *L, int status, lua_KContext old_base)
 /* f, arguments...  ->  true, f, arguments... */
 static int call_protected(lua_State *L)
 {
-    luaL_checkany(L, 1);
+    stock_check_any(L, 1);
     call_check_interruption(L);
     lua_KContext old_base = enter(L, noun_runtime(L));
     lua_pushboolean(L, 1);
@@ -269,9 +270,7 @@ static int call_handled(lua_State *L)
 
 static int scope_xpcall(lua_State *L)
 {
-    luaL_checkany(L, 1);
-    if (!lua_isfunction(L, 2))
-        error_raise_arg(L, EINVAL, 2, "handler", "function");
+    stock_check_function(L, 2);
     lua_pushvalue(L, 1);
     lua_copy(L, 2, 1);
     lua_replace(L, 2);

@@ -43,6 +43,8 @@ static void preload(lua_State *L)
 /* os.exit, in place of Lua's at upvalue 1: what dgram holds back leaves before the process does. */
 static int exit_process(lua_State *L)
 {
+    if (!lua_isboolean(L, 1))
+        luaL_optinteger(L, 1, EXIT_SUCCESS); /* a wrong one is refused in the name of this call */
     if (runtime_get(L)->has_held)
         dgram_send_held(L);
     lua_pushvalue(L, lua_upvalueindex(1));

@@ -184,18 +184,27 @@ t["test one fiber cannot resume another that waits or is ready"] = function()
     lu.assertEquals(ready:join(), "unharmed too")
 end
 
+-- With the words of Lua's own: plain_lua.lua.
 t["test create, wrap, resume and status refuse other values"] = function()
+    local function refuses(expected, f, ...)
+        local ok, err = pcall(f, ...)
+        lu.assertFalse(ok)
+        lu.assertEquals(type(err), "string")
+        h.assert_contains(err, "bad argument #1 to 'coroutine.")
+        h.assert_contains(err, expected .. " expected")
+    end
     for _, bad in ipairs {1, "x", true, {}, coroutine.create(print)} do
-        h.raises_arg(1, coroutine.create, bad)
-        h.raises_arg(1, coroutine.wrap, bad)
+        refuses("function", coroutine.create, bad)
+        refuses("function", coroutine.wrap, bad)
     end
     for _, bad in ipairs {1, "x", true, {}, print} do
-        h.raises_arg(1, coroutine.resume, bad)
-        h.raises_arg(1, coroutine.status, bad)
+        refuses("thread", coroutine.resume, bad)
+        refuses("thread", coroutine.status, bad)
     end
-    for _, f in ipairs {coroutine.create, coroutine.wrap, coroutine.resume, coroutine.status} do
-        h.raises_arg(1, f)
-    end
+    refuses("function", coroutine.create)
+    refuses("function", coroutine.wrap)
+    refuses("thread", coroutine.resume)
+    refuses("thread", coroutine.status)
 end
 
 t["test ten thousand coroutines are collected"] = function()

@@ -243,12 +243,13 @@ t["test bad values are refused cleanly"] = function()
     for _, bad in ipairs {0, "f", {}, true, coroutine.create(print), io.stdout} do
         h.raises_arg(1, scope, bad)
         h.raises_arg(1, push, bad)
-        h.raises_arg(2, xpcall, print, bad)
+        lu.assertErrorMsgContains("bad argument #2 to 'xpcall' (function expected", xpcall, print,
+            bad)
     end
     h.raises_arg(1, scope)
     h.raises_arg(1, push)
     h.raises_arg(1, push, nil)
-    h.raises_arg(2, xpcall, print)
+    lu.assertErrorMsgContains("(function expected, got no value)", xpcall, print)
     push(function() end)
     for _, bad in ipairs {0, "false", {}, print} do
         h.raises_arg(1, pop, bad)
