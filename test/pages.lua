@@ -152,8 +152,9 @@ local function live_modules()
             end
         end
     end
-    for name in pairs(thrum) do
-        assert(rawget(thrum, name) ~= nil, "pairs has not loaded " .. name)
+    for name, value in pairs(thrum) do
+        assert(type(value) == "function" or rawget(thrum, name) ~= nil,
+            "pairs has not loaded " .. name)
     end
     walk("thrum", thrum)
     return modules, lua_classes

@@ -9,6 +9,7 @@
 #include "bind/coroutine.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
+#include "bind/traceback.h"
 
 /* ---- waits ---- */
 
@@ -28,16 +29,6 @@ void inspect_push_wait(lua_State *L, const struct fiber *fiber)
 
 /* Of the caller's stack: fiber.list, and the function it calls quietly. */
 enum { OWN_FRAMES = 2 };
-
-/* Append to the text on the top what luaL_traceback says of a thread, but for its headline. */
-static void append_frames(lua_State *L, lua_State *thread, int level)
-{
-    static const char headline[] = "stack traceback:";
-    luaL_traceback(L, thread, NULL, level);
-    lua_pushstring(L, lua_tostring(L, -1) + sizeof(headline) - 1);
-    lua_remove(L, -2);
-    lua_concat(L, 2);
-}
 
 static void append(lua_State *L, const char *text)
 {
@@ -69,7 +60,7 @@ static int keep(lua_State *L)
     lua_pushvalue(L, 1);
     lua_rawseti(L, -2, KEPT_ERROR);
     lua_pushliteral(L, "");
-    append_frames(L, L, OWN_FRAMES);
+    traceback_append(L, L, OWN_FRAMES);
     lua_rawseti(L, -2, KEPT_TEXT);
     lua_pushthread(L);
     lua_rawseti(L, -2, KEPT_THREAD);
@@ -148,30 +139,43 @@ static void append_thread(lua_State *L, const struct fiber *fiber, lua_State *th
     if (append_kept(L, fiber, thread))
         return;
     if (!is_suspended(fiber)) {
-        append_frames(L, thread, thread == L ? OWN_FRAMES : 0);
+        traceback_append(L, thread, thread == L ? OWN_FRAMES : 0);
     } else {
         if (thread == fiber->site.thread) {
             lua_pushfstring(L, "\n\t[C]: in %s.%s", fiber->site.noun->name, fiber->site.row->name);
             lua_concat(L, 2);
         }
-        append_frames(L, thread, 1);
+        traceback_append(L, thread, 1);
     }
+}
+
+/* Append a thread that has resumed the one before; nothing if it is all thrum's own. */
+static void append_resumer(lua_State *L, const struct fiber *fiber, lua_State *thread)
+{
+    lua_pushvalue(L, -1);
+    append(L, "\n\t(in a coroutine, resumed at)");
+    size_t size = lua_rawlen(L, -1);
+    append_thread(L, fiber, thread);
+    if (lua_rawlen(L, -1) == size)
+        lua_pop(L, 1);
+    else
+        lua_remove(L, -2);
 }
 
 /* Innermost first, as in any traceback. The threads found inside stand on the stack meanwhile. */
 static void append_threads(lua_State *L, const struct fiber *fiber, lua_State *thread)
 {
-    static const char separator[] = "\n\t(in a coroutine, resumed at)";
     int base = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, "too many coroutines to trace");
     for (lua_State *next = thread; (next = push_next_inside(L, fiber, next));)
         luaL_checkstack(L, LUA_MINSTACK, "too many coroutines to trace");
     lua_pushvalue(L, base);
-    for (int i = lua_gettop(L) - 1; i > base; i--) {
-        append_thread(L, fiber, lua_tothread(L, i));
-        append(L, separator);
-    }
-    append_thread(L, fiber, thread);
+    int innermost = lua_gettop(L) - 1; /* the text is on the top */
+    append_thread(L, fiber, innermost > base ? lua_tothread(L, innermost) : thread);
+    for (int i = innermost - 1; i > base; i--)
+        append_resumer(L, fiber, lua_tothread(L, i));
+    if (innermost > base)
+        append_resumer(L, fiber, thread);
     lua_replace(L, base);
     lua_settop(L, base);
 }
@@ -181,7 +185,8 @@ void inspect_push_traceback(lua_State *L, const struct fiber *fiber)
     luaL_checkstack(L, LUA_MINSTACK, "a look inside");
     lua_pushliteral(L, "stack traceback:");
     if (fiber->runtime->current == fiber && fiber->runtime->running != L) {
-        append_frames(L, L, OWN_FRAMES); /* a coroutine.resume that knows no fibers is in between */
+        traceback_append(L, L,
+                         OWN_FRAMES); /* a coroutine.resume that knows no fibers is in between */
         append(L, "\n\t(in a coroutine, resumed at)");
     }
     if (fiber->state != FIBER_NEW)

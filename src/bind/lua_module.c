@@ -76,16 +76,18 @@ static void load_module(lua_State *L, const struct lua_module *module)
 /* A part that the prelude needs: it is found by its name, and seen by nobody who looks at all. */
 static const char shown_part[] = "socket_sec";
 
+/* Upvalue 2 has the package's functions. */
 static int index_package(lua_State *L)
 {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+        return 1;
     const struct lua_module *module =
         lua_type(L, 2) == LUA_TSTRING ? find(modules, lua_tostring(L, 2)) : NULL;
     if (module)
         load_module(L, module);
     else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), shown_part) == 0)
         lua_part_push(L, noun_runtime(L), shown_part);
-    else
-        lua_pushnil(L);
     return 1;
 }
 
@@ -95,7 +97,18 @@ static int next_field(lua_State *L)
     return lua_next(L, 1) ? 2 : 0;
 }
 
-/* Whoever looks at all fields sees these, too. */
+/* Set the fields of the table at `index` in the one on the top. */
+static void copy_fields(lua_State *L, int index)
+{
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
+    }
+}
+
+/* Whoever looks at all fields sees these modules, too, and the functions. */
 static int pairs_of_package(lua_State *L)
 {
     lua_settop(L, 1);
@@ -104,7 +117,9 @@ static int pairs_of_package(lua_State *L)
         lua_pop(L, 1);
     }
     lua_pushcfunction(L, next_field);
-    lua_pushvalue(L, 1);
+    lua_newtable(L);
+    copy_fields(L, lua_upvalueindex(2));
+    copy_fields(L, 1);
     return 2;
 }
 
@@ -138,13 +153,23 @@ void lua_part_push(lua_State *L, struct runtime *runtime, const char *name)
     lua_remove(L, -2);
 }
 
+static void set_metamethod(lua_State *L, struct noun *noun, const char *name,
+                           lua_CFunction function)
+{
+    lua_pushlightuserdata(L, noun);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, function, 2);
+    lua_setfield(L, -2, name);
+}
+
 void lua_modules_open(lua_State *L, struct runtime *runtime)
 {
-    static const struct function_row metamethods[] = {
-        {"__index", index_package}, {"__pairs", pairs_of_package}, {0}};
+    struct noun *noun = &runtime->nouns[NOUN_THRUM];
     lua_createtable(L, 0, 3);
-    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], metamethods);
+    set_metamethod(L, noun, "__index", index_package);
+    set_metamethod(L, noun, "__pairs", pairs_of_package);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
+    lua_setmetatable(L, -3);
+    lua_pop(L, 1);
 }

@@ -28,9 +28,10 @@ static void open_all(lua_State *L, struct runtime *runtime)
         modules[i].open(L, runtime);
         lua_setfield(L, -2, modules[i].name);
     }
-    run_open(L, runtime);
     lua_pushliteral(L, THRUM_VERSION);
     lua_setfield(L, -2, "version");
+    lua_newtable(L);
+    run_open(L, runtime);
     lua_modules_open(L, runtime);
 }
 

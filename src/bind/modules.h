@@ -43,7 +43,10 @@ MODULES(MODULE_OPEN)
     ROW(emitter)         \
     ROW(socket)
 
-/* Make the table on the top load them. */
+/* Make the table of `require "thrum"`, below the top, load them, and answer the functions in the
+ * table on the top, which is popped. They are no fields of its own because Lua's tracebacks take a
+ * function's name from any loaded module: the globals pcall and spawn would be 'thrum.pcall' and
+ * 'thrum.prelude.spawn' there. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
 /* Parts of modules, likewise: what a chunk returns is kept, and nobody else is given it. They trust
  * their arguments. */

@@ -69,7 +69,7 @@ static void push_place(lua_State *L, const char *source, unsigned line)
 }
 
 /* Chunks of our own have names that no file has: a script may well be called thrum.lua. */
-static bool is_own_lua(const lua_Debug *frame)
+bool noun_is_own_lua(const lua_Debug *frame)
 {
     static const char start[] = "=thrum.";
     return strncmp(frame->source, start, sizeof(start) - 1) == 0;
@@ -80,7 +80,7 @@ void noun_push_caller(lua_State *L)
     lua_Debug frame;
     for (int level = 1; lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline > 0 && !is_own_lua(&frame)) {
+        if (frame.currentline > 0 && !noun_is_own_lua(&frame)) {
             push_place(L, frame.short_src, (unsigned)frame.currentline);
             return;
         }

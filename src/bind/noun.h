@@ -7,6 +7,7 @@
 #ifndef BIND_NOUN_H
 #define BIND_NOUN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdnoreturn.h>
 
@@ -180,6 +181,9 @@ void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row
 /* Push which line of a script has called the running function, by way of other functions of ours
  * maybe, in C or in Lua: "script.lua:12", or nil. */
 void noun_push_caller(lua_State *L);
+
+/* Whether the frame, filled by "S", runs Lua code of thrum's own. */
+bool noun_is_own_lua(const lua_Debug *frame);
 
 /* Write the running function's full name, "ip.udp.socket.bind", never more than `size` bytes. */
 void noun_function_name(lua_State *L, char *name, size_t size);

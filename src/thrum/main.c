@@ -77,11 +77,10 @@ struct command_line {
     int status;
 };
 
-/* The function that the options ask for, and whether a session is to follow it. */
-static bool push_main_function(lua_State *L, struct runtime *runtime,
-                               const struct command_line *line)
+/* Push the function that gives what the options ask for; whether a session is to follow. */
+static bool push_runner(lua_State *L, struct runtime *runtime, const struct command_line *line)
 {
-    if (luaL_loadbuffer(L, (const char *)runner_lua, sizeof(runner_lua), "=thrum"))
+    if (luaL_loadbuffer(L, (const char *)runner_lua, sizeof(runner_lua), "=thrum.runner"))
         return lua_error(L);
     push_command_line(L, line->argc, line->argv);
     lua_pushstring(L, THRUM_VERSION);
@@ -95,12 +94,34 @@ static bool push_main_function(lua_State *L, struct runtime *runtime,
     return is_interactive;
 }
 
-/* Before a session the other fibers are not waited for: they go on behind the prompt. */
-static int run_before_session(lua_State *L, struct runtime *runtime)
+/* Run the function and arguments above `runner` as a main fiber, until that ends. Leaves its
+ * results, or the error value and its traceback. */
+static int run_piece(lua_State *L, struct runtime *runtime, int runner)
 {
-    struct fiber *fiber = fiber_spawn(L, runtime, 0);
+    struct fiber *fiber = fiber_spawn(L, runtime, lua_gettop(L) - runner - 1);
     fiber->is_main = true;
     return run_take_end(L, fiber, scheduler_drive(L, runtime, fiber));
+}
+
+/* Run everything that the runner on the top gives, and then, unless a session is to follow, all
+ * other fibers: those go on behind its prompt. */
+static int run_pieces(lua_State *L, struct runtime *runtime, bool is_interactive)
+{
+    int runner = lua_gettop(L);
+    for (;;) {
+        lua_pushvalue(L, runner);
+        lua_insert(L, runner + 1); /* below the results of the last piece */
+        lua_call(L, lua_gettop(L) - runner - 1, LUA_MULTRET);
+        if (lua_gettop(L) == runner)
+            break;
+        int status = run_piece(L, runtime, runner);
+        if (status)
+            return status;
+    }
+    if (is_interactive || scheduler_drive(L, runtime, NULL) != DRIVE_FAILED)
+        return LUA_OK;
+    lua_pushnil(L); /* there is no traceback */
+    return LUA_ERRRUN;
 }
 
 static void report_main(lua_State *L)
@@ -122,8 +143,8 @@ static int run(lua_State *L)
     lua_call(L, 1, 0);
 
     struct runtime *runtime = runtime_get(L);
-    bool is_interactive = push_main_function(L, runtime, line);
-    if (is_interactive ? run_before_session(L, runtime) : run_main(L, runtime, 0))
+    bool is_interactive = push_runner(L, runtime, line);
+    if (run_pieces(L, runtime, is_interactive))
         report_main(L);
     else
         line->status = EXIT_SUCCESS;

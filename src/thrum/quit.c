@@ -139,7 +139,7 @@ void quit_begin(lua_State *L, struct runtime *runtime)
     }
     quit.runtime = runtime;
     give_back_at_end(L);
-    if (luaL_loadbuffer(L, (const char *)quit_lua, sizeof(quit_lua), "=thrum"))
+    if (luaL_loadbuffer(L, (const char *)quit_lua, sizeof(quit_lua), "=thrum.quit"))
         lua_error(L);
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);

@@ -266,7 +266,7 @@ static void end(void)
 
 void repl_run(lua_State *L, struct runtime *runtime)
 {
-    if (luaL_loadbuffer(L, (const char *)repl_lua, sizeof(repl_lua), "=thrum"))
+    if (luaL_loadbuffer(L, (const char *)repl_lua, sizeof(repl_lua), "=thrum.repl"))
         lua_error(L);
     lua_newtable(L);
     noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);

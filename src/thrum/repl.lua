@@ -76,15 +76,11 @@ local function report(message, traceback)
     io.stderr:write(message, "\n", traceback or "", traceback and "\n" or "")
 end
 
-local function call_print(...)
-    return print(...)
-end
-
 local function print_results(...)
     if select("#", ...) == 0 then
         return
     end
-    local is_printed, err = terminal.run(call_print, ...)
+    local is_printed, err = terminal.run(print, ...)
     if not is_printed then
         report("error calling 'print' (" .. describe(err) .. ")")
     end

@@ -1,9 +1,14 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- The thrum program's options, chunks and script. It is given the command line as a table, the
--- program's own name at 0, the version, and whether standard input is a terminal; it answers the
--- main fiber's function, whether an interactive session is to follow it, and whether SIGQUIT is to
--- show the fibers.
+-- program's own name at 0, the version, and whether standard input is a terminal; it answers a
+-- function that gives what is to be run, whether an interactive session is to follow, and whether
+-- SIGQUIT is to show the fibers.
+--
+-- That function gives the next main fiber's function and arguments, or nothing at the end, and is
+-- given the results of the last. So below the script's own calls there are none of this file, and
+-- no traceback shows any.
 local command_line, version, is_terminal = ...
+local wrap, yield, unpack = coroutine.wrap, coroutine.yield, table.unpack
 
 local usage = [=[
 usage: thrum [options] [script [args]]
@@ -96,20 +101,20 @@ local function run_init()
         init = os.getenv(name)
     end
     if init and init:sub(1, 1) == "@" then
-        check(loadfile(init:sub(2)))()
+        yield(check(loadfile(init:sub(2))))
     elseif init then
-        check(load(init, "=" .. name))()
+        yield(check(load(init, "=" .. name)))
     end
 end
 
 local perform = {}
 
 function perform.e(chunk)
-    check(load(chunk, "=(command line)"))()
+    yield(check(load(chunk, "=(command line)")))
 end
 
 function perform.l(module)
-    _G[module] = require(module)
+    _G[module] = yield(require, module)
 end
 
 local actions, script_index, flags = parse()
@@ -131,10 +136,8 @@ local function run()
     end
     if script_index or (has_nothing_to_do and not is_interactive) then
         local name = script_index and command_line[script_index]
-        local script = check(loadfile(name ~= "-" and name or nil))
-        return script(table.unpack(arg))
+        yield(check(loadfile(name ~= "-" and name or nil)), unpack(arg))
     end
-    return nil
 end
 
-return run, is_interactive, flags["--fibers-on-quit"]
+return wrap(run), is_interactive, flags["--fibers-on-quit"]
