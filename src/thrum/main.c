@@ -17,6 +17,7 @@
 #include "repl.h"
 #include "report.h"
 #include "runner.h"
+#include "sigint.h"
 
 static int load_prelude(lua_State *L)
 {
@@ -143,6 +144,7 @@ static int run(lua_State *L)
     lua_call(L, 1, 0);
 
     struct runtime *runtime = runtime_get(L);
+    sigint_begin(L, runtime);
     bool is_interactive = push_runner(L, runtime, line);
     if (run_pieces(L, runtime, is_interactive))
         report_main(L);
@@ -151,6 +153,7 @@ static int run(lua_State *L)
     if (is_interactive && line->status == EXIT_SUCCESS) {
         line->status = EXIT_FAILURE; /* unless it ends well */
         lua_settop(L, 0);
+        sigint_end(); /* there it interrupts a chunk */
         repl_run(L, runtime);
         line->status = EXIT_SUCCESS;
     }
@@ -171,6 +174,7 @@ int main(int argc, char **argv)
     if (lua_pcall(L, 1, 0, 0))
         report_print(report_push_message(L, -1), NULL);
     quit_end();
+    sigint_end();
     thrum_close(L); /* finalizers start nothing any more */
     lua_close(L);
     return line.status;

@@ -12,6 +12,7 @@
 
 #include <thrum/descriptor.h>
 
+#include "at_close.h"
 #include "bind/call.h"
 #include "bind/error.h"
 #include "bind/modules.h"
@@ -109,28 +110,16 @@ static void take_signal(void)
     sigaction(SIGQUIT, &ours, NULL);
 }
 
-static int quit_gc(lua_State *L)
+static int end_at_close(lua_State *L)
 {
     (void)L;
     quit_end();
     return 0;
 }
 
-/* The state may be closed by others than main: its collector gives the signal back. Made after the
- * runtime, this is finalised before it. */
-static void give_back_at_end(lua_State *L)
-{
-    static const char guard_key;
-    lua_newuserdata(L, 0);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, quit_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &guard_key);
-}
-
 void quit_begin(lua_State *L, struct runtime *runtime)
 {
+    static const char guard_key;
     static const struct function_row functions[] = {{"wait", wait_for_quit}, {0}};
     int error = signal_pipe_open(&quit.pipe, runtime->context);
     if (error) {
@@ -138,7 +127,7 @@ void quit_begin(lua_State *L, struct runtime *runtime)
         lua_error(L);
     }
     quit.runtime = runtime;
-    give_back_at_end(L);
+    at_close(L, &guard_key, end_at_close);
     if (luaL_loadbuffer(L, (const char *)quit_lua, sizeof(quit_lua), "=thrum.quit"))
         lua_error(L);
     lua_newtable(L);

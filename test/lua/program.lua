@@ -425,6 +425,140 @@ t["test SIGINT and SIGTERM keep their default meaning"] = function()
     end
 end
 
+-- A script in the program, in a process of its own: what it wrote to both streams, and its status.
+-- It finds the number of its process in `pid`, and `ask` sends that SIGINT from outside.
+local function end_by_sigint(script, ...)
+    h.skip_without_program()
+    local words = {...}
+    return h.with_file("", function(output)
+        local process = h.thrum.system.spawn {
+            program = "sh",
+            arguments = {"sh", "-c", 'exec "$0" "$@" >' .. output .. " 2>&1 </dev/null", h.program,
+                "-e", [[
+                    pid = tostring(system.getpid())
+                    function ask()
+                        return system.spawn {program = "kill", arguments = {"kill", "-INT", pid}}
+                    end]],
+                "-e", script, table.unpack(words)},
+        }
+        local status = process:wait()
+        local file = assert(io.open(output))
+        local text = file:read("a")
+        file:close()
+        return text, status
+    end)
+end
+
+local function check_died(status, text)
+    lu.assertFalse(status.exited, text)
+    lu.assertEquals(status.signal, h.thrum.system.signal.SIGINT)
+end
+
+t["test SIGINT shows where each fiber stands, and the process dies by it"] = function()
+    local text, status = end_by_sigint([[
+        local sock = ip.udp.socket.new()
+        sock:open("v4")
+        sock:bind("127.0.0.1", 0)
+        spawn(fiber.named("rx", function()
+            coroutine.wrap(function()
+                sock:receive_from(byte_span.new(1)) -- line 6
+            end)()
+        end))
+        spawn(time.sleep, 60)
+        spawn(function() end)
+        local client = dgram.createSocket("udp4")
+        client:bind(0, "127.0.0.1")
+        spawn(function()
+            this_fiber.yield()
+            ask():wait()
+            time.sleep(60)
+        end)
+        channel.new():receive() -- line 18
+        print "went on"]])
+    check_died(status, text)
+    h.assert_starts(text, "thrum: interrupted\nfiber 2 (main): waits in channel.receive at " ..
+        "(command line):18\n")
+    h.assert_contains(text, '"rx": waits in ip.udp.socket.receive_from at (command line):6\n')
+    h.assert_contains(text, ": waits in time.sleep, spawned at (command line):9\n")
+    h.assert_contains(text, '"dgram udp4 127.0.0.1:')
+    lu.assertNil(text:find("traceback", 1, true))
+    lu.assertNil(text:find("went on", 1, true))
+end
+
+t["test SIGINT shows the line of a fiber that keeps all others from running"] = function()
+    local text, status = end_by_sigint([[
+        spawn(fiber.named("late", function() end))
+        ask():wait()
+        while true do end -- line 3, or the one before]], "--fibers-on-quit")
+    check_died(status, text)
+    h.assert_contains(text, "thrum: interrupted\nfiber 3 (main): ")
+    text, status = end_by_sigint([[
+        spawn(fiber.named("late", function() end))
+        system.kill(system.getpid(), "SIGINT")
+        while true do end]])
+    check_died(status, text)
+    lu.assertStrMatches(text, "thrum: interrupted\nfiber 2 %(main%): running at " ..
+        "%(command line%):[23]\nfiber 3 \"late\": new, spawned at %(command line%):1\n")
+end
+
+t["test SIGINT ends a blocking read, and what the script does about the read does not matter"] =
+function()
+    local text, status = end_by_sigint([[
+        local file = io.popen("kill -INT " .. pid .. "; while kill -0 " .. pid .. "; do :; done")
+        while true do
+            pcall(file.read, file, "a")
+        end]])
+    check_died(status, text)
+    h.assert_contains(text, "thrum: interrupted\nfiber 2 (main): running at (command line):")
+end
+
+-- A pattern that takes for ever never comes back to Lua code.
+t["test SIGINT ends the program also in C code that goes on and on"] = function()
+    local text, status = end_by_sigint([[
+        local name = os.tmpname()
+        local helper = io.popen("while test -e " .. name .. "; do :; done; kill -INT " .. pid)
+        os.remove(name)
+        string.find(string.rep("a", 60), string.rep("a-", 40) .. "b")
+        helper:close()]])
+    check_died(status, text)
+end
+
+t["test SIGINT shows some of many fibers and counts the rest"] = function()
+    local text, status = end_by_sigint([[
+        for i = 1, 100 do spawn(time.sleep, 60) end
+        this_fiber.yield()
+        system.kill(system.getpid(), "SIGINT")
+        time.sleep(60)]])
+    check_died(status, text)
+    h.assert_contains(text, "\nand 81 more fibers\n")
+    lu.assertEquals(select(2, text:gsub("\nfiber ", "")), 20)
+end
+
+t["test a program that was started with SIGINT ignored goes on ignoring it"] = function()
+    h.skip_without_program()
+    local output, status = h.shell("trap '' INT; " .. h.quote(h.program) ..
+        [[ -e 'system.kill(system.getpid(), "SIGINT") time.sleep(0) print "went on"']])
+    lu.assertEquals(output, "went on\n")
+    lu.assertEquals(status, 0)
+end
+
+t["test a script that waits for SIGINT gets it, and nothing is shown"] = function()
+    check("2\tSIGINT\n", 0, "-e", [[
+        local set = system.signal.set.new("SIGINT")
+        system.kill(system.getpid(), "SIGINT")
+        print(set:wait())]])
+end
+
+t["test SIGINT while the state is closed ends the process"] = function()
+    local text, status = end_by_sigint([[
+        setmetatable({}, {__gc = function()
+            io.popen("kill -INT " .. pid):close()
+            while true do end
+        end})
+        os.exit(0, true)]])
+    check_died(status, text)
+end
+
 t["test the library touches no signal disposition (pitfall 22)"] = function()
     h.skip_without_program()
     local output = h.shell(h.quote(h.program) .. [[ -e "
@@ -439,7 +573,7 @@ t["test the library touches no signal disposition (pitfall 22)"] = function()
     local plain = h.shell("exec sed -En 's/^Sig(Blk|Ign|Cgt):.//p' /proc/self/status")
     lu.assertEquals(output:sub(1, 34), plain:sub(1, 34)) -- blocked, ignored
     local caught = tonumber(output:sub(35), 16) -- a sanitizer catches those of a crash
-    for _, number in ipairs {1, 2, 3, 10, 12, 13, 14, 15, 17} do
+    for _, number in ipairs {1, 3, 10, 12, 13, 14, 15, 17} do -- the program itself catches SIGINT
         lu.assertEquals(caught >> (number - 1) & 1, 0, number)
     end
 end
