@@ -46,6 +46,11 @@ function system.getpid() end
 ---@return integer
 function system.getppid() end
 
+---Extension. Bytes that nobody can guess: getrandom(2). Raises EINVAL.
+---@param n integer # 0 to 1,048,576
+---@return string
+function system.random_bytes(n) end
+
 ---End the process: finalizers run, fibers and cleanup handlers do not. Raises EINVAL.
 ---@param code? integer # 0 to 255, 0 by default
 function system.exit(code) end

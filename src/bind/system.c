@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* system: this process, its command line and environment. Signals stand in signal.c, children in
- * process.c, what this process was given in inherit.c. */
+/* system: this process, its command line and environment, random bytes. Signals stand in signal.c,
+ * children in process.c, what this process was given in inherit.c. */
 #include "bind/modules.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 
 #include <lauxlib.h>
 
+#include "base/random.h"
 #include "bind/args.h"
 #include "bind/error.h"
 #include "bind/runtime.h"
@@ -57,12 +58,29 @@ static int system_exit(lua_State *L)
     exit(status);
 }
 
+/* ---- random bytes ---- */
+
+enum { MAX_RANDOM = 1 << 20 };
+
+static int system_random_bytes(lua_State *L)
+{
+    luaL_Buffer buffer;
+    size_t size = (size_t)args_integer(L, 1, "n", 0, MAX_RANDOM);
+    char *bytes = luaL_buffinitsize(L, &buffer, size);
+    int error = random_fill(bytes, size);
+    if (error)
+        error_raise(L, error);
+    luaL_pushresultsize(&buffer, size);
+    return 1;
+}
+
 static const struct function_row functions[] = {{"spawn", process_spawn_function},
                                                 {"inherited_fd", inherit_fd_function},
                                                 {"listen_fds", inherit_listen_fds_function},
                                                 {"kill", system_kill},
                                                 {"getpid", system_getpid},
                                                 {"getppid", system_getppid},
+                                                {"random_bytes", system_random_bytes},
                                                 {"exit", system_exit},
                                                 {0}};
 

@@ -9,6 +9,7 @@
 
 #include <thrum/lua.h>
 
+#include "base/random.h"
 #include "bind/modules.h"
 #include "bind/run.h"
 #include "bind/runtime.h"
@@ -60,6 +61,20 @@ static void replace_exit(lua_State *L)
     lua_getfield(L, -1, "exit");
     lua_pushcclosure(L, exit_process, 1);
     lua_setfield(L, -2, "exit");
+    lua_pop(L, 1);
+}
+
+/* Lua's math.random begins with the same numbers in every run: fine for a library, but two runs of
+ * a program must not make the same ids. Left so if the system has no random bytes. */
+static void seed_random(lua_State *L)
+{
+    unsigned seed;
+    if (random_fill(&seed, sizeof(seed)))
+        return;
+    lua_getglobal(L, "math");
+    lua_getfield(L, -1, "randomseed");
+    lua_pushinteger(L, seed);
+    lua_call(L, 1, 0);
     lua_pop(L, 1);
 }
 
@@ -136,6 +151,7 @@ static int run(lua_State *L)
 {
     struct command_line *line = lua_touserdata(L, 1);
     luaL_openlibs(L);
+    seed_random(L);
     replace_exit(L);
     runtime_get(L)->may_hold = true;
     preload(L);

@@ -125,6 +125,7 @@ local module_arguments = {
     ["thrum.system.exit"] = false, -- these two would do it: system.lua tries them
     ["thrum.system.kill"] = false,
     ["thrum.system.inherited_fd"] = false, -- it would take standard input: system_inherit.lua
+    ["thrum.system.random_bytes"] = arguments(1, function() return 4 end),
     ["thrum.system.spawn"] = arguments(1, function() return {program = "true"} end),
     ["thrum.coroutine.create"] = arguments(1, function() return print end),
     ["thrum.coroutine.wrap"] = arguments(1, function() return print end),

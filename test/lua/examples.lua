@@ -48,6 +48,7 @@ local parts = {
     ["supervisor.lua"] = {"the second child failed\ntrue", "attempt 2): not yet\nup",
         "Connection timed out: fiber.group"},
     ["host.lua"] = {"localhost", " has address 127.0.0.1", "127.0.0.1 is "},
+    ["dns_query.lua"] = {"www.example.org has address 192.0.2.7\nfalse\ttrue"},
     ["fibers.lua"] = {"both halves are done", "within a forbid-suspend block"},
     ["pass_descriptor.lua"] = {"udp v4\t1\tudp v4", "sent in between", "false\tEnd of file"},
     ["tcp_echo.lua"] = {"listening on 127.0.0.1 port ", "hello, stream"},

@@ -55,6 +55,67 @@ t["test kill refuses what is no process or no signal"] = function()
     h.raises_arg(2, system.kill, pid, nil)
 end
 
+-- random_bytes
+
+t["test random_bytes gives as many bytes as were asked for"] = function()
+    for _, n in ipairs {0, 1, 2, 255, 256, 257, 4096.0, 65537, 1 << 20} do
+        local bytes = system.random_bytes(n)
+        lu.assertEquals(type(bytes), "string")
+        lu.assertEquals(#bytes, n)
+    end
+end
+
+-- By chance this fails once in more runs than anybody will make.
+t["test random_bytes gives other bytes each time, of every value, to the last"] = function()
+    lu.assertTrue(system.random_bytes(16) ~= system.random_bytes(16))
+    local bytes = system.random_bytes(1 << 20)
+    local counts = {}
+    for i = 0, 255 do
+        counts[i] = 0
+    end
+    for i = 1, #bytes, 4096 do
+        for _, byte in ipairs {bytes:byte(i, i + 4095)} do
+            counts[byte] = counts[byte] + 1
+        end
+    end
+    for i = 0, 255 do -- each 4,096 times, give or take 64
+        lu.assertTrue(counts[i] > 3400 and counts[i] < 4800, i)
+    end
+    lu.assertTrue(bytes:sub(-256):find("[^\0]") ~= nil)
+    lu.assertTrue(bytes:sub(-16) ~= bytes:sub(-32, -17))
+end
+
+t["test random_bytes refuses what is no number of bytes"] = function()
+    for _, bad in ipairs {-1, (1 << 20) + 1, 1 << 32, math.maxinteger, math.mininteger, 0.5,
+        math.huge, -math.huge, 0 / 0, "4", "", true, {}, print} do
+        h.raises_arg(1, system.random_bytes, bad)
+    end
+    h.raises_arg(1, system.random_bytes)
+    h.raises_arg(1, system.random_bytes, nil)
+end
+
+-- Seen: two runs of a program made the same ids.
+t["test math.random differs from run to run of the program, and randomseed decides"] = function()
+    h.skip_without_program()
+    local seen = {}
+    for _ = 1, 5 do
+        local output = h.run_program("-e", "print(math.random(1 << 30), math.random(1 << 30))")
+        lu.assertStrMatches(output, "%d+\t%d+\n")
+        lu.assertNil(seen[output])
+        seen[output] = true
+    end
+    local seeded = "math.randomseed(7) print(math.random(1 << 30), math.random(1 << 30))"
+    lu.assertEquals(h.run_program("-e", seeded), (h.run_program("-e", seeded)))
+end
+
+t["test the library leaves math.random as it is"] = function()
+    local _, status = h.shell("command -v lua5.3")
+    lu.skipIf(status ~= 0 or h.is_program, "run in the stock interpreter")
+    local chunk = " -e 'print(math.random(1 << 30), math.random(1 << 30))'"
+    local plain = h.shell("lua5.3" .. chunk)
+    lu.assertEquals(h.shell("lua5.3 -l thrum.prelude" .. chunk), plain)
+end
+
 t["test an unknown field is an error"] = function()
     h.raises("EINVAL", function() return system.nothing end)
 end
