@@ -48,10 +48,10 @@ static int fail_drive(lua_State *L, int base)
     return LUA_ERRRUN;
 }
 
-static int fail_deadlock(lua_State *L, struct fiber *fiber, int base)
+static int fail_deadlock(lua_State *L, struct fiber *fiber, int base, const char *op)
 {
     struct runtime *runtime = fiber->runtime;
-    error_push_from(L, runtime, THRUM_EDEADLOCK, "thrum.run");
+    error_push_from(L, runtime, THRUM_EDEADLOCK, op);
     inspect_push_wait(L, fiber);
     lua_insert(L, -2);
     error_set_detail(L, "the main fiber waits in %s", lua_tostring(L, -2));
@@ -61,16 +61,21 @@ static int fail_deadlock(lua_State *L, struct fiber *fiber, int base)
     return LUA_ERRRUN;
 }
 
-int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end)
+static int take_end(lua_State *L, struct fiber *fiber, enum drive_end end, const char *op)
 {
     int base = lua_gettop(L);
     if (end == DRIVE_FAILED)
         return fail_drive(L, base - 1);
     if (fiber->state != FIBER_ENDED)
-        return fail_deadlock(L, fiber, base);
+        return fail_deadlock(L, fiber, base, op);
     if (fiber->ending != ENDED_WELL)
         return take_main_error(L, fiber, base);
     return take_main_results(L, fiber, base);
+}
+
+int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end)
+{
+    return take_end(L, fiber, end, NULL);
 }
 
 int run_main(lua_State *L, struct runtime *runtime, int nargs)
@@ -80,7 +85,7 @@ int run_main(lua_State *L, struct runtime *runtime, int nargs)
     enum drive_end end = scheduler_drive(L, runtime, fiber);
     if (end == DRIVE_REACHED && fiber->ending == ENDED_WELL)
         end = scheduler_drive(L, runtime, NULL);
-    return run_take_end(L, fiber, end);
+    return take_end(L, fiber, end, "thrum.run");
 }
 
 void run_report_rest(lua_State *L, struct runtime *runtime)

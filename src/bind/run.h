@@ -19,7 +19,9 @@ int run_main(lua_State *L, struct runtime *runtime, int nargs);
 
 /* What became of the main fiber whose handle is on the top of L, or below the error of
  * DRIVE_FAILED, after scheduler_drive(L, runtime, fiber): in place of the handle, and answered, as
- * by run_main. A fiber that has not ended goes on waiting for what nobody will give it. */
+ * by run_main, but the error of a fiber that waits for ever names no function that raised it: no
+ * script has called one. A fiber that has not ended goes on waiting for what nobody will give it.
+ */
 int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end);
 
 /* Give every error that nobody will join any more to the reporter: the program is over. */

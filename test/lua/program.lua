@@ -215,7 +215,9 @@ end
 
 t["test --fibers-on-quit keeps no program alive, and hides no deadlock"] = function()
     check("", 0, "--fibers-on-quit", "-e", "")
-    check_contains("the main fiber waits in channel.receive", 1, "--fibers-on-quit", "-e",
+    check_contains("thrum: Every fiber waits and nothing is pending: the main fiber waits in " ..
+        "channel.receive\nstack traceback:\n\t[C]: in channel.receive\n" ..
+        "\t(command line):1: in main chunk\n", 1, "--fibers-on-quit", "-e",
         "channel.new():receive()")
 end
 
