@@ -30,11 +30,25 @@ local function is_incomplete(message)
     return message:sub(-5) == "<eof>"
 end
 
--- The chunk; or nil, what is wrong with it, and whether more lines could mend that. An expression
--- stands for the statement that returns it, and may be told by a "=", as once it had to.
+-- Expressions are no return statements: a call would be a tail call, which leaves no trace of the
+-- chunk. They are arguments of this function, which is the argument of their chunk.
+local results
+
+local function keep_results(...)
+    results = table.pack(...)
+end
+
+local function compile_expressions(text)
+    local chunk, message = load("return " .. text, "=stdin", "t")
+    local keeping = chunk and load("(...)(" .. text:gsub(";%s*$", "") .. "\n)", "=stdin", "t")
+    return keeping or chunk, message
+end
+
+-- The chunk; or nil, what is wrong with it, and whether more lines could mend that. Expressions may
+-- be told by a "=", as once they had to.
 local function compile(text)
     local marked = text:match("^=(.*)")
-    local chunk, expression_message = load("return " .. (marked or text), "=stdin", "t")
+    local chunk, expression_message = compile_expressions(marked or text)
     if chunk then
         return chunk
     end
@@ -87,7 +101,11 @@ local function print_results(...)
 end
 
 local function show(is_well, ...)
-    if is_well then
+    local kept = results
+    results = nil -- a fiber's handle would live on in it
+    if is_well and kept then
+        print_results(table.unpack(kept, 1, kept.n))
+    elseif is_well then
         print_results(...)
     else
         local err, traceback = ...
@@ -185,7 +203,7 @@ while true do
     elseif message then
         report(message)
     elseif chunk then
-        show(terminal.run(chunk))
+        show(terminal.run(chunk, keep_results))
     end
 end
 io.stdout:write("\n")

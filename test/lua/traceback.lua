@@ -282,6 +282,9 @@ t["test the session shows a chunk's frames only"] = function()
         [[setmetatable({}, {__tostring = function() error "no text" end})]],
         [[error(setmetatable({}, {__tostring = function() return "a text" end}))]],
         [[=nil .. 1]],
+        [[function fail(...) error "failed" end]],
+        [[fail()]], [[=fail()]], [[fail(), 1]], [[fail() -- with a comment]], [[fail();]],
+        [[return 1, nil, (2)]], [[1, nil, nil]], [[select("#")]], [[=select("#", nil, nil);]],
     }
     local output = h.shell("printf '%s\\n' " .. h.quote(table.concat(lines, "\n")) .. " | " ..
         h.quote(h.program) .. " -i")
@@ -290,6 +293,12 @@ t["test the session shows a chunk's frames only"] = function()
         "\tstdin:1: in local 'inner'\n\tstdin:1: in main chunk\n")
     h.assert_contains(output, "(in a fiber, spawned at stdin:1)")
     h.assert_contains(output, "nil\tstack traceback:\n\tstdin:1: in main chunk\n")
+    local failed = "stdin:1: failed\nstack traceback:\n\t[C]: in function 'error'\n" ..
+        "\tstdin:1: in function 'fail'\n\tstdin:1: in main chunk\n"
+    lu.assertEquals(select(2, output:gsub(failed:gsub("%p", "%%%0"), "")), 5)
+    h.assert_contains(output, "1\tnil\t2\n")
+    h.assert_contains(output, "1\tnil\tnil\n")
+    h.assert_contains(output, "\n> 0\n> 2\n")
     h.assert_contains(output, "stdin:1\n")
 end
 
