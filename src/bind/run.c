@@ -198,10 +198,15 @@ static void set_count(lua_State *L, const char *name, size_t count)
 static int thrum_stats(lua_State *L)
 {
     const struct runtime *runtime = noun_runtime(L);
+    size_t n_operations = 0, n_objects = 0;
+    if (runtime->context) {
+        n_operations = thrum_context_n_pending(runtime->context) - runtime->n_hidden;
+        n_objects = thrum_context_n_objects(runtime->context) - runtime->n_hidden;
+    }
     lua_createtable(L, 0, 3);
     set_count(L, "fibers", runtime->n_live);
-    set_count(L, "operations", runtime->context ? thrum_context_n_pending(runtime->context) : 0);
-    set_count(L, "objects", runtime->context ? thrum_context_n_objects(runtime->context) : 0);
+    set_count(L, "operations", n_operations);
+    set_count(L, "objects", n_objects);
     return 1;
 }
 

@@ -33,6 +33,7 @@ struct runtime {
     struct list groups_to_interrupt;
     size_t n_pending;  /* waits that something outside Lua will end */
     size_t n_live;     /* fibers that have not ended */
+    size_t n_hidden;   /* objects of the program's own, each with an operation that is pending */
     size_t n_handlers; /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
     lua_KContext last_ticket; /* of a suspension */

@@ -47,7 +47,7 @@ static lua_State *innermost_thread(const struct fiber *fiber)
     const struct runtime *runtime = fiber->runtime;
     if (runtime->current == fiber)
         return runtime->running;
-    return fiber->site.thread ? fiber->site.thread : fiber->thread;
+    return fiber->site.thread && !fiber->is_body_over ? fiber->site.thread : fiber->thread;
 }
 
 static void print_place(const struct fiber *fiber)
@@ -186,6 +186,7 @@ void sigint_begin(lua_State *L, struct runtime *runtime)
         return;
     }
     sigint.runtime = runtime;
+    runtime->n_hidden++;
     at_close(L, &guard_key, end_at_close);
     set_handler(SIGINT, catch_signal);
 }
@@ -199,5 +200,6 @@ void sigint_end(void)
     if (current.sa_handler == catch_signal)
         set_handler(SIGINT, SIG_DFL);
     signal_pipe_close(&sigint.pipe);
+    sigint.runtime->n_hidden--;
     sigint.runtime = NULL;
 }

@@ -525,6 +525,13 @@ t["test SIGINT ends the program also in C code that goes on and on"] = function(
     check_died(status, text)
 end
 
+t["test what the program has for SIGINT is nothing that a look for leaks finds"] = function()
+    local chunk = [[
+        local stats = require "thrum".stats()
+        print(stats.fibers, stats.operations, stats.objects)]]
+    check("1\t0\t0\n", 0, "-e", chunk)
+end
+
 t["test SIGINT shows some of many fibers and counts the rest"] = function()
     local text, status = end_by_sigint([[
         for i = 1, 100 do spawn(time.sleep, 60) end
