@@ -213,6 +213,32 @@ t["D05: a source 'until-closed' ends with the connection"] = function()
     lu.assertEquals(type(socket.sinkt["keep-open"]), "function")
 end
 
+-- Of "keep-open", "chunk and sock:send(chunk) or 1" made 1, a success, of the nil of a failed send: a
+-- pump went on into a connection that was gone.
+t["D05: a sink of any mode gives a failed send on"] = function()
+    for _, mode in ipairs {"close-when-done", "keep-open", "default"} do
+        local client = c.pair()
+        local sink = socket.sink(mode, client)
+        client:close()
+        lu.assertEquals(c.fails("closed", sink("one\n")), 0, mode)
+        lu.assertEquals(sink(nil), 1, mode)
+    end
+end
+
+t["D05: ltn12 pumps end when a send fails"] = function()
+    local is_there, ltn12 = pcall(require, "ltn12")
+    lu.skipIf(not is_there, "ltn12 is LuaSocket's, which is not installed")
+    local client = c.pair()
+    client:close()
+    local n = 0
+    local function source()
+        n = n + 1
+        return n < 100 and "a piece" or nil
+    end
+    c.fails("closed", ltn12.pump.all(source, (socket.sink("keep-open", client))))
+    lu.assertEquals(n, 1)
+end
+
 t["D05: ltn12 pumps from a source into a sink"] = function()
     local is_there, ltn12 = pcall(require, "ltn12")
     lu.skipIf(not is_there, "ltn12 is LuaSocket's, which is not installed")
