@@ -202,8 +202,18 @@ static size_t count_ready(lua_State *L, const struct watch *watch)
     return count;
 }
 
+/* Whether the object on the top has a number in the list below it. */
+static bool is_listed(lua_State *L)
+{
+    lua_pushvalue(L, -1);
+    bool is_it = lua_rawget(L, -3) != LUA_TNIL;
+    lua_pop(L, 1);
+    return is_it;
+}
+
 /* Push the list of those that are ready, from `first` to before `end`: by number, and each object
- * with its number. */
+ * with its number. What is given twice comes once, but those with data in their buffer come as
+ * often as they are given: LuaSocket finds these by object, the others by descriptor. */
 static void push_ready(lua_State *L, size_t first, size_t end)
 {
     const struct pollfd *list = polled(L);
@@ -214,12 +224,10 @@ static void push_ready(lua_State *L, size_t first, size_t end)
             if (!is_ready(&list[i]) || (list[i].events == 0) != (pass == 0))
                 continue;
             lua_rawgeti(L, PLACE_ITEMS, (lua_Integer)i + 1);
-            lua_pushvalue(L, -1);
-            if (lua_rawget(L, -3) != LUA_TNIL) { /* given twice */
-                lua_pop(L, 2);
+            if (pass == 1 && is_listed(L)) {
+                lua_pop(L, 1);
                 continue;
             }
-            lua_pop(L, 1);
             lua_pushvalue(L, -1);
             lua_rawseti(L, -3, ++count);
             lua_pushinteger(L, count);
