@@ -97,7 +97,7 @@ function methods.dohandshake(conn, ...)
 end
 
 -- What comes by and by is put together here: each call would copy it anew as its prefix, and "*a"
--- succeeds only in a call that has received something itself.
+-- succeeds only in a call that has received something itself. Three results, as LuaSec has them.
 local function receive_rest(conn, state, pattern, err, prefix_size, first, start)
     local length, pieces, size = tonumber(pattern), {first}, #first
     while wait(conn, state, err, start) do
@@ -106,7 +106,7 @@ local function receive_rest(conn, state, pattern, err, prefix_size, first, start
         local piece = data or partial
         pieces[#pieces + 1], size = piece, size + #piece
         if data or err == "closed" and pattern == "*a" and size > prefix_size then
-            return concat(pieces)
+            return concat(pieces), nil, nil
         end
     end
     return nil, err, concat(pieces)
