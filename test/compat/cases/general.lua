@@ -261,8 +261,8 @@ t["D05: a source 'until-closed' ends with the connection"] = function()
     lu.assertEquals(type(socket.sinkt["keep-open"]), "function")
 end
 
--- Of "keep-open", "chunk and sock:send(chunk) or 1" made 1, a success, of the nil of a failed send: a
--- pump went on into a connection that was gone.
+-- Of "keep-open", "chunk and sock:send(chunk) or 1" made 1, a success, of the nil of a failed send:
+-- a pump went on into a connection that was gone.
 t["D05: a sink of any mode gives a failed send on"] = function()
     for _, mode in ipairs {"close-when-done", "keep-open", "default"} do
         local client = c.pair()

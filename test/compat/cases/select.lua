@@ -59,8 +59,8 @@ t["D10: datagrams and the ends of connections are ready, too"] = function()
     lu.assertTrue(socket.select({client}, nil, 10)[1] == client)
 end
 
--- LuaSocket finds by descriptor whom the system has named, and by object who has data in its buffer.
-t["D10: an object given twice comes once, and with data in its buffer as often as given"] = function()
+-- LuaSocket finds by descriptor whom the system has named, by object who has data in its buffer.
+t["D10: an object given twice comes once, but with data in its buffer twice"] = function()
     local client, peer = c.pair()
     client:send("one\ntwo\n")
     local function ask()

@@ -416,6 +416,48 @@ t["D87: a client's further options"] = function()
     lu.assertTrue(client:getoption("reuseport"))
 end
 
+-- LuaSocket's number of what is none is 0: `true` is taken, and turns off.
+t["D60: options of numbers take what LuaSocket's take"] = function()
+    local function set(name, ...)
+        return c.keep(socket.tcp4()):setoption(name, ...)
+    end
+    for _, name in ipairs {"tcp-defer-accept", "tcp-fastopen", "tcp-fastopen-connect"} do
+        for _, value in ipairs {true, false, 1, 0, 1.7, "1", "x", {}} do
+            lu.assertEquals(set(name, value), 1, name .. " " .. tostring(value))
+        end
+        lu.assertEquals(set(name), 1, name)
+        lu.assertEquals(set(name, nil), 1, name)
+        c.raises("unsupported option", socket.tcp4().getoption, c.keep(socket.tcp4()), name)
+    end
+    c.fails("setsockopt failed", set("tcp-fastopen", -1))
+    c.fails("setsockopt failed", set("tcp-fastopen-connect", 2))
+    for _, name in ipairs {"tcp-keepidle", "tcp-keepcnt", "tcp-keepintvl"} do
+        lu.assertEquals(set(name, "7"), 1, name)
+        for _, value in ipairs {true, false, 0, -1, "x", {}} do
+            c.fails("setsockopt failed", set(name, value))
+        end
+    end
+    for _, name in ipairs {"recv-buffer-size", "send-buffer-size"} do
+        for _, value in ipairs {true, -1, 0, 5000.5, "5000", {}} do
+            lu.assertEquals(set(name, value), 1, name .. " " .. tostring(value))
+        end
+    end
+end
+
+t["D60: tcp-defer-accept keeps silent connections from accept, and true turns it off"] = function()
+    local server, port = c.server()
+    assert(server:setoption("tcp-defer-accept", 30))
+    c.keep(socket.connect("127.0.0.1", port))
+    server:settimeout(0.02)
+    c.fails("timeout", server:accept())
+    server:close()
+    server, port = c.server()
+    assert(server:setoption("tcp-defer-accept", 30))
+    assert(server:setoption("tcp-defer-accept", true))
+    c.keep(socket.connect("127.0.0.1", port))
+    c.keep(server:accept())
+end
+
 t["D87: the option error tells what became of a connect, once"] = function()
     local master = c.keep(socket.tcp4())
     master:settimeout(0)
