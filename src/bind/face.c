@@ -537,6 +537,7 @@ static const struct function_row functions[] = {{"socket_new", native_new},
                                                 {"socket_set_number", native_set_number},
                                                 {"socket_multicast_if", native_multicast_if},
                                                 {"select", face_select},
+                                                {"select_closing", native_select_closing},
                                                 {0}};
 
 void face_set_natives(lua_State *L, struct runtime *runtime)

@@ -512,6 +512,67 @@ t["D87: socket.unix, datagrams"] = function()
     os.remove(path)
 end
 
+-- A device that two have opened, which the system makes of a FIFO.
+local function devices()
+    local is_there, serial = pcall(require, "socket.serial")
+    lu.skipIf(not is_there, "socket.serial is LuaSocket's, which is not installed")
+    local path = os.tmpname()
+    os.remove(path)
+    lu.skipIf(not os.execute("mkfifo " .. c.quote(path)), "there is no mkfifo here")
+    local one, other = c.keep(serial(path)), c.keep(serial(path))
+    os.remove(path)
+    one:settimeout(10)
+    other:settimeout(10)
+    return one, other
+end
+
+t["D87: socket.serial, devices"] = function()
+    local one, other = devices()
+    local function gives(expected, ...)
+        lu.assertEquals(table.pack(...), {n = 3, table.unpack(expected, 1, 3)})
+    end
+    lu.assertStrContains(tostring(one), "serial{client}: ")
+    gives({9}, one:send("one\ntwo\r\n"))
+    gives({"one"}, other:receive())
+    lu.assertTrue(other:dirty())
+    gives({"prefix two"}, other:receive("*l", "prefix "))
+    lu.assertFalse(other:dirty())
+    gives({3}, one:send("xyz", 2, 3))
+    gives({"ayz"}, other:receive(3, "a"))
+    lu.assertEquals(one:settimeout(0), 1)
+    gives({nil, "timeout", ""}, one:receive())
+    one:settimeout(0.01)
+    gives({nil, "timeout", "1"}, one:receive(2, 1))
+    lu.assertEquals({table.unpack({one:getstats()}, 1, 2)}, {0, 11})
+    lu.assertEquals({table.unpack({other:getstats()}, 1, 2)}, {11, 0})
+    local readable, writable = socket.select({one, other}, {one, other}, 0)
+    lu.assertEquals({#readable, #writable}, {0, 2})
+    assert(one:send(("x"):rep(5000)))
+    lu.assertEquals(#socket.select({one, other}, nil, 10), 2)
+    lu.assertEquals(#other:receive(5000), 5000)
+    lu.assertEquals(one:close(), 1)
+    gives({nil, "closed", ""}, one:receive())
+    gives({nil, "closed", 0}, one:send("x"))
+    lu.assertEquals(one:getfd(), -1)
+end
+
+t["D87: socket.serial, errors"] = function()
+    local device = devices()
+    local serial = require "socket.serial"
+    lu.assertEquals(table.pack(serial("/nonexistent/device")),
+        {nil, "No such file or directory", 2, n = 3})
+    c.raises("string expected, got no value", serial)
+    c.raises("string expected, got table", serial, {})
+    c.raises("serial{client} expected", device.receive, c.keep(socket.tcp()))
+    c.raises("serial{client} expected", device.send, 1, "x")
+    c.raises("serial{", device.settimeout, {}, 1)
+    c.raises("serial{", device.close)
+    c.raises("invalid timeout mode", device.settimeout, device, 1, "x")
+    c.raises("number expected", device.settimeout, device, "x")
+    c.raises("invalid receive pattern", device.receive, device, "x")
+    c.raises("string expected", device.send, device)
+end
+
 t["D87: _SOCKETINVALID is what getfd of a closed object gives; _DEBUG is nil or true"] = function()
     lu.assertEquals(socket._SOCKETINVALID, -1)
     lu.assertTrue(not socket._DEBUG or socket._DEBUG == true) -- true where it was built for that
