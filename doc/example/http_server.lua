@@ -17,7 +17,8 @@ local time = require "time"
 local address = ip.address.new(arg[1] or "127.0.0.1")
 local port = tonumber(arg[2] or 8080)
 
--- How long a client may take for a request's head, for its body, and for each step of an answer.
+-- How long a client may take for a request's head, for its body, and for each MAX_BODY bytes of an
+-- answer. A timeout for each wait would not do: who reads a byte now and then never exceeds it.
 local SECONDS = tonumber(arg[3] or 20)
 local MAX_LINE, MAX_HEADERS, MAX_BODY = 8000, 100, 1 << 20 -- bytes, lines, bytes
 
@@ -157,6 +158,18 @@ local function call(f, ...)
     error(value, 0)
 end
 
+-- Every write of an answer uses up some of the client's time, and what it has taken gives some
+-- back, up to SECONDS.
+local function write(conn, pieces)
+    local start, size = time.steady_clock.now(), 0
+    time.with_timeout(conn.seconds_left, stream.write_all, conn.sock, pieces)
+    for _, piece in ipairs(pieces) do
+        size = size + #piece
+    end
+    local left = conn.seconds_left - (time.steady_clock.now() - start) + SECONDS * size / MAX_BODY
+    conn.seconds_left = math.max(0, math.min(left, SECONDS))
+end
+
 -- `request` is nil for one that could not be understood, and `field` one more line of the head.
 local function answer(conn, request, status, body, field)
     local is_text = type(body) == "string"
@@ -173,18 +186,21 @@ local function answer(conn, request, status, body, field)
     lines[#lines + 1] = is_text and "Content-Length: " .. #body
         or is_chunked and "Transfer-Encoding: chunked" or nil
     local head = table.concat(lines, "\r\n") .. "\r\n\r\n"
-    conn.is_answered = true
+    conn.is_answered, conn.seconds_left = true, SECONDS
     if request and request.method == "HEAD" then
         body = ""
     end
-    stream.write_all(conn.sock, type(body) == "string" and {head, body} or head)
-    if type(body) == "function" then
-        for piece in call, body do
-            local size = ("%x\r\n"):format(#piece) -- 0 would be the end
-            local chunk = is_chunked and #piece > 0 and {size, piece, "\r\n"} or piece
-            stream.write_all(conn.sock, chunk)
-        end
-        stream.write_all(conn.sock, is_chunked and "0\r\n\r\n" or "")
+    if type(body) == "string" then
+        write(conn, {head, body})
+        return
+    end
+    write(conn, {head})
+    for piece in call, body do
+        local size = ("%x\r\n"):format(#piece) -- 0 would be the end
+        write(conn, is_chunked and #piece > 0 and {size, piece, "\r\n"} or {piece})
+    end
+    if is_chunked then
+        write(conn, {"0\r\n\r\n"})
     end
 end
 
@@ -240,7 +256,6 @@ local function serve(sock)
         connections[conn] = nil
         sock:close()
     end)
-    sock.timeout = SECONDS
     pcall(sock.set_option, sock, "tcp_no_delay", true)
     local ok, err = pcall(converse, conn)
     if not ok and type(err) == "string" then -- a mistake in this file

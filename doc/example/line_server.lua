@@ -8,10 +8,12 @@
 
 local generic_error = require "generic_error"
 local stream = require "stream"
+local time = require "time"
 local unix = require "unix"
 
 -- tag::server[]
 local MAX_LINE, MAX_VALUE = 1000, 1 << 20
+local SECONDS = 60 -- that a client may take for a command, with its value and the answer
 
 local values = {}
 local commands = {}
@@ -30,28 +32,36 @@ function commands.get(sock, _, name)
     stream.write_all(sock, value and {("value %d\r\n"):format(#value), value} or "none\r\n")
 end
 
+-- Serve the next command; false when there is none.
+local function serve_next(sock, r)
+    local line = r:line(MAX_LINE) or "quit" -- nil at the stream's end
+    local verb, name, rest = line:match("^(%l+) ?(%S*) ?(%S*)$")
+    if verb == "quit" then
+        return false
+    end
+    local command = commands[verb] or error("no such command", 0)
+    command(sock, r, name, rest)
+    return true
+end
+
+-- The time is for all of it: who sends or takes a byte now and then never exceeds `sock.timeout`,
+-- which is for each wait.
 local function converse(sock)
     local r = stream.reader(sock)
-    for line in function() return r:line(MAX_LINE) end do -- nil at the stream's end
-        local verb, name, rest = line:match("^(%l+) ?(%S*) ?(%S*)$")
-        if verb == "quit" then
-            return
-        end
-        local command = commands[verb] or error("no such command", 0)
-        command(sock, r, name, rest)
-    end
+    repeat
+        local is_served = time.with_timeout(SECONDS, serve_next, sock, r)
+    until not is_served
 end
 
 local function serve(sock)
     scope_cleanup_push(function() sock:close() end)
-    sock.timeout = 60
     local ok, err = pcall(converse, sock)
-    if not ok then -- one client's error is the end of that client only
-        if err == generic_error.EMSGSIZE then
-            err = "line too long"
-        end
-        pcall(stream.write_all, sock, ("error %s\r\n"):format(err))
+    if ok or err == generic_error.ETIMEDOUT then
+        return
+    elseif err == generic_error.EMSGSIZE then -- one client's error is the end of that client only
+        err = "line too long"
     end
+    pcall(time.with_timeout, SECONDS, stream.write_all, sock, ("error %s\r\n"):format(err))
 end
 -- end::server[]
 

@@ -11,7 +11,7 @@ local server = assert(socket.bind("127.0.0.1", 0))
 local host, port = server:getsockname()
 
 local function serve(client)
-    client:settimeout(10)
+    client:settimeout(10, "t") -- seconds for each call; "b" would count them anew for each wait
     local line, err = client:receive()
     while line do
         client:send(line:upper() .. "\n")

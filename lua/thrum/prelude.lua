@@ -20,30 +20,19 @@ for _, name in ipairs(short_names) do
 end
 
 -- LuaSocket's core, for the rest of LuaSocket (socket.http, ...), which is taken from where it is
--- installed.
-for name, field in pairs {["socket.core"] = false, ["socket.unix"] = "unix"} do
-    if not package.preload[name] then
-        package.preload[name] = function()
-            return field and thrum.socket[field] or thrum.socket
-        end
-    end
+-- installed; and what else of it, and of LuaSec, has to be changed to suspend fibers.
+local loaders = {
+    ["socket.core"] = function() return thrum.socket end,
+    ["socket.unix"] = function() return thrum.socket.unix end,
+    ["socket.serial"] = function(name) return thrum.socket_installed.load(name) end,
+    ["ssl.core"] = function(name) return thrum.socket_installed.load(name) end,
+}
+for name, loader in pairs(loaders) do
+    package.preload[name] = package.preload[name] or loader
 end
 
--- LuaSec's core, where it is installed, so that its connections suspend fibers.
-local function load_sec(name)
-    local message = "module '" .. name .. "' not found:"
-    for i = 2, #package.searchers do
-        local loader, extra = package.searchers[i](name)
-        if type(loader) == "function" then
-            return thrum.socket_sec(loader(name, extra))
-        elseif type(loader) == "string" then
-            message = message .. loader
-        end
-    end
-    error(message, 0)
-end
-
-package.preload["ssl.core"] = package.preload["ssl.core"] or load_sec
+-- Who misses a part of them is told which package has it.
+table.insert(package.searchers, function(name) return thrum.socket_installed.hint(name) end)
 
 -- A global that was never set, and is one of ours, is required and set when it is first read. Once
 -- set, by us or by a script, it is a global like any other: nil stays nil. What a script's own

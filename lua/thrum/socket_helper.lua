@@ -42,7 +42,10 @@ end
 
 sinkt["keep-open"] = function(sock)
     return wrap(sock, function(_, chunk)
-        return chunk and sock:send(chunk) or 1
+        if chunk then
+            return sock:send(chunk)
+        end
+        return 1
     end)
 end
 

@@ -16,7 +16,7 @@ end
 
 -- A number without its fraction; nil for one that no integer can hold.
 local function whole(number)
-    return tointeger(number // 1)
+    return tointeger(number < 0 and -(-number // 1) or number // 1)
 end
 
 local function is_family(self, family)
@@ -52,13 +52,19 @@ local function boolean(name, family)
     }
 end
 
+-- Whatever is no number counts as 0, as LuaSocket has it: `true`, too, and nothing at all.
+local function set_number(option, family)
+    return function(self, value)
+        value = whole(tonumber(value) or 0)
+        return value and value >= -1 << 31 and value < 1 << 31 and is_family(self, family)
+            and native.socket_set_number(self, option, value)
+    end
+end
+
 -- The system doubles the size of a buffer; LuaSocket tells what the system says.
-local function integer(name, family, factor)
+local function integer(option, name, family, factor)
     return {
-        set = function(self, value, count)
-            value = whole(args.number(2, "setoption", value, count))
-            return value and is_family(self, family) and set_native(self, name, value)
-        end,
+        set = set_number(option, family),
         get = function(self)
             if not is_family(self, family) then
                 return false
@@ -227,61 +233,56 @@ local unix_linger = {
     end,
 }
 
--- What LuaSocket's sockets have before it is known whether they will listen.
-local function number(name)
-    return {
-        set = function(self, value, count)
-            value = whole(args.number(2, "setoption", value, count))
-            return value and value >= -1 << 31 and value < 1 << 31
-                and native.socket_set_number(self, name, value)
-        end,
-    }
+-- LuaSocket has no getoption of these.
+local function set_only(option)
+    return {set = set_number(option)}
 end
+
+local receive_size = integer("recv-buffer-size", "receive_buffer_size", nil, 2)
+local send_size = integer("send-buffer-size", "send_buffer_size", nil, 2)
 
 local rows = {
     tcp = {
-        ["tcp-defer-accept"] = number "tcp-defer-accept", ["tcp-fastopen"] = number "tcp-fastopen",
-        ["tcp-fastopen-connect"] = number "tcp-fastopen-connect",
+        ["tcp-defer-accept"] = set_only "tcp-defer-accept",
+        ["tcp-fastopen"] = set_only "tcp-fastopen",
+        ["tcp-fastopen-connect"] = set_only "tcp-fastopen-connect",
         keepalive = boolean "keep_alive", reuseaddr = boolean "reuse_address",
         reuseport = boolean "reuse_port", ["tcp-nodelay"] = boolean "tcp_no_delay",
-        ["tcp-keepidle"] = integer "tcp_keep_idle", ["tcp-keepcnt"] = integer "tcp_keep_count",
-        ["tcp-keepintvl"] = integer "tcp_keep_interval",
+        ["tcp-keepidle"] = integer("tcp-keepidle", "tcp_keep_idle"),
+        ["tcp-keepcnt"] = integer("tcp-keepcnt", "tcp_keep_count"),
+        ["tcp-keepintvl"] = integer("tcp-keepintvl", "tcp_keep_interval"),
         ["ipv6-v6only"] = boolean("v6_only", "inet6"), linger = linger, error = pending_error,
-        ["recv-buffer-size"] = integer("receive_buffer_size", nil, 2),
-        ["send-buffer-size"] = integer("send_buffer_size", nil, 2),
+        ["recv-buffer-size"] = receive_size, ["send-buffer-size"] = send_size,
     },
     udp = {
         dontroute = boolean "do_not_route", broadcast = boolean "broadcast",
         reuseaddr = boolean "reuse_address", reuseport = boolean "reuse_port",
         ["ip-multicast-if"] = multicast_if,
-        ["ip-multicast-ttl"] = integer("multicast_hops", "inet"),
+        ["ip-multicast-ttl"] = integer("ip-multicast-ttl", "multicast_hops", "inet"),
         ["ip-multicast-loop"] = boolean("multicast_loop", "inet"),
         ["ip-add-membership"] =
             membership("join_multicast_group", "inet", v4_group, note_joined),
         ["ip-drop-membership"] =
             membership("leave_multicast_group", "inet", v4_group, note_left),
-        ["ipv6-unicast-hops"] = integer("unicast_hops", "inet6"),
-        ["ipv6-multicast-hops"] = integer("multicast_hops", "inet6"),
+        ["ipv6-unicast-hops"] = integer("ipv6-unicast-hops", "unicast_hops", "inet6"),
+        ["ipv6-multicast-hops"] = integer("ipv6-multicast-hops", "multicast_hops", "inet6"),
         ["ipv6-multicast-loop"] = boolean("multicast_loop", "inet6"),
         ["ipv6-add-membership"] =
             membership("join_multicast_group", "inet6", v6_group, note_joined),
         ["ipv6-drop-membership"] =
             membership("leave_multicast_group", "inet6", v6_group, note_left),
         ["ipv6-v6only"] = boolean("v6_only", "inet6"), error = pending_error,
-        ["recv-buffer-size"] = integer("receive_buffer_size", nil, 2),
-        ["send-buffer-size"] = integer("send_buffer_size", nil, 2),
+        ["recv-buffer-size"] = receive_size, ["send-buffer-size"] = send_size,
     },
     unixstream = {
         keepalive = flag "keepalive", reuseaddr = flag "reuseaddr", linger = unix_linger,
         error = pending_error,
-        ["recv-buffer-size"] = integer("receive_buffer_size", nil, 2),
-        ["send-buffer-size"] = integer("send_buffer_size", nil, 2),
+        ["recv-buffer-size"] = receive_size, ["send-buffer-size"] = send_size,
     },
 }
 rows.unixdgram = {
     reuseaddr = rows.unixstream.reuseaddr, error = pending_error,
-    ["recv-buffer-size"] = rows.unixstream["recv-buffer-size"],
-    ["send-buffer-size"] = rows.unixstream["send-buffer-size"],
+    ["recv-buffer-size"] = receive_size, ["send-buffer-size"] = send_size,
 }
 
 local function find(kind, method, access, name, count)

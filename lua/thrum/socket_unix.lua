@@ -23,7 +23,10 @@ local function stream_connect(name)
         if res or err == "timeout" then
             become(self, "client")
         end
-        return res, err
+        if res then
+            return res
+        end
+        return nil, err
     end
 end
 
@@ -37,10 +40,11 @@ local function dgram_setpeername(name)
             return 1
         end
         local res, err = native.connect(self, path, 0)
-        if res then
-            become(self, "connected")
+        if not res then
+            return nil, err
         end
-        return res, err
+        become(self, "connected")
+        return res
     end
 end
 

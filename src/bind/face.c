@@ -254,30 +254,46 @@ static int native_flag(lua_State *L)
     return 1;
 }
 
+/* LuaSocket gives the system any int, and so do we: the options of our own classes know limits. */
+static const struct {
+    const char *name;
+    int level, option;
+} number_options[] = {
+    {"recv-buffer-size", SOL_SOCKET, SO_RCVBUF},
+    {"send-buffer-size", SOL_SOCKET, SO_SNDBUF},
+    {"ip-multicast-ttl", IPPROTO_IP, IP_MULTICAST_TTL},
+    {"ipv6-unicast-hops", IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {"ipv6-multicast-hops", IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+#ifdef TCP_KEEPIDLE
+    {"tcp-keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
+#endif
+#ifdef TCP_KEEPCNT
+    {"tcp-keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
+#endif
+#ifdef TCP_KEEPINTVL
+    {"tcp-keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
+#endif
+#ifdef TCP_DEFER_ACCEPT
+    {"tcp-defer-accept", IPPROTO_TCP, TCP_DEFER_ACCEPT},
+#endif
+#ifdef TCP_FASTOPEN
+    {"tcp-fastopen", IPPROTO_TCP, TCP_FASTOPEN},
+#endif
+#ifdef TCP_FASTOPEN_CONNECT
+    {"tcp-fastopen-connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
+#endif
+};
+
 /* native.socket_set_number(face, name, value) -> whether it was set. */
 static int native_set_number(lua_State *L)
 {
-    static const struct {
-        const char *name;
-        int option;
-    } rows[] = {
-#ifdef TCP_DEFER_ACCEPT
-        {"tcp-defer-accept", TCP_DEFER_ACCEPT},
-#endif
-#ifdef TCP_FASTOPEN
-        {"tcp-fastopen", TCP_FASTOPEN},
-#endif
-#ifdef TCP_FASTOPEN_CONNECT
-        {"tcp-fastopen-connect", TCP_FASTOPEN_CONNECT},
-#endif
-        {NULL, 0}};
     const struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
     const char *name = luaL_checkstring(L, 2);
     int value = (int)luaL_checkinteger(L, 3), error = EBADF;
-    for (int i = 0; rows[i].name; i++)
-        if (strcmp(rows[i].name, name) == 0 && face_is_open(face))
-            error = thrum_socket_set_option(face->socket->core, IPPROTO_TCP, rows[i].option, &value,
-                                            sizeof(value));
+    for (size_t i = 0; i < sizeof(number_options) / sizeof(number_options[0]); i++)
+        if (strcmp(number_options[i].name, name) == 0 && face_is_open(face))
+            error = thrum_socket_set_option(face->socket->core, number_options[i].level,
+                                            number_options[i].option, &value, sizeof(value));
     lua_pushboolean(L, !error);
     return 1;
 }
@@ -521,6 +537,7 @@ static const struct function_row functions[] = {{"socket_new", native_new},
                                                 {"socket_set_number", native_set_number},
                                                 {"socket_multicast_if", native_multicast_if},
                                                 {"select", face_select},
+                                                {"select_closing", native_select_closing},
                                                 {0}};
 
 void face_set_natives(lua_State *L, struct runtime *runtime)

@@ -152,5 +152,7 @@ enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);
 /* The descriptor is being closed: whoever waits for it among others finds it closed. */
 void face_select_closing(struct runtime *runtime, int fd);
+/* The same from Lua, for objects of others: native.select_closing(fd) */
+int native_select_closing(lua_State *L);
 
 #endif

@@ -31,12 +31,15 @@ struct watch {
     struct runtime *runtime;
     struct list link;    /* in the runtime's list, while it waits */
     struct fiber *fiber; /* that waits */
-    const struct pollfd *polled;
+    struct pollfd *polled;
     thrum_descriptor *descriptor; /* of the set; NULL: none yet */
     size_t n_receivers;           /* of those that are polled: they come first */
     size_t n;
     int64_t deadline_ns;
 };
+
+/* Without events an item is ready, whatever the system says. */
+static const struct pollfd ready_item = {-1, 0, 0};
 
 /* ---- what is asked for ---- */
 
@@ -65,12 +68,17 @@ static int watch_gc(lua_State *L)
     return 0;
 }
 
-static bool has_descriptor(const struct watch *watch, int fd)
+/* Those with that descriptor are ready from now on, and it may become somebody else's. */
+static bool forget_descriptor(struct watch *watch, int fd)
 {
-    for (size_t i = 0; i < watch->n; i++)
-        if (watch->polled[i].fd == fd)
-            return true;
-    return false;
+    bool has_it = false;
+    for (size_t i = 0; i < watch->n; i++) {
+        if (watch->polled[i].fd != fd)
+            continue;
+        watch->polled[i] = ready_item;
+        has_it = true;
+    }
+    return has_it;
 }
 
 void face_select_closing(struct runtime *runtime, int fd)
@@ -78,9 +86,17 @@ void face_select_closing(struct runtime *runtime, int fd)
     const struct list *watches = &runtime->face_watches;
     for (struct list *node = watches->next; node != watches; node = node->next) {
         struct watch *watch = LIST_ITEM(node, struct watch, link);
-        if (has_descriptor(watch, fd))
+        if (forget_descriptor(watch, fd))
             thrum_operation_cancel(&watch->fiber->operation);
     }
+}
+
+int native_select_closing(lua_State *L)
+{
+    lua_Number fd = luaL_checknumber(L, 1);
+    if (fd >= 0 && fd <= INT_MAX)
+        face_select_closing(noun_runtime(L), (int)fd);
+    return 0;
 }
 
 void face_select_open(lua_State *L, struct runtime *runtime)
@@ -157,7 +173,6 @@ static void add(lua_State *L, struct watch *watch, short events)
     bool has_data = events == POLLIN && is_dirty(L);
     struct pollfd *list = grow(L, watch);
     lua_rawseti(L, PLACE_ITEMS, (lua_Integer)++watch->n);
-    /* Without events it is ready, whatever the system says. */
     list[watch->n - 1] = (struct pollfd){fd, has_data ? 0 : events, 0};
 }
 
@@ -202,8 +217,18 @@ static size_t count_ready(lua_State *L, const struct watch *watch)
     return count;
 }
 
+/* Whether the object on the top has a number in the list below it. */
+static bool is_listed(lua_State *L)
+{
+    lua_pushvalue(L, -1);
+    bool is_it = lua_rawget(L, -3) != LUA_TNIL;
+    lua_pop(L, 1);
+    return is_it;
+}
+
 /* Push the list of those that are ready, from `first` to before `end`: by number, and each object
- * with its number. */
+ * with its number. What is given twice comes once, but those with data in their buffer come as
+ * often as they are given: LuaSocket finds these by object, the others by descriptor. */
 static void push_ready(lua_State *L, size_t first, size_t end)
 {
     const struct pollfd *list = polled(L);
@@ -214,12 +239,10 @@ static void push_ready(lua_State *L, size_t first, size_t end)
             if (!is_ready(&list[i]) || (list[i].events == 0) != (pass == 0))
                 continue;
             lua_rawgeti(L, PLACE_ITEMS, (lua_Integer)i + 1);
-            lua_pushvalue(L, -1);
-            if (lua_rawget(L, -3) != LUA_TNIL) { /* given twice */
-                lua_pop(L, 2);
+            if (pass == 1 && is_listed(L)) {
+                lua_pop(L, 1);
                 continue;
             }
-            lua_pop(L, 1);
             lua_pushvalue(L, -1);
             lua_rawseti(L, -3, ++count);
             lua_pushinteger(L, count);
@@ -295,7 +318,7 @@ static void notice_closed(lua_State *L, const struct watch *watch)
     for (size_t i = 0; i < watch->n; i++) {
         const struct face *face = face_of(L, i);
         if (face && !face_is_open(face))
-            list[i] = (struct pollfd){-1, 0, 0};
+            list[i] = ready_item;
     }
 }
 

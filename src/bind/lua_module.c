@@ -25,10 +25,13 @@
 #include "ip_connect_lua.h"
 #include "socket_connect_lua.h"
 #include "socket_dns_lua.h"
+#include "socket_foreign_lua.h"
 #include "socket_helper_lua.h"
+#include "socket_installed_lua.h"
 #include "socket_lua.h"
 #include "socket_option_lua.h"
 #include "socket_sec_lua.h"
+#include "socket_serial_lua.h"
 #include "socket_try_lua.h"
 #include "socket_unix_lua.h"
 
@@ -74,7 +77,7 @@ static void load_module(lua_State *L, const struct lua_module *module)
 }
 
 /* A part that the prelude needs: it is found by its name, and seen by nobody who looks at all. */
-static const char shown_part[] = "socket_sec";
+static const char shown_part[] = "socket_installed";
 
 /* Upvalue 2 has the package's functions. */
 static int index_package(lua_State *L)

@@ -50,24 +50,27 @@ MODULES(MODULE_OPEN)
 void lua_modules_open(lua_State *L, struct runtime *runtime);
 /* Parts of modules, likewise: what a chunk returns is kept, and nobody else is given it. They trust
  * their arguments. */
-#define LUA_PARTS(ROW)   \
-    ROW(dgram_address)   \
-    ROW(dgram_args)      \
-    ROW(dgram_base)      \
-    ROW(dgram_bind)      \
-    ROW(dgram_connect)   \
-    ROW(dgram_multicast) \
-    ROW(dgram_queue)     \
-    ROW(dgram_receive)   \
-    ROW(dgram_send)      \
-    ROW(dgram_timeout)   \
-    ROW(ip_connect)      \
-    ROW(socket_connect)  \
-    ROW(socket_dns)      \
-    ROW(socket_helper)   \
-    ROW(socket_option)   \
-    ROW(socket_sec)      \
-    ROW(socket_try)      \
+#define LUA_PARTS(ROW)    \
+    ROW(dgram_address)    \
+    ROW(dgram_args)       \
+    ROW(dgram_base)       \
+    ROW(dgram_bind)       \
+    ROW(dgram_connect)    \
+    ROW(dgram_multicast)  \
+    ROW(dgram_queue)      \
+    ROW(dgram_receive)    \
+    ROW(dgram_send)       \
+    ROW(dgram_timeout)    \
+    ROW(ip_connect)       \
+    ROW(socket_connect)   \
+    ROW(socket_dns)       \
+    ROW(socket_foreign)   \
+    ROW(socket_helper)    \
+    ROW(socket_installed) \
+    ROW(socket_option)    \
+    ROW(socket_sec)       \
+    ROW(socket_serial)    \
+    ROW(socket_try)       \
     ROW(socket_unix)
 
 /* Push what the part has returned. */

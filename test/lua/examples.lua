@@ -125,3 +125,85 @@ t["test the servers refuse a bad address cleanly"] = function()
         h.assert_contains(output, "Invalid argument")
     end
 end
+
+-- The function `serve` of the region "server" of an example, with one of its constants replaced.
+local function load_server(name, old, new)
+    local file = assert(io.open(directory .. name))
+    local text = file:read("a")
+    file:close()
+    local modules = text:match("\n(local [%w_]+ = require .-)\n\n")
+    local region = text:match("%-%- tag::server%[%]\n(.-)%-%- end::server%[%]")
+    region = region:gsub("\nspawn%b()%S*", "") -- what accepts: the test does
+    local replaced, count = region:gsub(old, new)
+    lu.assertEquals(count, 1)
+    local chunk = modules .. "\n" .. replaced .. "\nreturn serve, server"
+    return assert(load(chunk, "=" .. name))()
+end
+
+local TIME, PAUSE, N_PAUSES = 0.1, 0.005, 400
+
+-- Seen: each byte began the timeout anew. `send_one` sends one and tells whether the server is
+-- still there.
+local function check_drip(send_one)
+    for _ = 1, N_PAUSES do
+        if not send_one() then
+            return
+        end
+        h.thrum.time.sleep(PAUSE)
+    end
+    lu.fail("a client that drips stays")
+end
+
+t["test line_server: a client that drips has a time for its command"] = function()
+    local serve = load_server("line_server.lua", "SECONDS = 60", "SECONDS = " .. TIME)
+    local ours, theirs = h.thrum.unix.stream.socket.pair()
+    local serving = h.thrum.spawn(serve, theirs)
+    check_drip(function()
+        return pcall(ours.write_some, ours, "x")
+    end)
+    serving:join()
+    ours:close()
+end
+
+t["test line_server: so has a client that sips the answer"] = function()
+    local thrum = h.thrum
+    local serve = load_server("line_server.lua", "SECONDS = 60", "SECONDS = " .. TIME)
+    local size = 1 << 20
+    local function client()
+        local ours, theirs = thrum.unix.stream.socket.pair()
+        local serving = thrum.spawn(serve, theirs)
+        return ours, serving, thrum.stream.reader(ours)
+    end
+    local ours, serving, reader = client()
+    thrum.stream.write_all(ours, ("set big %d\n%s"):format(size, ("x"):rep(size)))
+    lu.assertEquals(reader:line(), "ok")
+    ours:close()
+    serving:join()
+    ours, serving = client()
+    thrum.stream.write_all(ours, "get big\n")
+    local buf, taken = thrum.byte_span.new(16384), 0
+    repeat
+        local ok, n = pcall(ours.read_some, ours, buf)
+        taken = taken + (ok and n or 0)
+        thrum.time.sleep(PAUSE)
+    until not ok
+    lu.assertTrue(taken > 0 and taken < size, taken)
+    serving:join()
+    ours:close()
+end
+
+t["test luasocket: a client that drips has a time for its line"] = function()
+    local serve, server = load_server("luasocket.lua", "settimeout%(10", "settimeout(" .. TIME)
+    local socket = h.thrum.socket
+    local host, port = server:getsockname()
+    local client = assert(socket.connect(host, port))
+    local told
+    local serving = h.thrum.spawn(function() told = serve(server:accept()) end)
+    check_drip(function()
+        return not told and client:send("x")
+    end)
+    serving:join()
+    lu.assertEquals(told, "timeout")
+    client:close()
+    server:close()
+end

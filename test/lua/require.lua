@@ -45,6 +45,46 @@ t["test the loader gets the name and what its searcher found, and its value is k
     end)
 end
 
+-- Runs `f` where nothing is installed.
+local function with_nothing_installed(f)
+    local path, cpath = package.path, package.cpath
+    package.path, package.cpath = "", ""
+    local ok, err = pcall(f)
+    package.path, package.cpath = path, cpath
+    if not ok then
+        error(err, 0)
+    end
+end
+
+-- Seen: "module 'socket.http' not found", where socket itself was there.
+t["test a part of LuaSocket or LuaSec that is not there: which package has it"] = function()
+    with_nothing_installed(function()
+        for _, missing in ipairs {
+            "ltn12", "mime", "mime.core", "socket.ftp", "socket.headers", "socket.http",
+            "socket.serial", "socket.smtp", "socket.tp", "socket.url",
+        } do
+            local ok, err = pcall(require, missing)
+            lu.assertFalse(ok)
+            h.assert_contains(err, "module '" .. missing .. "' not found:")
+            h.assert_contains(err, ("\n\t'%s' comes with LuaSocket: package lua-socket of Debian, "
+                .. "luasocket of LuaRocks"):format(missing))
+        end
+        for _, missing in ipairs {"ssl", "ssl.core", "ssl.https"} do
+            local ok, err = pcall(require, missing)
+            lu.assertFalse(ok)
+            h.assert_contains(err, "module '" .. missing .. "' not found:")
+            h.assert_contains(err, "comes with LuaSec: package lua-sec of Debian, luasec of ")
+        end
+        for _, missing in ipairs {"socket.nothing", "thrum_no_such_module", "ssl.nothing"} do
+            local _, err = pcall(require, missing)
+            lu.assertNil(err:find("comes with", 1, true))
+        end
+        for _, ours in ipairs {"socket", "socket.core", "socket.unix"} do
+            lu.assertIs(require(ours), ours == "socket.unix" and thrum.socket.unix or thrum.socket)
+        end
+    end)
+end
+
 t["test what counts when a chunk returns nothing, false, or sets the field itself"] = function()
     for _, case in ipairs {
         {function() end, true},

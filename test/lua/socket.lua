@@ -81,6 +81,33 @@ case("a datagram wakes the fiber that waits for it", function()
     lu.assertEquals(fib:join(), "x")
 end)
 
+case("a call that has waited has as many results as one that has not", function()
+    local function packed(sock, method, ...)
+        return start(function(...) return table.pack(sock[method](sock, ...)) end, ...)
+    end
+    local listener, port = server()
+    local accepting = packed(listener, "accept")
+    local client = keep(socket.connect("127.0.0.1", port))
+    local peer = keep(accepting:join()[1])
+    for _, pattern in ipairs {"*l", 4, "*a"} do
+        local receiving = packed(peer, "receive", pattern)
+        client:send("line\n")
+        if pattern == "*a" then
+            client:shutdown("send")
+        end
+        local expected = {["*l"] = "line", [4] = "line", ["*a"] = "\nline\n"}
+        lu.assertEquals(receiving:join(), {expected[pattern], n = 3})
+    end
+    local big = ("x"):rep(1 << 23)
+    local sending = packed(peer, "send", big)
+    lu.assertTrue(client:receive(#big) == big)
+    lu.assertEquals(sending:join(), {#big, n = 3})
+    local a, b = udp_pair()
+    local receiving = packed(a, "receive")
+    b:send("x")
+    lu.assertEquals(receiving:join(), {"x", n = 1})
+end)
+
 case("several fibers wait for datagrams of one socket, and each gets one", function()
     local a, b = udp_pair()
     local fibers = {}

@@ -511,6 +511,23 @@ class Slow(Http):
         sock.settimeout(peer.DEADLINE)
         self.assertEqual(Answer(file).status, 408)
 
+    def test_sip(self):
+        """nor do bytes that are taken in sips lengthen the time for an answer"""
+        sock = socket.socket()
+        self.addCleanup(sock.close)
+        # Small segments and a small window: the server has room for more after each sip or two.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        sock.settimeout(peer.DEADLINE)
+        sock.connect(self.server.endpoint)
+        sock.sendall(head(path="/count?100000000"))
+        size, deadline = 0, time.monotonic() + peer.DEADLINE
+        while sip := sock.recv(4096):
+            size += len(sip)
+            self.assertLess(time.monotonic(), deadline, f"it has {size} bytes and stays")
+            time.sleep(0.01)  # that is how slow it is
+        self.assertGreater(size, 4096)
+
     def test_idle(self):
         """a connection without a request is closed without a word, at first and later"""
         files = [self.open()[1], self.open(sent=GET)[1]]

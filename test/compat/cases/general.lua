@@ -11,6 +11,54 @@ t["D01: a success gives its value, a failure nil and a message"] = function()
     lu.assertEquals(results, {nil, "connection refused", n = 2})
 end
 
+-- Programs look at the number of results: {f()}, select("#", f()), a call as the last argument.
+t["D01: calls of streams have as many results as LuaSocket's"] = function()
+    local client, peer = c.pair()
+    local function gives(expected, ...)
+        local results = table.pack(...)
+        lu.assertEquals(results, {n = expected.n or #expected, table.unpack(expected)})
+    end
+    gives({8, n = 3}, client:send("one\ntwo\n"))
+    gives({"one", n = 3}, peer:receive())
+    gives({"tw", n = 3}, peer:receive(2))
+    peer:settimeout(0)
+    gives({nil, "timeout", "ao\n", n = 3}, peer:receive(5, "a"))
+    peer:settimeout(10)
+    gives({0, n = 3}, client:send(""))
+    client:close()
+    gives({nil, "closed", 0, n = 3}, client:send("x"))
+    gives({nil, "closed", "", n = 3}, client:receive())
+    gives({nil, "closed", "", n = 3}, peer:receive("*a"))
+    gives({1}, client:close())
+    local master = c.keep(socket.tcp4())
+    gives({1}, master:bind("127.0.0.1", 0))
+    gives({1}, master:listen())
+    gives({1}, master:settimeout(0))
+    gives({nil, "timeout"}, master:accept())
+    gives({1}, master:setoption("reuseaddr", true))
+    gives({true}, master:getoption("reuseaddr"))
+    gives({0, -1}, master:gettimeout())
+end
+
+t["D01: calls of datagram sockets have as many results as LuaSocket's"] = function()
+    local sock, other = c.udp_pair()
+    local function count(...)
+        return select("#", ...)
+    end
+    lu.assertEquals(count(sock:send("x")), 1)
+    lu.assertEquals(count(other:receivefrom()), 3)
+    lu.assertEquals(count(sock:send("x")), 1)
+    lu.assertEquals(count(other:receive()), 1)
+    other:settimeout(0)
+    lu.assertEquals(count(other:receive()), 2)
+    lu.assertEquals(count(other:receivefrom()), 2)
+    lu.assertEquals(count(other:getsockname()), 3)
+    lu.assertEquals(count(sock:getpeername()), 3)
+    lu.assertEquals(count(sock:setpeername("*")), 1)
+    lu.assertEquals(count(sock:setpeername("127.0.0.1", 9)), 1)
+    lu.assertEquals(count(c.keep(socket.udp4()):setsockname("127.0.0.1", 0)), 1)
+end
+
 t["D02: a receive that nothing comes for fails with 'timeout'"] = function()
     local client = c.pair()
     client:settimeout(0)
@@ -211,6 +259,32 @@ t["D05: a source 'until-closed' ends with the connection"] = function()
     lu.assertNil(source())
     lu.assertEquals(type(socket.sourcet["by-length"]), "function")
     lu.assertEquals(type(socket.sinkt["keep-open"]), "function")
+end
+
+-- Of "keep-open", "chunk and sock:send(chunk) or 1" made 1, a success, of the nil of a failed send:
+-- a pump went on into a connection that was gone.
+t["D05: a sink of any mode gives a failed send on"] = function()
+    for _, mode in ipairs {"close-when-done", "keep-open", "default"} do
+        local client = c.pair()
+        local sink = socket.sink(mode, client)
+        client:close()
+        lu.assertEquals(c.fails("closed", sink("one\n")), 0, mode)
+        lu.assertEquals(sink(nil), 1, mode)
+    end
+end
+
+t["D05: ltn12 pumps end when a send fails"] = function()
+    local is_there, ltn12 = pcall(require, "ltn12")
+    lu.skipIf(not is_there, "ltn12 is LuaSocket's, which is not installed")
+    local client = c.pair()
+    client:close()
+    local n = 0
+    local function source()
+        n = n + 1
+        return n < 100 and "a piece" or nil
+    end
+    c.fails("closed", ltn12.pump.all(source, (socket.sink("keep-open", client))))
+    lu.assertEquals(n, 1)
 end
 
 t["D05: ltn12 pumps from a source into a sink"] = function()

@@ -59,6 +59,58 @@ t["D10: datagrams and the ends of connections are ready, too"] = function()
     lu.assertTrue(socket.select({client}, nil, 10)[1] == client)
 end
 
+-- LuaSocket finds by descriptor whom the system has named, by object who has data in its buffer.
+t["D10: an object given twice comes once, but with data in its buffer twice"] = function()
+    local client, peer = c.pair()
+    client:send("one\ntwo\n")
+    local function ask()
+        local readable, writable, err = socket.select({peer, client, peer, peer}, {peer, peer}, 10)
+        lu.assertTrue(#writable == 1 and writable[1] == peer and writable[peer] == 1)
+        lu.assertNil(err)
+        for _, sock in ipairs(readable) do
+            lu.assertTrue(sock == peer)
+        end
+        lu.assertEquals(readable[peer], #readable)
+        return #readable
+    end
+    lu.assertEquals(ask(), 1)
+    lu.assertEquals(peer:receive(), "one")
+    lu.assertTrue(peer:dirty())
+    lu.assertEquals(ask(), 3)
+    lu.assertEquals(peer:receive(), "two")
+    client:send("three\n")
+    lu.assertEquals(ask(), 1)
+end
+
+t["D10: those with data in their buffers come first, in their order"] = function()
+    local names, list = {}, {}
+    for _, name in ipairs {"a", "b", "c"} do
+        local client, peer = c.pair()
+        assert(client:send(name .. "\n"))
+        if name ~= "c" then
+            assert(client:send("more\n"))
+            assert(peer:receive() == name and peer:dirty())
+        end
+        names[peer], list[name] = name, peer
+    end
+    assert(socket.select({list.c}, nil, 10)[1])
+    local readable = socket.select({list.b, list.c, list.a, list.b, list.c}, nil, 10)
+    local order = {}
+    for i, sock in ipairs(readable) do
+        order[i] = names[sock]
+    end
+    lu.assertEquals(table.concat(order, " "), "b a b c")
+    lu.assertEquals({readable[list.a], readable[list.b], readable[list.c]}, {2, 3, 4})
+end
+
+t["D14: two objects with one descriptor"] = function()
+    local client, peer = c.pair()
+    client:send("x")
+    local sink = socket.sink("keep-open", peer)
+    local readable = socket.select({peer, sink}, nil, 10)
+    c.differs("select: two objects with one descriptor", {readable[peer] or 0, readable[sink]})
+end
+
 t["D11: lists may be empty or nil"] = function()
     lu.assertEquals({socket.select({}, {}, 0)}, {{}, {}, "timeout"})
     lu.assertEquals({socket.select(nil, nil, 0)}, {{}, {}, "timeout"})

@@ -416,6 +416,48 @@ t["D87: a client's further options"] = function()
     lu.assertTrue(client:getoption("reuseport"))
 end
 
+-- LuaSocket's number of what is none is 0: `true` is taken, and turns off.
+t["D60: options of numbers take what LuaSocket's take"] = function()
+    local function set(name, ...)
+        return c.keep(socket.tcp4()):setoption(name, ...)
+    end
+    for _, name in ipairs {"tcp-defer-accept", "tcp-fastopen", "tcp-fastopen-connect"} do
+        for _, value in ipairs {true, false, 1, 0, 1.7, "1", "x", {}} do
+            lu.assertEquals(set(name, value), 1, name .. " " .. tostring(value))
+        end
+        lu.assertEquals(set(name), 1, name)
+        lu.assertEquals(set(name, nil), 1, name)
+        c.raises("unsupported option", socket.tcp4().getoption, c.keep(socket.tcp4()), name)
+    end
+    c.fails("setsockopt failed", set("tcp-fastopen", -1))
+    c.fails("setsockopt failed", set("tcp-fastopen-connect", 2))
+    for _, name in ipairs {"tcp-keepidle", "tcp-keepcnt", "tcp-keepintvl"} do
+        lu.assertEquals(set(name, "7"), 1, name)
+        for _, value in ipairs {true, false, 0, -1, "x", {}} do
+            c.fails("setsockopt failed", set(name, value))
+        end
+    end
+    for _, name in ipairs {"recv-buffer-size", "send-buffer-size"} do
+        for _, value in ipairs {true, -1, 0, 5000.5, "5000", {}} do
+            lu.assertEquals(set(name, value), 1, name .. " " .. tostring(value))
+        end
+    end
+end
+
+t["D60: tcp-defer-accept keeps silent connections from accept, and true turns it off"] = function()
+    local server, port = c.server()
+    assert(server:setoption("tcp-defer-accept", 30))
+    c.keep(socket.connect("127.0.0.1", port))
+    server:settimeout(0.02)
+    c.fails("timeout", server:accept())
+    server:close()
+    server, port = c.server()
+    assert(server:setoption("tcp-defer-accept", 30))
+    assert(server:setoption("tcp-defer-accept", true))
+    c.keep(socket.connect("127.0.0.1", port))
+    c.keep(server:accept())
+end
+
 t["D87: the option error tells what became of a connect, once"] = function()
     local master = c.keep(socket.tcp4())
     master:settimeout(0)
@@ -443,7 +485,7 @@ t["D87: socket.unix, streams"] = function()
     assert(server:listen(5))
     lu.assertEquals(server:getsockname(), path)
     local client = c.keep((unix.stream or unix)())
-    lu.assertEquals(client:connect(path), 1)
+    lu.assertEquals(table.pack(client:connect(path)), {1, n = 1})
     server:settimeout(10)
     local peer = c.keep(server:accept())
     client:send("hello\nrest")
@@ -464,10 +506,71 @@ t["D87: socket.unix, datagrams"] = function()
     local client = c.keep(unix.dgram())
     assert(client:sendto("one", path))
     lu.assertEquals(server:receive(), "one")
-    lu.assertEquals(client:connect(path), 1)
+    lu.assertEquals(table.pack(client:connect(path)), {1, n = 1})
     assert(client:send("two"))
     lu.assertEquals((server:receivefrom()), "two")
     os.remove(path)
+end
+
+-- A device that two have opened, which the system makes of a FIFO.
+local function devices()
+    local is_there, serial = pcall(require, "socket.serial")
+    lu.skipIf(not is_there, "socket.serial is LuaSocket's, which is not installed")
+    local path = os.tmpname()
+    os.remove(path)
+    lu.skipIf(not os.execute("mkfifo " .. c.quote(path)), "there is no mkfifo here")
+    local one, other = c.keep(serial(path)), c.keep(serial(path))
+    os.remove(path)
+    one:settimeout(10)
+    other:settimeout(10)
+    return one, other
+end
+
+t["D87: socket.serial, devices"] = function()
+    local one, other = devices()
+    local function gives(expected, ...)
+        lu.assertEquals(table.pack(...), {n = 3, table.unpack(expected, 1, 3)})
+    end
+    lu.assertStrContains(tostring(one), "serial{client}: ")
+    gives({9}, one:send("one\ntwo\r\n"))
+    gives({"one"}, other:receive())
+    lu.assertTrue(other:dirty())
+    gives({"prefix two"}, other:receive("*l", "prefix "))
+    lu.assertFalse(other:dirty())
+    gives({3}, one:send("xyz", 2, 3))
+    gives({"ayz"}, other:receive(3, "a"))
+    lu.assertEquals(one:settimeout(0), 1)
+    gives({nil, "timeout", ""}, one:receive())
+    one:settimeout(0.01)
+    gives({nil, "timeout", "1"}, one:receive(2, 1))
+    lu.assertEquals({table.unpack({one:getstats()}, 1, 2)}, {0, 11})
+    lu.assertEquals({table.unpack({other:getstats()}, 1, 2)}, {11, 0})
+    local readable, writable = socket.select({one, other}, {one, other}, 0)
+    lu.assertEquals({#readable, #writable}, {0, 2})
+    assert(one:send(("x"):rep(5000)))
+    lu.assertEquals(#socket.select({one, other}, nil, 10), 2)
+    lu.assertEquals(#other:receive(5000), 5000)
+    lu.assertEquals(one:close(), 1)
+    gives({nil, "closed", ""}, one:receive())
+    gives({nil, "closed", 0}, one:send("x"))
+    lu.assertEquals(one:getfd(), -1)
+end
+
+t["D87: socket.serial, errors"] = function()
+    local device = devices()
+    local serial = require "socket.serial"
+    lu.assertEquals(table.pack(serial("/nonexistent/device")),
+        {nil, "No such file or directory", 2, n = 3})
+    c.raises("string expected, got no value", serial)
+    c.raises("string expected, got table", serial, {})
+    c.raises("serial{client} expected", device.receive, c.keep(socket.tcp()))
+    c.raises("serial{client} expected", device.send, 1, "x")
+    c.raises("serial{", device.settimeout, {}, 1)
+    c.raises("serial{", device.close)
+    c.raises("invalid timeout mode", device.settimeout, device, 1, "x")
+    c.raises("number expected", device.settimeout, device, "x")
+    c.raises("invalid receive pattern", device.receive, device, "x")
+    c.raises("string expected", device.send, device)
 end
 
 t["D87: _SOCKETINVALID is what getfd of a closed object gives; _DEBUG is nil or true"] = function()

@@ -352,6 +352,27 @@ t["D87: options of IPv6"] = function()
         {sock:getoption("ipv6-multicast-hops"), sock:getoption("ipv6-unicast-hops")})
 end
 
+t["D81 D87: options of numbers take what LuaSocket's take"] = function()
+    local four = c.keep(socket.udp4())
+    for _, value in ipairs {true, -1, 3, "3", 3.9, {}} do
+        lu.assertEquals(four:setoption("ip-multicast-ttl", value), 1, tostring(value))
+    end
+    lu.assertEquals(four:setoption("ip-multicast-ttl"), 1)
+    c.fails("setsockopt failed", four:setoption("ip-multicast-ttl", 256))
+    c.fails("setsockopt failed", four:setoption("ipv6-unicast-hops", 5))
+    c.skip_without_v6()
+    local six = c.keep(socket.udp6())
+    for _, name in ipairs {"ipv6-unicast-hops", "ipv6-multicast-hops"} do
+        for _, value in ipairs {5, -1} do -- -1: the system's choice
+            lu.assertEquals(six:setoption(name, value), 1, name)
+        end
+        c.fails("setsockopt failed", six:setoption(name, 256))
+    end
+    assert(six:setoption("ipv6-unicast-hops", -1))
+    lu.assertEquals(six:getoption("ipv6-unicast-hops"),
+        c.keep(socket.udp6()):getoption("ipv6-unicast-hops"))
+end
+
 t["D87: membership of IPv6 groups"] = function()
     c.skip_without_v6()
     local sock = c.keep(socket.udp6())

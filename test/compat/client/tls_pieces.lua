@@ -43,6 +43,7 @@ end
 
 local function check(expected, ...)
     local results = table.pack(...)
+    assert(results.n == 3, results.n) -- also of those that had to wait
     for i = 1, 3 do
         assert(results[i] == expected[i], ("%s, not %s"):format(results[i], expected[i]))
     end
