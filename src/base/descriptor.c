@@ -2,6 +2,7 @@
 /* Descriptors: what every system does alike. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -53,6 +54,86 @@ int descriptor_close(int fd)
     return errno;
 }
 
+/* ---- calls that must not wait, whatever O_NONBLOCK says ---- */
+
+/* False: a call would have to wait. What is wrong with the descriptor, the call itself says. */
+static bool is_ready(int fd, short events)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+    return poll(&poll_fd, 1, 0) != 0;
+}
+
+enum { NOTHING_TO_RESTORE = -1 };
+
+/* For one call: `*flags` are to be put back after it. */
+static int make_nonblocking(int fd, int *flags)
+{
+    int before = fcntl(fd, F_GETFL);
+    *flags = NOTHING_TO_RESTORE;
+    if (before < 0)
+        return errno;
+    if (before & O_NONBLOCK)
+        return 0;
+    if (fcntl(fd, F_SETFL, before | O_NONBLOCK) < 0)
+        return errno;
+    *flags = before;
+    return 0;
+}
+
+static void restore(int fd, int flags)
+{
+    if (flags != NOTHING_TO_RESTORE)
+        fcntl(fd, F_SETFL, flags);
+}
+
+/* Asked first: as a rule one that finds nothing is this one call, and no flag is touched. */
+int descriptor_accept(int listener, int *fd)
+{
+    int flags;
+    if (!is_ready(listener, POLLIN))
+        return EAGAIN;
+    int error = make_nonblocking(listener, &flags);
+    if (error)
+        return error;
+    error = descriptor_accept_one(listener, fd);
+    restore(listener, flags);
+    return error;
+}
+
+static bool is_ip(const struct sockaddr *name)
+{
+    return name->sa_family == AF_INET || name->sa_family == AF_INET6;
+}
+
+int descriptor_connect(int fd, const struct sockaddr *remote, socklen_t size)
+{
+    int flags;
+    int error = make_nonblocking(fd, &flags);
+    if (error)
+        return error;
+    do
+        error = connect(fd, remote, size) == 0 ? 0 : errno;
+    while (error == EINTR);
+    restore(fd, flags);
+    return error == EAGAIN && is_ip(remote) ? EADDRNOTAVAIL : error;
+}
+
+int descriptor_bytes_readable(int fd, size_t *size)
+{
+    int n_bytes = 0;
+    if (ioctl(fd, FIONREAD, &n_bytes) < 0)
+        return errno;
+    *size = (size_t)n_bytes;
+    return 0;
+}
+
+int descriptor_at_mark(int fd, bool *is_at_mark)
+{
+    int answer = sockatmark(fd);
+    *is_at_mark = answer > 0;
+    return answer < 0 ? errno : 0;
+}
+
 bool descriptor_is_at_end(int fd)
 {
     char byte;
@@ -65,6 +146,15 @@ static int get_int(int fd, int name, int *value)
 {
     socklen_t size = sizeof(*value);
     return getsockopt(fd, SOL_SOCKET, name, value, &size) < 0 ? errno : 0;
+}
+
+int descriptor_connect_result(int fd)
+{
+    int result = 0;
+    if (!is_ready(fd, POLLOUT))
+        return EAGAIN;
+    int error = get_int(fd, SO_ERROR, &result);
+    return error ? error : result;
 }
 
 /* By getsockname(2), because SO_DOMAIN is not everywhere. */
