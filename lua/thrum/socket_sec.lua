@@ -71,6 +71,7 @@ function methods.settimeout(conn, ...)
     local state = state_of(conn)
     if seconds ~= nil then
         seconds = args.number(1, "settimeout", seconds, select("#", ...))
+        seconds = seconds == seconds and seconds or -1 -- NaN is for ever, too
     end
     mode = mode ~= nil and args.string(2, "settimeout", mode) or "b"
     local first = mode:sub(1, 1)

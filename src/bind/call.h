@@ -14,9 +14,10 @@
 
 #include <lua.h>
 
+#include "base/clock.h"
 #include "bind/fiber.h"
 
-#define NO_DEADLINE INT64_MAX
+#define NO_DEADLINE CLOCK_NEVER
 
 /* The fiber that calls: its operation and its wait are free to use. Outside any fiber it is the
  * runtime's stand-in, and call_suspend drives the loop. Raises where suspending is impossible, and

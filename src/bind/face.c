@@ -300,6 +300,12 @@ static int native_multicast_if(lua_State *L)
 
 /* ---- waits ---- */
 
+double face_opt_seconds(lua_State *L, int arg)
+{
+    double seconds = luaL_optnumber(L, arg, -1);
+    return isnan(seconds) ? -1 : seconds;
+}
+
 bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_ns)
 {
     *deadline_ns = NO_DEADLINE;
@@ -384,10 +390,8 @@ static int face_setfd(lua_State *L)
 static int face_settimeout(lua_State *L)
 {
     struct face *face = face_self(L, FACE_ANY);
-    double seconds = luaL_optnumber(L, 2, -1);
+    double seconds = face_opt_seconds(L, 2);
     const char *mode = luaL_optstring(L, 3, "b");
-    if (isnan(seconds))
-        seconds = -1;
     if (*mode == 'b')
         face->block_timeout = seconds;
     else if (*mode == 't' || *mode == 'r')
