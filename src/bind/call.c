@@ -227,6 +227,12 @@ int call_finish_plain(lua_State *L, struct fiber *fiber, int error)
     return 0;
 }
 
+int call_finish_yield(lua_State *L, struct fiber *fiber, int error)
+{
+    call_check_interruption(L);
+    return call_finish_plain(L, fiber, error);
+}
+
 int64_t call_deadline_after(double seconds)
 {
     return clock_after(thrum_steady_clock_now_ns(), seconds);

@@ -116,7 +116,10 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 static int timer_wait(lua_State *L)
 {
     struct timer *timer = self(L);
-    return suspend(L, timer, call_begin(L, noun_runtime(L)));
+    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    if (timer->expiry_ns <= timer->now_ns())
+        return call_yield(L, fiber, 0, call_finish_yield);
+    return suspend(L, timer, fiber);
 }
 
 /* ---- a case of fiber.select ---- */

@@ -124,6 +124,24 @@ t["test every place that takes seconds waits for ever where no clock gets to"] =
     end
 end
 
+t["test a sleep of 0 lets others run, and is an interruption point"] = function()
+    local order = {}
+    local other = spawn(function() order[#order + 1] = "other" end)
+    time.sleep(0)
+    order[#order + 1] = "sleeper"
+    lu.assertEquals(order, {"other", "sleeper"})
+    other:join()
+    local sleeper = spawn(function()
+        while true do
+            time.sleep(0)
+        end
+    end)
+    time.sleep(0)
+    sleeper:interrupt()
+    sleeper:join()
+    lu.assertTrue(sleeper.interruption_caught)
+end
+
 t["test an interrupted sleep ends at once"] = function()
     local start = now()
     local fiber = h.start(time.sleep, 3600)
