@@ -33,15 +33,15 @@ int assign_to(thrum::io_socket &io, int family, int type, int number, int fd)
     return error_from(code);
 }
 
-// Is `fd` what it is said to be? Then make it non-blocking and close-on-exec.
+// Is `fd` what it is said to be? Then make it non-blocking and close-on-exec. Any protocol will do,
+// as for open.
 int check_and_prepare(int fd, int family, int type) noexcept
 {
-    int actual_family, actual_type;
-    bool is_listening;
-    int error = descriptor_socket_kind(fd, &actual_family, &actual_type, &is_listening);
+    struct descriptor_kind actual;
+    int error = descriptor_socket_kind(fd, &actual);
     if (error)
         return error;
-    if (actual_family != family || actual_type != type)
+    if (actual.family != family || actual.type != type)
         return EINVAL;
     return descriptor_prepare(fd);
 }

@@ -84,15 +84,34 @@ bool descriptor_is_at_end(int fd) THRUM_NOEXCEPT;
 /* Whether the peer has closed a connected socket, or shut its sending down. */
 bool descriptor_is_hung_up(int fd) THRUM_NOEXCEPT;
 
-/* The family (AF_...), type (SOCK_...) and whether it listens; ENOTSOCK if it is no socket. */
-int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening) THRUM_NOEXCEPT;
+/* What a socket is. The type alone does not tell: a datagram socket of IP may be for ICMP. */
+struct descriptor_kind {
+    int family;   /* AF_... */
+    int type;     /* SOCK_... */
+    int protocol; /* IPPROTO_..., 0 for other families than IP */
+    bool is_listening;
+};
+
+/* ENOTSOCK if it is no socket. */
+int descriptor_socket_kind(int fd, struct descriptor_kind *kind) THRUM_NOEXCEPT;
+
+/* SO_PROTOCOL, where the system has it; else what a socket of that type usually has. */
+int descriptor_protocol(int fd, int type, int *protocol) THRUM_NOEXCEPT;
+
+/* UDP for datagrams over IP, TCP for streams; 0 for others. */
+int descriptor_usual_protocol(int family, int type) THRUM_NOEXCEPT;
+
+/* Whether it is what its type usually is: an IP datagram socket is for UDP, a stream for TCP, which
+ * a socket of Multipath TCP is as well. */
+bool descriptor_is_usual(const struct descriptor_kind *kind) THRUM_NOEXCEPT;
 
 /* The words for such a socket, as descriptor_describe has them. */
-void descriptor_format_kind(int family, int type, bool is_listening, char *text,
+void descriptor_format_kind(const struct descriptor_kind *kind, char *text,
                             size_t size) THRUM_NOEXCEPT;
 
-/* What it is, in words: "udp v4", "tcp v6 acceptor", "unix stream", "file", "directory", "pipe",
- * "character device", "block device", "socket", "other". Writes at most `size` bytes with NUL. */
+/* What it is, in words: "udp v4", "tcp v6 acceptor", "icmp v4", "unix stream", "file", "directory",
+ * "pipe", "character device", "block device", "socket", "other". Writes at most `size` bytes with
+ * NUL. */
 int descriptor_describe(int fd, char *text, size_t size) THRUM_NOEXCEPT;
 
 THRUM_END_DECLS

@@ -65,6 +65,13 @@ int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
     return 0;
 }
 
+int descriptor_protocol(int fd, int type, int *protocol)
+{
+    socklen_t size = sizeof(*protocol);
+    (void)type;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, protocol, &size) < 0 ? errno : 0;
+}
+
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
 #endif

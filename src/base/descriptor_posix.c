@@ -114,6 +114,13 @@ int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
     return 0;
 }
 
+int descriptor_protocol(int fd, int type, int *protocol)
+{
+    (void)fd;
+    *protocol = descriptor_usual_protocol(AF_INET, type);
+    return 0;
+}
+
 int descriptor_bound_interface(int fd, unsigned *index)
 {
     (void)fd;

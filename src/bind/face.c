@@ -80,15 +80,14 @@ noreturn static void raise_self(lua_State *L, unsigned states)
 
 int face_adopt(struct face *face, int fd)
 {
-    int family, type;
-    bool is_listening;
+    struct descriptor_kind kind;
     int error = face->socket->core ? 0 : EBADF;
     if (!error)
-        error = descriptor_socket_kind(fd, &family, &type, &is_listening);
+        error = descriptor_socket_kind(fd, &kind);
+    if (!error) /* of any protocol: LuaSocket's programs ping with a udp object */
+        error = thrum_socket_assign(face->socket->core, kind.family, fd);
     if (!error)
-        error = thrum_socket_assign(face->socket->core, family, fd);
-    if (!error)
-        face->family = family;
+        face->family = kind.family;
     face->wanted_fd = error == EEXIST ? fd : -1;
     return error;
 }

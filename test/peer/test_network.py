@@ -324,6 +324,87 @@ class Network(unittest.TestCase):
         """)
 
 
+# What a socket is called, what makes it, and the class that takes it.
+KINDS = [
+    ("udp v4", socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP, "udp"),
+    ("tcp v4", socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "tcp"),
+    ("mptcp v4", socket.AF_INET, socket.SOCK_STREAM, 262, "tcp"),
+    ("icmp v4", socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP, None),
+    ("icmp v6", socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6, None),
+    ("udplite v4", socket.AF_INET, socket.SOCK_DGRAM, 136, None),
+    ("udplite v6", socket.AF_INET6, socket.SOCK_DGRAM, 136, None),
+]
+
+
+class Kinds(unittest.TestCase):
+    """a socket of the kind"""
+
+    SCRIPT = """
+        local generic_error = require "generic_error"
+        local kind, class, way = table.unpack(system.arguments, 3)
+        local fd = way == "inherited" and system.inherited_fd(3) or system.listen_fds()[1].fd
+        assert(fd:kind() == kind, fd:kind())
+        local family = kind:sub(-2)
+        for _, name in ipairs {"udp", "tcp"} do
+            local sock = ip[name].socket.new()
+            local ok, err = pcall(sock.assign, sock, family, fd)
+            assert(ok == (name == class), err)
+            if ok then
+                fd = sock:release()
+            else
+                assert(err == generic_error.EINVAL, err)
+                assert(tostring(err):find("got " .. kind, 1, true), err)
+            end
+        end
+        local emitting = require("dgram").createSocket("udp" .. family:sub(2))
+        local ok, err = pcall(emitting.bind, emitting, {fd = fd})
+        assert(ok == (class == "udp"), err)
+        if not ok then
+            assert(err == generic_error.EINVAL, err)
+            local lua = require("socket").udp() -- trusts its caller, as LuaSocket does
+            if kind:find "^icmp" then
+                local copy = fd:dup()
+                lua:setfd(copy.native_handle)
+                assert(lua:getfd() == copy.native_handle)
+                lua:setfd(-1)
+                copy:close()
+            end
+            fd:close()
+        end
+        emitting:close()
+    """
+
+    def check(self, kind, family, type_, protocol, class_):
+        try:
+            sock = socket.socket(family, type_, protocol)
+        except OSError as error:
+            self.skipTest(f"this system has none: {error}")
+        with sock:
+            for way in ("inherited", "listen"):
+                os.dup2(sock.fileno(), 3)
+                start = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+                done = subprocess.run(
+                    ["sh", "-c", start, "sh", peer.thrum(), "-e", self.SCRIPT, "-", kind,
+                     class_ or "none", way],
+                    stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                    timeout=peer.DEADLINE, pass_fds=[3],
+                )
+                self.assertEqual(done.stdout + done.stderr, "", way)
+
+
+def add_kind(number, row):
+    def test(self):
+        self.check(*row)
+
+    taker = f"is for ip.{row[4]}.socket" if row[4] else "is for no class"
+    test.__doc__ = f"{row[0]} says so, and {taker}"
+    setattr(Kinds, f"test_{number}", test)
+
+
+for n, each in enumerate(KINDS):
+    add_kind(n, each)
+
+
 def enter():
     """Runs this script again in a namespace of its own, or says why that cannot be."""
     for name in ("unshare", "ip"):
@@ -341,4 +422,7 @@ if __name__ == "__main__":
     if INSIDE not in os.environ:
         print(f"cannot run: {enter()}")
         sys.exit(77)
+    with open("/proc/sys/net/ipv4/ping_group_range", "w", encoding="ascii") as groups:
+        groups.write(f"{os.getegid()} {os.getegid()}")  # who may have sockets for ICMP
+    os.dup2(0, 3)  # kept for what the programs inherit
     peer.main()
