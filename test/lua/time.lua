@@ -124,6 +124,46 @@ t["test every place that takes seconds waits for ever where no clock gets to"] =
     end
 end
 
+-- LuaSocket's and Node's programs write less than nothing, and mean something else each.
+t["test socket and dgram wait for ever where no clock gets to, too"] = function()
+    local socket, never = thrum.socket, {9.3e9, 1e300, math.huge, math.maxinteger}
+    local function waits(name, seconds, f, ...)
+        local fiber = h.start(f, ...)
+        time.sleep(0)
+        lu.assertTrue(fiber.joinable, name .. " " .. seconds)
+        fiber:interrupt()
+        fiber:join()
+        lu.assertTrue(fiber.interruption_caught, name .. " " .. seconds)
+    end
+    local sock = socket.udp4()
+    sock:setsockname("127.0.0.1", 0)
+    for i, seconds in ipairs {-1, -math.huge, 0 / 0, table.unpack(never)} do
+        for _, mode in ipairs {"b", "t"} do
+            sock:settimeout()
+            sock:settimeout(nil, "t")
+            sock:settimeout(seconds, mode)
+            waits("settimeout", seconds, sock.receive, sock)
+        end
+        waits("select", seconds, socket.select, {sock}, nil, seconds)
+        if i > 3 then
+            waits("sleep", seconds, socket.sleep, seconds)
+        else
+            socket.sleep(seconds)
+        end
+    end
+    sock:close()
+    for _, milliseconds in ipairs(never) do
+        local emitting = thrum.dgram.createSocket "udp4"
+        local is_over = false
+        emitting:bind(0, "127.0.0.1")
+        emitting:setTimeout(milliseconds, function() is_over = true end)
+        h.let_others_run(10)
+        lu.assertFalse(is_over)
+        emitting:close()
+        h.let_others_run(10)
+    end
+end
+
 t["test a sleep of 0 lets others run, and is an interruption point"] = function()
     local order = {}
     local other = spawn(function() order[#order + 1] = "other" end)
