@@ -534,6 +534,8 @@ local function option_type(text, shape, minimum, maximum, choices)
     if shape == "INTEGER" then
         return maximum == "INT_MAX" and ("integer %s or more"):format(minimum)
             or ("integer %s to %s"):format(minimum, maximum)
+    elseif shape == "UNSIGNED" then
+        return "integer 0 to 4294967295"
     elseif shape == "STRING" then
         return ("string of at most %s bytes"):format(maximum == "IF_NAMESIZE - 1" and 15 or maximum)
     elseif shape == "CHOICE" then
@@ -820,7 +822,7 @@ local spoilers = {
     { "an option of unix sockets missing from lua/meta", "meta", "unix",
         '---| "error" # Extension. error or nil', "---", "'error' is in option.c" },
     { "an option of TCP that the page of its acceptor lacks", "pages", "ip.tcp.acceptor.3thrum",
-        "*defer_accept*: integer 0 to 65535; get, set;", "*defer_accept*: integer; get;",
+        "*defer_accept*: integer 0 or more;", "*defer_accept*: integer;",
         "options of ip.tcp.acceptor" },
     { "an option of acceptors missing from lua/meta", "meta", "ip",
         '---| "defer_accept" #', "---", "'defer_accept' is in option.c" },

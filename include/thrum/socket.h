@@ -206,8 +206,8 @@ THRUM_API int thrum_socket_listen(thrum_socket *socket, int backlog) THRUM_NOEXC
 
 /* Accept one connection into `socket`, which is closed and of the listener's kind and context; its
  * descriptor is non-blocking and close-on-exec. To be tried first, like a transfer: EAGAIN means
- * start the operation. Errors: EBADF, EINVAL (another kind, another context, or not listening),
- * THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
+ * start the operation. Errors: EBADF, EOPNOTSUPP (a datagram socket), EINVAL (another kind, another
+ * context, or not listening), THRUM_EALREADY_OPEN, EMFILE and the others of accept(2). */
 THRUM_API int thrum_socket_try_accept(thrum_socket *listener, thrum_socket *socket) THRUM_NOEXCEPT;
 /* The same as an operation: `socket` stays alive until it completes. Accepts complete first come,
  * first served. Errors at the start: EBADF, EBUSY, EINVAL (another kind or context),

@@ -16,10 +16,18 @@ local address = {
     shown = setmetatable({}, {__mode = "k"}),
 }
 
+-- Whether its text has the name of an interface, which may be another's at any time: such texts
+-- are neither known nor shown from memory.
+local function has_zone(addr)
+    return addr.is_v6 and addr.scope_id ~= 0
+end
+
 function address.show(addr)
     local plain = addr.is_v6 and addr.is_v4_mapped and addr:to_v4() or addr
     local entry = {text = tostring(plain), family = plain.is_v6 and "IPv6" or "IPv4"}
-    address.shown[addr] = entry
+    if not has_zone(addr) then
+        address.shown[addr] = entry
+    end
     return entry
 end
 
@@ -46,7 +54,9 @@ function address.parse(s, op, text)
         end
         addr = addr:to_v4()
     end
-    s.known[text] = addr
+    if not has_zone(addr) then
+        s.known[text] = addr
+    end
     return addr
 end
 

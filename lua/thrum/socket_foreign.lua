@@ -74,6 +74,7 @@ local function adapt(class)
         local state = state_of(object, "settimeout")
         if seconds ~= nil then
             seconds = args.number(1, "settimeout", seconds, select("#", ...))
+            seconds = seconds == seconds and seconds or -1 -- NaN is for ever, too
         end
         mode = mode ~= nil and args.string(2, "settimeout", mode) or "b"
         local first = mode:sub(1, 1)

@@ -33,17 +33,29 @@ int assign_to(thrum::io_socket &io, int family, int type, int number, int fd)
     return error_from(code);
 }
 
-// Is `fd` what it is said to be? Then make it non-blocking and close-on-exec.
+// Is `fd` what it is said to be? Then make it non-blocking and close-on-exec. Any protocol will do,
+// as for open.
 int check_and_prepare(int fd, int family, int type) noexcept
 {
-    int actual_family, actual_type;
-    bool is_listening;
-    int error = descriptor_socket_kind(fd, &actual_family, &actual_type, &is_listening);
+    struct descriptor_kind actual;
+    int error = descriptor_socket_kind(fd, &actual);
     if (error)
         return error;
-    if (actual_family != family || actual_type != type)
+    if (actual.family != family || actual.type != type)
         return EINVAL;
     return descriptor_prepare(fd);
+}
+
+bool is_interface_option(int level, int name) noexcept
+{
+    bool is_it = false;
+#ifdef SO_BINDTODEVICE
+    is_it = is_it || name == SO_BINDTODEVICE;
+#endif
+#ifdef SO_BINDTOIFINDEX
+    is_it = is_it || name == SO_BINDTOIFINDEX;
+#endif
+    return is_it && level == SOL_SOCKET;
 }
 
 } // namespace
@@ -66,6 +78,7 @@ void thrum_socket::opened(int new_family, int fd) noexcept
 {
     descriptor = fd;
     family = new_family;
+    connected_zone = 0;
     receiving = thrum::direction();
     sending = thrum::direction();
     receiving.gate = 0;
@@ -291,18 +304,14 @@ int thrum_socket_available(const thrum_socket *socket, size_t *size) noexcept
 {
     if (!socket->is_open())
         return EBADF;
-    error_code code;
-    *size = socket->io->available(code);
-    return error_from(code);
+    return descriptor_bytes_readable(socket->descriptor, size);
 }
 
 int thrum_socket_at_mark(const thrum_socket *socket, bool *is_at_mark) noexcept
 {
     if (!socket->is_open())
         return EBADF;
-    error_code code;
-    *is_at_mark = socket->io->at_mark(code);
-    return error_from(code);
+    return descriptor_at_mark(socket->descriptor, is_at_mark);
 }
 
 // ---- calls that never wait ----
@@ -323,20 +332,6 @@ int thrum_socket_listen(thrum_socket *socket, int backlog) noexcept
     return ::listen(socket->descriptor, backlog) == 0 ? 0 : errno;
 }
 
-int thrum_socket_disconnect(thrum_socket *socket) noexcept
-{
-    struct thrum_endpoint nowhere = {};
-    nowhere.sa.any.sa_family = AF_UNSPEC;
-    nowhere.size = sizeof(nowhere.sa.any);
-    if (!socket->is_open())
-        return EBADF;
-    if (socket->kind != THRUM_DATAGRAM)
-        return EOPNOTSUPP;
-    error_code code;
-    socket->io->connect(thrum::any_protocol::endpoint(&nowhere), code);
-    return error_from(code);
-}
-
 int thrum_socket_shutdown(thrum_socket *socket, int how) noexcept
 {
     return socket->shutdown(how);
@@ -345,7 +340,12 @@ int thrum_socket_shutdown(thrum_socket *socket, int how) noexcept
 int thrum_socket_set_option(thrum_socket *socket, int level, int name, const void *value,
                             size_t size) noexcept
 {
-    return socket->is_open() ? thrum::set_option(*socket->io, level, name, value, size) : EBADF;
+    if (!socket->is_open())
+        return EBADF;
+    int error = thrum::set_option(*socket->io, level, name, value, size);
+    if (!error && is_interface_option(level, name))
+        socket->connected_zone = 0; // from now on it is the caller's to say
+    return error;
 }
 
 int thrum_socket_get_option(const thrum_socket *socket, int level, int name, void *value,

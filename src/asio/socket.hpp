@@ -46,6 +46,7 @@ struct thrum_socket final : thrum::object {
     thrum::direction receiving;
     thrum::direction sending;
     std::optional<thrum::io_timer> pause; // where the kernel does not tell when to send again
+    unsigned connected_zone = 0;          // the interface that a link-local connect has bound
     unsigned life = 0; // counts openings; an operation of an earlier one changes nothing here
 
     thrum_socket(thrum_context *context, thrum_kind kind);
@@ -104,6 +105,10 @@ struct thrum_socket final : thrum::object {
     thrum::direction &direction_of(thrum::purpose does) noexcept;
     bool is_unbound() const noexcept;
     bool is_connected() const noexcept;
+    unsigned bound_interface() const noexcept;
+    int leave_zone() noexcept;
+    int connect_datagram(const struct thrum_endpoint *remote) noexcept;
+    int attempt_connect(const struct thrum_endpoint *remote) noexcept;
     bool is_at_end(const thrum::transfer &what, std::size_t size) const noexcept;
     bool is_untold(struct thrum_operation *operation) noexcept;
     bool is_awaited(struct thrum_operation *operation) noexcept;

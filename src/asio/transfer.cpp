@@ -204,21 +204,12 @@ int thrum_socket::send_now(const transfer &what, std::size_t *size) noexcept
     return code.failed() ? error_from(code) : 0;
 }
 
-// A unix connect is done at once, or refused, or EAGAIN: the listener's backlog is full. Asio would
-// take that for "in progress", find the socket writable and report a connection that is not there.
-int thrum_socket::connect_now(const struct thrum_endpoint *remote) noexcept
-{
-    int error;
-    do
-        error = ::connect(descriptor, &remote->sa.any, remote->size) == 0 ? 0 : errno;
-    while (error == EINTR);
-    return error;
-}
-
 int thrum_socket::check_target(const thrum_socket *target) const noexcept
 {
     if (target->kind != kind || target->context != context)
         return EINVAL;
+    if (kind == THRUM_DATAGRAM) // nothing would ever come
+        return EOPNOTSUPP;
     return target->is_open() ? THRUM_EALREADY_OPEN : 0;
 }
 
@@ -262,7 +253,7 @@ int thrum_socket::attempt(struct thrum_operation *operation, std::size_t *size) 
     if (state.does == purpose::accept)
         return accept_now(state.target);
     if (state.does == purpose::connect)
-        return connect_now(&operation->endpoint);
+        return attempt_connect(&operation->endpoint);
     const struct thrum_endpoint *receiver =
         operation->endpoint.size ? &operation->endpoint : nullptr;
     if (state.list && state.does == purpose::receive)
@@ -324,15 +315,6 @@ void thrum_socket::launch_send(struct thrum_operation *operation)
                           at_once(what.flags), handler);
     else
         io->async_send(bytes, at_once(what.flags), handler);
-}
-
-void thrum_socket::launch_connect(struct thrum_operation *operation)
-{
-    if (family == AF_UNIX)
-        launch_pause(operation);
-    else
-        io->async_connect(thrum::any_protocol::endpoint(&operation->endpoint),
-                          completion{operation});
 }
 
 // All who pause try again together, in their order.
@@ -519,35 +501,6 @@ void thrum_socket::forget(struct thrum_operation *operation) noexcept
     operation_state &state = state_of(operation);
     if (state.does == purpose::accept)
         state.target->unref();
-}
-
-// Linux: the first connect after one that did not complete at once "succeeds", wherever it was to
-// go.
-bool thrum_socket::is_connected() const noexcept
-{
-    struct thrum_endpoint peer;
-    return thrum::ask_name(::getpeername, descriptor, &peer) == 0;
-}
-
-int thrum_socket::connect(struct thrum_operation *operation,
-                          const struct thrum_endpoint *remote) noexcept
-{
-    if (state_of(operation).owner)
-        return EBUSY;
-    if (kind != THRUM_DATAGRAM && is_connected())
-        return EISCONN;
-    int error = is_open() ? 0 : open(remote->sa.any.sa_family, 0);
-    if (error)
-        return error;
-    state_of(operation).life = life;
-    operation->endpoint = *remote;
-    return operation_start(operation, this, purpose::connect, [&](completion) {
-        int result = family == AF_UNIX ? connect_now(&operation->endpoint) : EAGAIN;
-        if (result == EAGAIN)
-            launch(operation);
-        else
-            operation_post(operation, result, 0);
-    });
 }
 
 int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexcept
@@ -854,25 +807,7 @@ int thrum_socket_send_with_fds(thrum_socket *socket, struct thrum_operation *ope
                                  const_cast<struct thrum_fds *>(fds));
 }
 
-// ---- connecting and accepting ----
-
-int thrum_socket_try_connect(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept
-{
-    if (socket->kind != THRUM_DATAGRAM)
-        return EAGAIN;
-    int error = socket->is_open() ? 0 : socket->open(remote->sa.any.sa_family, 0);
-    if (error)
-        return error;
-    error_code code;
-    socket->io->connect(thrum::any_protocol::endpoint(remote), code);
-    return error_from(code);
-}
-
-int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,
-                         const struct thrum_endpoint *remote) noexcept
-{
-    return socket->connect(operation, remote);
-}
+// ---- accepting ----
 
 int thrum_socket_try_accept(thrum_socket *listener, thrum_socket *socket) noexcept
 {

@@ -2,6 +2,8 @@
 /* Descriptors: what every system does alike. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -53,6 +55,86 @@ int descriptor_close(int fd)
     return errno;
 }
 
+/* ---- calls that must not wait, whatever O_NONBLOCK says ---- */
+
+/* False: a call would have to wait. What is wrong with the descriptor, the call itself says. */
+static bool is_ready(int fd, short events)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = events};
+    return poll(&poll_fd, 1, 0) != 0;
+}
+
+enum { NOTHING_TO_RESTORE = -1 };
+
+/* For one call: `*flags` are to be put back after it. */
+static int make_nonblocking(int fd, int *flags)
+{
+    int before = fcntl(fd, F_GETFL);
+    *flags = NOTHING_TO_RESTORE;
+    if (before < 0)
+        return errno;
+    if (before & O_NONBLOCK)
+        return 0;
+    if (fcntl(fd, F_SETFL, before | O_NONBLOCK) < 0)
+        return errno;
+    *flags = before;
+    return 0;
+}
+
+static void restore(int fd, int flags)
+{
+    if (flags != NOTHING_TO_RESTORE)
+        fcntl(fd, F_SETFL, flags);
+}
+
+/* Asked first: as a rule one that finds nothing is this one call, and no flag is touched. */
+int descriptor_accept(int listener, int *fd)
+{
+    int flags;
+    if (!is_ready(listener, POLLIN))
+        return EAGAIN;
+    int error = make_nonblocking(listener, &flags);
+    if (error)
+        return error;
+    error = descriptor_accept_one(listener, fd);
+    restore(listener, flags);
+    return error;
+}
+
+static bool is_ip_family(int family)
+{
+    return family == AF_INET || family == AF_INET6;
+}
+
+int descriptor_connect(int fd, const struct sockaddr *remote, socklen_t size)
+{
+    int flags;
+    int error = make_nonblocking(fd, &flags);
+    if (error)
+        return error;
+    do
+        error = connect(fd, remote, size) == 0 ? 0 : errno;
+    while (error == EINTR);
+    restore(fd, flags);
+    return error == EAGAIN && is_ip_family(remote->sa_family) ? EADDRNOTAVAIL : error;
+}
+
+int descriptor_bytes_readable(int fd, size_t *size)
+{
+    int n_bytes = 0;
+    if (ioctl(fd, FIONREAD, &n_bytes) < 0)
+        return errno;
+    *size = (size_t)n_bytes;
+    return 0;
+}
+
+int descriptor_at_mark(int fd, bool *is_at_mark)
+{
+    int answer = sockatmark(fd);
+    *is_at_mark = answer > 0;
+    return answer < 0 ? errno : 0;
+}
+
 bool descriptor_is_at_end(int fd)
 {
     char byte;
@@ -67,6 +149,15 @@ static int get_int(int fd, int name, int *value)
     return getsockopt(fd, SOL_SOCKET, name, value, &size) < 0 ? errno : 0;
 }
 
+int descriptor_connect_result(int fd)
+{
+    int result = 0;
+    if (!is_ready(fd, POLLOUT))
+        return EAGAIN;
+    int error = get_int(fd, SO_ERROR, &result);
+    return error ? error : result;
+}
+
 /* By getsockname(2), because SO_DOMAIN is not everywhere. */
 static int get_family(int fd, int *family)
 {
@@ -78,33 +169,64 @@ static int get_family(int fd, int *family)
     return 0;
 }
 
-int descriptor_socket_kind(int fd, int *family, int *type, bool *is_listening)
+int descriptor_usual_protocol(int family, int type)
 {
-    int found_family = AF_UNSPEC, found_type = 0, listening = 0;
-    int error = get_family(fd, &found_family);
-    if (!error)
-        error = get_int(fd, SO_TYPE, &found_type);
-    if (!error)
-        error = get_int(fd, SO_ACCEPTCONN, &listening);
-    if (error)
-        return error;
-    *family = found_family;
-    *type = found_type;
-    *is_listening = listening != 0;
-    return 0;
+    if (!is_ip_family(family))
+        return 0;
+    return type == SOCK_DGRAM ? IPPROTO_UDP : type == SOCK_STREAM ? IPPROTO_TCP : 0;
 }
 
-static const char *ip_name(int family, int type)
+int descriptor_socket_kind(int fd, struct descriptor_kind *kind)
 {
-    bool is_v6 = family == AF_INET6;
-    switch (type) {
-    case SOCK_DGRAM:
-        return is_v6 ? "udp v6" : "udp v4";
-    case SOCK_STREAM:
-        return is_v6 ? "tcp v6" : "tcp v4";
-    default:
-        return NULL;
-    }
+    struct descriptor_kind found = {0};
+    int listening = 0;
+    int error = get_family(fd, &found.family);
+    if (!error)
+        error = get_int(fd, SO_TYPE, &found.type);
+    if (!error && is_ip_family(found.family))
+        error = descriptor_protocol(fd, found.type, &found.protocol);
+    if (!error)
+        error = get_int(fd, SO_ACCEPTCONN, &listening);
+    found.is_listening = listening != 0;
+    if (!error)
+        *kind = found;
+    return error;
+}
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef IPPROTO_UDPLITE
+#define IPPROTO_UDPLITE 136
+#endif
+
+bool descriptor_is_usual(const struct descriptor_kind *kind)
+{
+    int usual = descriptor_usual_protocol(kind->family, kind->type);
+    return kind->protocol == usual || (usual == IPPROTO_TCP && kind->protocol == IPPROTO_MPTCP);
+}
+
+/* What has no name here is a "socket". */
+static const struct {
+    int type, protocol;
+    const char *v4, *v6;
+} ip_names[] = {
+    {SOCK_DGRAM, IPPROTO_UDP, "udp v4", "udp v6"},
+    {SOCK_DGRAM, IPPROTO_UDPLITE, "udplite v4", "udplite v6"},
+    {SOCK_DGRAM, IPPROTO_ICMP, "icmp v4", NULL},
+    {SOCK_DGRAM, IPPROTO_ICMPV6, NULL, "icmp v6"},
+    {SOCK_STREAM, IPPROTO_TCP, "tcp v4", "tcp v6"},
+    {SOCK_STREAM, IPPROTO_MPTCP, "mptcp v4", "mptcp v6"},
+    {SOCK_STREAM, IPPROTO_SCTP, "sctp v4", "sctp v6"},
+    {SOCK_SEQPACKET, IPPROTO_SCTP, "sctp seqpacket v4", "sctp seqpacket v6"},
+};
+
+static const char *ip_name(const struct descriptor_kind *kind)
+{
+    for (size_t i = 0; i < sizeof(ip_names) / sizeof(ip_names[0]); i++)
+        if (ip_names[i].type == kind->type && ip_names[i].protocol == kind->protocol)
+            return kind->family == AF_INET6 ? ip_names[i].v6 : ip_names[i].v4;
+    return NULL;
 }
 
 static const char *unix_name(int type)
@@ -121,34 +243,24 @@ static const char *unix_name(int type)
     }
 }
 
-static const char *socket_name(int family, int type)
+void descriptor_format_kind(const struct descriptor_kind *kind, char *text, size_t size)
 {
-    switch (family) {
-    case AF_INET:
-    case AF_INET6:
-        return ip_name(family, type);
-    case AF_UNIX:
-        return unix_name(type);
-    default:
-        return NULL;
-    }
-}
-
-void descriptor_format_kind(int family, int type, bool is_listening, char *text, size_t size)
-{
-    const char *name = socket_name(family, type);
+    const char *name = NULL;
+    if (is_ip_family(kind->family))
+        name = ip_name(kind);
+    else if (kind->family == AF_UNIX)
+        name = unix_name(kind->type);
     if (name)
-        snprintf(text, size, "%s%s", name, is_listening ? " acceptor" : "");
+        snprintf(text, size, "%s%s", name, kind->is_listening ? " acceptor" : "");
     else
         snprintf(text, size, "socket");
 }
 
 static void describe_socket(int fd, char *text, size_t size)
 {
-    int family = AF_UNSPEC, type = 0;
-    bool is_listening = false;
-    (void)descriptor_socket_kind(fd, &family, &type, &is_listening);
-    descriptor_format_kind(family, type, is_listening, text, size);
+    struct descriptor_kind kind = {.family = AF_UNSPEC};
+    (void)descriptor_socket_kind(fd, &kind);
+    descriptor_format_kind(&kind, text, size);
 }
 
 static const char *file_name(mode_t mode)

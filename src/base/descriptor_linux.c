@@ -27,7 +27,7 @@ int descriptor_pair(int family, int type, int fds[2])
     return socketpair(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ? errno : 0;
 }
 
-int descriptor_accept(int listener, int *fd)
+int descriptor_accept_one(int listener, int *fd)
 {
     int made;
     do
@@ -62,6 +62,28 @@ int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
     *pid = peer.pid;
     *uid = peer.uid;
     *gid = peer.gid;
+    return 0;
+}
+
+int descriptor_protocol(int fd, int type, int *protocol)
+{
+    socklen_t size = sizeof(*protocol);
+    (void)type;
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, protocol, &size) < 0 ? errno : 0;
+}
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
+/* Linux before 5.0 does not tell. */
+int descriptor_bound_interface(int fd, unsigned *index)
+{
+    int bound = 0;
+    socklen_t size = sizeof(bound);
+    if (getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &bound, &size) < 0 && errno != ENOPROTOOPT)
+        return errno;
+    *index = (unsigned)bound;
     return 0;
 }
 

@@ -43,7 +43,7 @@ int descriptor_pair(int family, int type, int fds[2])
     return error;
 }
 
-int descriptor_accept(int listener, int *fd)
+int descriptor_accept_one(int listener, int *fd)
 {
     int made;
     do
@@ -111,6 +111,20 @@ int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
     if (getpeereid(fd, uid, gid) < 0)
         return errno;
     *pid = 0;
+    return 0;
+}
+
+int descriptor_protocol(int fd, int type, int *protocol)
+{
+    (void)fd;
+    *protocol = descriptor_usual_protocol(AF_INET, type);
+    return 0;
+}
+
+int descriptor_bound_interface(int fd, unsigned *index)
+{
+    (void)fd;
+    *index = 0;
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "bind/args.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,12 +67,26 @@ struct bytes args_string(lua_State *L, int arg, const char *name)
     return bytes;
 }
 
+bool args_is_seconds(lua_State *L, int index, double *seconds)
+{
+    *seconds = lua_type(L, index) == LUA_TNUMBER ? lua_tonumber(L, index) : -1;
+    return *seconds >= 0;
+}
+
 double args_seconds(lua_State *L, int arg)
 {
-    double seconds = lua_tonumber(L, arg);
-    if (lua_type(L, arg) != LUA_TNUMBER || !(seconds >= 0))
-        error_raise_arg(L, EINVAL, arg, "seconds", "number of seconds, 0 or more");
+    double seconds;
+    if (!args_is_seconds(L, arg, &seconds))
+        error_raise_arg(L, EINVAL, arg, "seconds", ARGS_SECONDS);
     return seconds;
+}
+
+double args_time(lua_State *L, int arg)
+{
+    double time = lua_type(L, arg) == LUA_TNUMBER ? lua_tonumber(L, arg) : (double)NAN;
+    if (isnan(time))
+        error_raise_arg(L, EINVAL, arg, "t", "number of seconds");
+    return time;
 }
 
 int args_choice(lua_State *L, int arg, const char *name, const char *const *choices)

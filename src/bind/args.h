@@ -23,8 +23,14 @@ uint16_t args_port(lua_State *L, int arg);
 bool args_boolean(lua_State *L, int arg, const char *name);
 /* A string, not a number. */
 struct bytes args_string(lua_State *L, int arg, const char *name);
-/* A number of seconds, not negative, not NaN. */
+/* A number of seconds, for how long: not negative, not NaN; infinity and all that no clock reaches
+ * (clock_after) are for ever. */
 double args_seconds(lua_State *L, int arg);
+/* The same rule for a value that is no argument: whether it is one, as ARGS_SECONDS says. */
+bool args_is_seconds(lua_State *L, int index, double *seconds);
+#define ARGS_SECONDS "number of seconds, 0 or more"
+/* A clock's time, when: any number but NaN. */
+double args_time(lua_State *L, int arg);
 /* One of the names; returns its index. The list ends with NULL. */
 int args_choice(lua_State *L, int arg, const char *name, const char *const *choices);
 

@@ -227,10 +227,13 @@ int call_finish_plain(lua_State *L, struct fiber *fiber, int error)
     return 0;
 }
 
+int call_finish_yield(lua_State *L, struct fiber *fiber, int error)
+{
+    call_check_interruption(L);
+    return call_finish_plain(L, fiber, error);
+}
+
 int64_t call_deadline_after(double seconds)
 {
-    const double limit = 9e9; /* seconds: some 285 years, and still an int64_t of nanoseconds */
-    if (seconds >= limit)
-        return NO_DEADLINE;
-    return thrum_steady_clock_now_ns() + (int64_t)(seconds * 1e9);
+    return clock_after(thrum_steady_clock_now_ns(), seconds);
 }

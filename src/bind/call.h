@@ -14,9 +14,10 @@
 
 #include <lua.h>
 
+#include "base/clock.h"
 #include "bind/fiber.h"
 
-#define NO_DEADLINE INT64_MAX
+#define NO_DEADLINE CLOCK_NEVER
 
 /* The fiber that calls: its operation and its wait are free to use. Outside any fiber it is the
  * runtime's stand-in, and call_suspend drives the loop. Raises where suspending is impossible, and
@@ -53,6 +54,9 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
 
 /* Return nothing, or raise. */
 int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
+
+/* The same after a call_yield: others have run, and may have interrupted the fiber. */
+int call_finish_yield(lua_State *L, struct fiber *fiber, int error);
 
 /* Raise the interruption error in an interrupted fiber: for interruption points that do not wait.
  * Not where C code is in between that cannot be suspended: that may be a finaliser, which runs in

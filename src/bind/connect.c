@@ -118,9 +118,9 @@ static double check_delay(lua_State *L, int arg)
     replace_by_field(L, "delay");
     if (lua_isnil(L, -1))
         return DEFAULT_DELAY;
-    double delay = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
-    if (!(delay >= 0))
-        error_raise_part(L, arg, lua_gettop(L), "delay", "number of seconds, 0 or more");
+    double delay;
+    if (!args_is_seconds(L, -1, &delay))
+        error_raise_part(L, arg, lua_gettop(L), "delay", ARGS_SECONDS);
     return delay;
 }
 

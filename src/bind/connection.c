@@ -74,6 +74,10 @@ static int socket_accept(lua_State *L)
     int error = thrum_socket_try_accept(socket->core, accepted->core);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_accept);
+    if (socket_is_impatient(socket)) {
+        error = thrum_socket_try_accept(socket->core, accepted->core);
+        return socket_give_up(L, fiber, error, finish_accept);
+    }
     socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_accept(socket->core, &fiber->operation, accepted->core);
     if (error)

@@ -80,15 +80,14 @@ noreturn static void raise_self(lua_State *L, unsigned states)
 
 int face_adopt(struct face *face, int fd)
 {
-    int family, type;
-    bool is_listening;
+    struct descriptor_kind kind;
     int error = face->socket->core ? 0 : EBADF;
     if (!error)
-        error = descriptor_socket_kind(fd, &family, &type, &is_listening);
+        error = descriptor_socket_kind(fd, &kind);
+    if (!error) /* of any protocol: LuaSocket's programs ping with a udp object */
+        error = thrum_socket_assign(face->socket->core, kind.family, fd);
     if (!error)
-        error = thrum_socket_assign(face->socket->core, family, fd);
-    if (!error)
-        face->family = family;
+        face->family = kind.family;
     face->wanted_fd = error == EEXIST ? fd : -1;
     return error;
 }
@@ -316,6 +315,12 @@ static int native_multicast_if(lua_State *L)
 
 /* ---- waits ---- */
 
+double face_opt_seconds(lua_State *L, int arg)
+{
+    double seconds = luaL_optnumber(L, arg, -1);
+    return isnan(seconds) ? -1 : seconds;
+}
+
 bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_ns)
 {
     *deadline_ns = NO_DEADLINE;
@@ -400,10 +405,8 @@ static int face_setfd(lua_State *L)
 static int face_settimeout(lua_State *L)
 {
     struct face *face = face_self(L, FACE_ANY);
-    double seconds = luaL_optnumber(L, 2, -1);
+    double seconds = face_opt_seconds(L, 2);
     const char *mode = luaL_optstring(L, 3, "b");
-    if (isnan(seconds))
-        seconds = -1;
     if (*mode == 'b')
         face->block_timeout = seconds;
     else if (*mode == 't' || *mode == 'r')

@@ -123,6 +123,8 @@ static inline int64_t face_start_ns(const struct face *face)
 {
     return face->total_timeout < 0 ? 0 : thrum_steady_clock_now_ns();
 }
+/* Seconds as LuaSocket takes them: nil and negative numbers are for ever, and so is NaN. */
+double face_opt_seconds(lua_State *L, int arg);
 /* Whether there is time for a wait, in a call that has begun at `start_ns`; and until when. */
 bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_ns);
 /* Whether a call may end without a wait. A try that answers EAGAIN may not have asked the system at

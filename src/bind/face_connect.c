@@ -3,12 +3,12 @@
  * Lua part, whose functions trust their arguments. */
 #include <errno.h>
 #include <limits.h>
-#include <sys/socket.h>
 
 #include <lauxlib.h>
 
 #include <thrum/error.h>
 
+#include "base/descriptor.h"
 #include "bind/address.h"
 #include "bind/face.h"
 #include "bind/modules.h"
@@ -73,11 +73,8 @@ static int finish_connect(lua_State *L, struct fiber *fiber, int error)
 /* Ask the system itself, as a call that will not wait must, and one that goes on connecting. */
 static int connect_now(const struct face *face, const struct thrum_endpoint *endpoint)
 {
-    int fd = thrum_socket_native_handle(face->socket->core), error;
-    do
-        error = connect(fd, &endpoint->sa.any, endpoint->size) == 0 ? 0 : errno;
-    while (error == EINTR);
-    return error;
+    int fd = thrum_socket_native_handle(face->socket->core);
+    return descriptor_connect(fd, &endpoint->sa.any, endpoint->size);
 }
 
 static bool is_under_way(int error)
@@ -95,12 +92,12 @@ static int native_connect(lua_State *L)
     int error = prepare(L, face, &endpoint);
     struct fiber *fiber = face_begin(L, face->runtime);
     bool may_wait = face_may_wait(face, start_ns, &deadline_ns);
-    if (!error && (!may_wait || face->is_connecting)) {
+    if (!error)
+        error = thrum_socket_try_connect(face->socket->core, &endpoint);
+    if (error == EAGAIN && (!may_wait || face->is_connecting)) {
         error = connect_now(face, &endpoint);
         return call_done(L, fiber, is_under_way(error) ? ETIMEDOUT : error, finish_connect);
     }
-    if (!error)
-        error = thrum_socket_try_connect(face->socket->core, &endpoint);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_connect);
     error = face_prepare_wait(fiber, deadline_ns);

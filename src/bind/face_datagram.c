@@ -70,7 +70,8 @@ static size_t check_size(lua_State *L)
 
 /* ---- the sender ---- */
 
-/* The text of the last sender's address is kept. */
+/* The text of the last sender's address is kept, unless it has a zone: what its interface is called
+ * may change. */
 static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_endpoint *sender)
 {
     char text[THRUM_ADDRESS_TEXT_SIZE];
@@ -92,7 +93,7 @@ static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_en
     lua_rawseti(L, -3, FACE_SENDER);
     lua_pushinteger(L, port);
     face->last_sender = address;
-    face->has_last_sender = true;
+    face->has_last_sender = !address.is_v6 || address.scope_id == 0;
     return 2;
 }
 

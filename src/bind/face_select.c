@@ -6,7 +6,6 @@
  * readable. */
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
@@ -396,12 +395,6 @@ static int sleep_until(lua_State *L, struct fiber *fiber, int64_t deadline_ns)
     return call_suspend(L, fiber, &wait_operation, NO_DEADLINE, finish_sleep);
 }
 
-static double check_timeout(lua_State *L)
-{
-    double seconds = luaL_optnumber(L, ARG_TIMEOUT, -1);
-    return seconds >= 0 ? seconds : HUGE_VAL;
-}
-
 static void check_list(lua_State *L, int arg)
 {
     if (!lua_isnoneornil(L, arg))
@@ -421,7 +414,7 @@ static struct watch *push_watch(lua_State *L)
 static int ask_first(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
     ask_system(L, watch);
-    if (check_timeout(L) == 0 || count_ready(L, watch) > 0)
+    if (face_opt_seconds(L, ARG_TIMEOUT) == 0 || count_ready(L, watch) > 0)
         return answer(L, watch);
     if (watch->n > 0)
         return wait_for_some(L, watch, fiber);
@@ -444,9 +437,9 @@ int face_select(lua_State *L)
     lua_settop(L, ARG_TIMEOUT);
     check_list(L, ARG_RECEIVERS);
     check_list(L, ARG_SENDERS);
-    double seconds = check_timeout(L);
+    double seconds = face_opt_seconds(L, ARG_TIMEOUT);
     struct watch *watch = push_watch(L);
-    watch->deadline_ns = seconds == HUGE_VAL ? NO_DEADLINE : call_deadline_after(seconds);
+    watch->deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
     add_all(L, watch, ARG_RECEIVERS, POLLIN);
     watch->n_receivers = watch->n;
     add_all(L, watch, ARG_SENDERS, POLLOUT);

@@ -43,7 +43,7 @@ static int native_wait(lua_State *L)
     static const enum thrum_wait waits[] = {THRUM_WAIT_READ, THRUM_WAIT_WRITE};
     struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
     enum thrum_wait what = waits[luaL_checkoption(L, 2, NULL, names)];
-    double seconds = luaL_checknumber(L, 3);
+    double seconds = face_opt_seconds(L, 3);
     int64_t deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
     struct fiber *fiber = face_begin(L, face->runtime);
     int error = face->socket->core ? face_prepare_wait(fiber, deadline_ns) : EBADF;

@@ -345,18 +345,9 @@ int fiber_open(lua_State *L, struct runtime *runtime)
 
 /* ---- this_fiber ---- */
 
-static int finish_yield(lua_State *L, struct fiber *fiber, int error)
-{
-    (void)fiber;
-    call_check_interruption(L);
-    if (error)
-        error_raise(L, error);
-    return 0;
-}
-
 static int this_fiber_yield(lua_State *L)
 {
-    return call_yield(L, call_begin(L, noun_runtime(L)), 0, finish_yield);
+    return call_yield(L, call_begin(L, noun_runtime(L)), 0, call_finish_yield);
 }
 
 static const struct fiber *check_current(lua_State *L)

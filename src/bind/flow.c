@@ -152,9 +152,13 @@ static int let_others_run(lua_State *L, struct fiber *fiber, struct flow *flow)
 static int try_socket(struct flow *flow, size_t *size)
 {
     thrum_socket *core = flow->socket->core;
-    if (flow->kind->is_write)
-        return thrum_socket_try_send(core, flow->data, flow->size, 0, size);
-    return thrum_socket_try_receive(core, flow->data, flow->size, 0, size);
+    bool is_impatient = socket_is_impatient(flow->socket);
+    int error = flow->kind->is_write
+                    ? thrum_socket_try_send(core, flow->data, flow->size, 0, size)
+                    : thrum_socket_try_receive(core, flow->data, flow->size, 0, size);
+    if (error == EAGAIN && is_impatient && !flow->kind->is_write) /* it may not have been asked */
+        error = thrum_socket_try_receive(core, flow->data, flow->size, 0, size);
+    return error == EAGAIN && is_impatient ? ETIMEDOUT : error;
 }
 
 static int start_socket(struct fiber *fiber, struct flow *flow)

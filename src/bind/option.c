@@ -193,7 +193,7 @@ static void set_linger(lua_State *L, const struct option_call *call)
     }
     if (!has_seconds)
         error_raise_arg(L, EINVAL, ARG_VALUE, call->row->name,
-                        "{boolean, whole seconds from 0 to 65535}");
+                        "{boolean, whole seconds from 0 to 2147483647}");
     apply(L, call, &value, sizeof(value));
 }
 
@@ -247,6 +247,9 @@ static int socket_set_option(lua_State *L)
         break;
     case OPTION_INTEGER:
         set_int(L, &call, (int)args_integer(L, ARG_VALUE, row->name, row->minimum, row->maximum));
+        break;
+    case OPTION_UNSIGNED:
+        set_int(L, &call, (int)args_integer(L, ARG_VALUE, row->name, 0, UINT_MAX));
         break;
     case OPTION_CHOICE:
         set_int(L, &call, check_choice(L, row));
@@ -315,6 +318,8 @@ static int socket_get_option(lua_State *L)
         return push_pending_error(L, value);
     if (row->shape == OPTION_BOOLEAN)
         lua_pushboolean(L, value);
+    else if (row->shape == OPTION_UNSIGNED)
+        lua_pushinteger(L, (unsigned)value);
     else if (row->shape == OPTION_CHOICE)
         push_choice(L, row, value);
     else if (row->shape == OPTION_SECONDS)

@@ -112,6 +112,8 @@ static int send_with_fds(lua_State *L, struct sending *sending, call_finish *fin
                                        0, &fds, receiver_of(sending), &fiber->operation.size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish);
+    if (socket_is_impatient(socket))
+        return socket_give_up(L, fiber, error, finish);
     return wait_and_send(L, sending, fiber, finish);
 }
 
@@ -189,11 +191,16 @@ static int receive_with_fds(lua_State *L, struct socket *socket, bool with_sende
     struct fiber *fiber = socket_begin_receive(L, socket, buffer, 0);
     struct thrum_operation *operation = &fiber->operation;
     int flags = socket_receive_flags(fiber);
+    struct thrum_endpoint *sender = with_sender ? &operation->endpoint : NULL;
     int error = thrum_socket_try_receive_with_fds(socket->core, buffer->data, buffer->size, flags,
-                                                  &list->fds, &operation->size,
-                                                  with_sender ? &operation->endpoint : NULL);
+                                                  &list->fds, &operation->size, sender);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish);
+    if (socket_is_impatient(socket)) {
+        error = thrum_socket_try_receive_with_fds(socket->core, buffer->data, buffer->size, flags,
+                                                  &list->fds, &operation->size, sender);
+        return socket_give_up(L, fiber, error, finish);
+    }
     socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_receive_with_fds(socket->core, operation, buffer->data, buffer->size,
                                           flags, &list->fds);

@@ -15,6 +15,7 @@
 #include <thrum/error.h>
 #include <thrum/timer.h>
 
+#include "bind/args.h"
 #include "bind/call.h"
 #include "bind/error.h"
 #include "bind/runtime.h"
@@ -101,20 +102,22 @@ static int count_cases(lua_State *L)
     return (int)n_cases;
 }
 
-static int64_t read_timeout(lua_State *L)
+/* Nothing but a time that never comes is waited for like one that does. */
+static int64_t read_timeout(lua_State *L, int n_choices)
 {
     int64_t timeout_ns = NO_DEADLINE;
+    double seconds;
     lua_pushliteral(L, "timeout");
     lua_rawget(L, CASES);
-    if (!lua_isnil(L, -1)) {
-        double seconds = lua_tonumber(L, -1);
-        if (lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 0))
-            error_raise_arg_of(L, "fiber.select", lua_gettop(L), CASES, "timeout",
-                               "number of seconds, 0 or more");
+    bool is_given = !lua_isnil(L, -1);
+    if (is_given && !args_is_seconds(L, -1, &seconds))
+        error_raise_arg_of(L, "fiber.select", lua_gettop(L), CASES, "timeout", ARGS_SECONDS);
+    if (is_given)
         timeout_ns = call_deadline_after(seconds);
-    }
+    else if (n_choices == 0)
+        error_raise_detail(L, EINVAL, "there is nothing to wait for");
     lua_pop(L, 1);
-    return timeout_ns;
+    return n_choices == 0 && timeout_ns == NO_DEADLINE ? NO_DEADLINE - 1 : timeout_ns;
 }
 
 /* Push the selection, and behind it every object and its value. */
@@ -124,9 +127,7 @@ static struct selection *read_cases(lua_State *L)
         error_raise_arg(L, EINVAL, CASES, "cases", "table");
     lua_settop(L, CASES);
     int n_choices = count_cases(L);
-    int64_t timeout_ns = read_timeout(L);
-    if (n_choices == 0 && timeout_ns == NO_DEADLINE)
-        error_raise_detail(L, EINVAL, "there is nothing to wait for");
+    int64_t timeout_ns = read_timeout(L, n_choices);
     luaL_checkstack(L, 4 * n_choices + LUA_MINSTACK, "too many cases");
     struct selection *selection =
         lua_newuserdata(L, sizeof(*selection) + (size_t)n_choices * sizeof(struct choice));

@@ -88,20 +88,26 @@ noreturn static void raise_kind(lua_State *L, int error, int arg, int fd, const 
     error_raise_arg_detail(L, error, arg, "fd", "%s expected, got %s", expected, came);
 }
 
-/* The core looks at family and type again; whether it listens is the class's business. */
+static bool is_same_kind(const struct descriptor_kind *a, const struct descriptor_kind *b)
+{
+    return a->family == b->family && a->type == b->type && a->is_listening == b->is_listening;
+}
+
+/* The core looks at family and type again; whether it listens, and what it speaks, is the class's
+ * business. */
 static void check_kind(lua_State *L, const struct socket_class *class, int family, int arg, int fd)
 {
-    char expected[KIND_SIZE];
-    int actual_family = AF_UNSPEC, actual_type = 0;
-    bool is_listening = false, is_acceptor = class->traits & TRAIT_ACCEPTOR;
-    int error = descriptor_socket_kind(fd, &actual_family, &actual_type, &is_listening);
-    if (!error &&
-        (actual_family != family || actual_type != (int)class->kind || is_listening != is_acceptor))
+    char text[KIND_SIZE];
+    struct descriptor_kind expected = {.family = family, .type = (int)class->kind}, actual;
+    expected.protocol = descriptor_usual_protocol(family, expected.type);
+    expected.is_listening = class->traits & TRAIT_ACCEPTOR;
+    int error = descriptor_socket_kind(fd, &actual);
+    if (!error && (!is_same_kind(&actual, &expected) || !descriptor_is_usual(&actual)))
         error = EINVAL;
     if (!error)
         return;
-    descriptor_format_kind(family, class->kind, is_acceptor, expected, sizeof(expected));
-    raise_kind(L, error, arg, fd, expected);
+    descriptor_format_kind(&expected, text, sizeof(text));
+    raise_kind(L, error, arg, fd, text);
 }
 
 static int socket_assign(lua_State *L)

@@ -77,6 +77,14 @@ noreturn void socket_raise(lua_State *L, int error);
 
 /* Tell where the socket that the fiber waits for is bound: a wait_kind's describe. */
 void socket_describe_wait(lua_State *L, const struct fiber *fiber);
+/* A call that may not wait asks the system once; neither a timer nor an operation is started. */
+static inline bool socket_is_impatient(const struct socket *socket)
+{
+    return socket->timeout == 0;
+}
+/* Such a call is over: a receive or an accept has been tried again, because the first try may not
+ * have asked. */
+int socket_give_up(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
 /* What has to stand before an operation of this socket is started. */
 void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber);
 /* Wait for the fiber's operation, which is one of this socket's. */

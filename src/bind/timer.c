@@ -6,6 +6,7 @@
 
 #include <thrum/timer.h>
 
+#include "base/clock.h"
 #include "bind/args.h"
 #include "bind/call.h"
 #include "bind/error.h"
@@ -56,14 +57,10 @@ static lua_Integer cancel_waiters(struct timer *timer)
 }
 
 /* As Asio has it: who waits for the old expiry is told that it will not come. */
-static int set_expiry(lua_State *L, struct timer *timer, double nanoseconds)
+static int set_expiry(struct timer *timer, int64_t expiry_ns)
 {
     cancel_waiters(timer);
-    if (nanoseconds >= 9e18)
-        timer->expiry_ns = INT64_MAX;
-    else
-        timer->expiry_ns = nanoseconds <= -9e18 ? INT64_MIN : (int64_t)nanoseconds;
-    (void)L;
+    timer->expiry_ns = expiry_ns;
     return 0;
 }
 
@@ -71,16 +68,13 @@ static int expires_after(lua_State *L)
 {
     struct timer *timer = self(L);
     double seconds = args_seconds(L, 2);
-    return set_expiry(L, timer, (double)timer->now_ns() + seconds * 1e9);
+    return set_expiry(timer, clock_after(timer->now_ns(), seconds));
 }
 
 static int expires_at(lua_State *L)
 {
     struct timer *timer = self(L);
-    double seconds = lua_tonumber(L, 2);
-    if (lua_type(L, 2) != LUA_TNUMBER || seconds != seconds)
-        error_raise_arg(L, EINVAL, 2, "t", "number of seconds");
-    return set_expiry(L, timer, seconds * 1e9);
+    return set_expiry(timer, clock_after(0, args_time(L, 2)));
 }
 
 /* ---- wait ---- */
@@ -122,7 +116,10 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 static int timer_wait(lua_State *L)
 {
     struct timer *timer = self(L);
-    return suspend(L, timer, call_begin(L, noun_runtime(L)));
+    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    if (timer->expiry_ns <= timer->now_ns())
+        return call_yield(L, fiber, 0, call_finish_yield);
+    return suspend(L, timer, fiber);
 }
 
 /* ---- a case of fiber.select ---- */

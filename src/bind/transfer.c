@@ -29,6 +29,11 @@ void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber
         call_prepare_deadline(L, fiber);
 }
 
+int socket_give_up(lua_State *L, struct fiber *fiber, int error, call_finish *finish)
+{
+    return call_done(L, fiber, error == EAGAIN ? ETIMEDOUT : error, finish);
+}
+
 /* A socket is known by where it is bound, or else by its peer. */
 void socket_describe_wait(lua_State *L, const struct fiber *fiber)
 {
@@ -188,6 +193,11 @@ static int receive(lua_State *L, struct socket *socket)
         thrum_socket_try_receive(socket->core, buffer->data, buffer->size, flags, &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_receive);
+    if (socket_is_impatient(socket)) {
+        error = thrum_socket_try_receive(socket->core, buffer->data, buffer->size, flags,
+                                         &operation->size);
+        return socket_give_up(L, fiber, error, finish_receive);
+    }
     socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_receive(socket->core, operation, buffer->data, buffer->size, flags);
     if (error)
@@ -220,6 +230,11 @@ static int socket_receive_from(lua_State *L)
                                               &operation->size, &operation->endpoint);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_receive_from);
+    if (socket_is_impatient(socket)) {
+        error = thrum_socket_try_receive_from(socket->core, buffer->data, buffer->size, flags,
+                                              &operation->size, &operation->endpoint);
+        return socket_give_up(L, fiber, error, finish_receive_from);
+    }
     socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_receive_from(socket->core, operation, buffer->data, buffer->size, flags);
     if (error)
@@ -269,6 +284,8 @@ static int send_bytes(lua_State *L, struct socket *socket)
         thrum_socket_try_send(socket->core, payload.data, payload.size, flags, &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, socket_finish_send);
+    if (socket_is_impatient(socket))
+        return socket_give_up(L, fiber, error, socket_finish_send);
     socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_send(socket->core, operation, payload.data, payload.size, flags);
     if (error)
@@ -302,6 +319,8 @@ static int socket_send_to(lua_State *L)
                                          &operation->size);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_send_to);
+    if (socket_is_impatient(socket))
+        return socket_give_up(L, fiber, error, finish_send_to);
     socket_prepare_wait(L, socket, fiber);
     error =
         thrum_socket_send_to(socket->core, operation, payload.data, payload.size, flags, &receiver);

@@ -61,7 +61,7 @@ static const struct option_row rows[] = {
     {"reuse_address", OPTION_BOOLEAN, OPTION_GET_SET, TRAIT_IP, SOCKET(SO_REUSEADDR), 0, 1, NULL},
     {"tcp_no_delay", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP, TCP(TCP_NODELAY), 0, 1, NULL},
     {"keep_alive", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP, SOCKET(SO_KEEPALIVE), 0, 1, NULL},
-    {"linger", OPTION_LINGER, OPTION_GET_SET, TRAITS_TCP, SOCKET(SO_LINGER), 0, 65535, NULL},
+    {"linger", OPTION_LINGER, OPTION_GET_SET, TRAITS_TCP, SOCKET(SO_LINGER), 0, INT_MAX, NULL},
     {"out_of_band_inline", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP_SOCKET,
      SOCKET(SO_OOBINLINE), 0, 1, NULL},
     {"send_low_watermark", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP_SOCKET,
@@ -97,7 +97,7 @@ static const struct option_row rows[] = {
      SOCKET(SO_BINDTODEVICE), 0, IF_NAMESIZE - 1, NULL},
 #endif
 #ifdef SO_MARK
-    {"mark", OPTION_INTEGER, OPTION_GET_SET, TRAIT_IP, SOCKET(SO_MARK), 0, INT_MAX, NULL},
+    {"mark", OPTION_UNSIGNED, OPTION_GET_SET, TRAIT_IP, SOCKET(SO_MARK), 0, 0, NULL},
 #endif
 #ifdef IP_MULTICAST_ALL
     {"multicast_all", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_UDP,
@@ -123,7 +123,7 @@ static const struct option_row rows[] = {
 #endif
 #ifdef TCP_DEFER_ACCEPT
     {"defer_accept", OPTION_INTEGER, OPTION_GET_SET, TRAITS_TCP_ACCEPTOR,
-     TCP(TCP_DEFER_ACCEPT), 0, 65535, NULL},
+     TCP(TCP_DEFER_ACCEPT), 0, INT_MAX, NULL},
 #endif
 #ifdef TCP_FASTOPEN_CONNECT
     {"fast_open", OPTION_BOOLEAN, OPTION_GET_SET, TRAITS_TCP_SOCKET,

@@ -13,7 +13,8 @@ THRUM_BEGIN_DECLS
 
 enum option_shape {
     OPTION_BOOLEAN,
-    OPTION_INTEGER,  /* minimum to maximum */
+    OPTION_INTEGER,  /* an int, minimum to maximum */
+    OPTION_UNSIGNED, /* an unsigned int, any */
     OPTION_CHOICE,   /* one of `choices`, by its number there */
     OPTION_STRING,   /* at most `maximum` bytes */
     OPTION_SECONDS,  /* minimum to maximum milliseconds, seconds to the user */

@@ -296,6 +296,25 @@ t["test timeout ends a select with nil, and leaves no trace"] = function()
     sender:join()
 end
 
+-- Seen: a huge timeout alone was "nothing to wait for".
+t["test every number of seconds is a timeout: what no clock reaches is for ever"] = function()
+    for _, seconds in ipairs {9e8, 8.9e9, 1e10, 1e300, math.huge, math.maxinteger} do
+        local waiting = h.start(select_one, {timeout = seconds})
+        lu.assertTrue(waiting.joinable)
+        waiting:interrupt()
+        waiting:join()
+        lu.assertTrue(waiting.interruption_caught)
+        local ch = channel.new()
+        local receiving = h.start(select_one, {ch, timeout = seconds})
+        ch:send("value")
+        lu.assertEquals(table.pack(receiving:join()), {1, "value", n = 2})
+        local timer = time.steady_timer.new()
+        timer:expires_after(seconds)
+        lu.assertEquals(results {timer, timeout = 0.001}, {nil, n = 1})
+    end
+    lu.assertEquals(results {timeout = -0.0}, {nil, n = 1})
+end
+
 t["test a timer that expires is a case"] = function()
     local early, late = time.steady_timer.new(), time.system_timer.new()
     early:expires_after(0.002)

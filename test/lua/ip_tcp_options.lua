@@ -14,7 +14,7 @@ end
 local booleans = {"debug", "do_not_route", "reuse_address", "reuse_port", "tcp_no_delay",
     "keep_alive"}
 local integers = {"send_buffer_size", "receive_buffer_size", "unicast_hops", "type_of_service",
-    "mark", "tcp_keep_idle", "tcp_keep_interval", "tcp_keep_count"}
+    "tcp_keep_idle", "tcp_keep_interval", "tcp_keep_count"}
 
 -- Where the kernel may refuse an ordinary user, EPERM or EACCES is an answer.
 local rows = {
@@ -27,9 +27,9 @@ local rows = {
     {"unicast_hops", {1, 33, 255}},
     {"v6_only", {true, false}, family = "v6"},
     {"type_of_service", {0x10, 0xb8, 0}},
-    {"mark", {0, 7}, privileged = true},
+    {"mark", {0, 7, 2 ^ 31, 2 ^ 32 - 1}, privileged = true},
     {"mtu_discover", {"want", "do", "dont", "probe"}},
-    {"linger", {{true, 5}, {true, 0}, {false, 0}, {true, 65535}}},
+    {"linger", {{true, 5}, {true, 0}, {false, 0}, {true, 65536}, {true, 2147483647}}},
     {"tcp_keep_idle", {1, 60, 32767}},
     {"tcp_keep_interval", {1, 5, 32767}},
     {"tcp_keep_count", {1, 4, 127}},
@@ -119,6 +119,9 @@ for _, class in ipairs {"socket", "acceptor"} do
                 h.raises_arg(3, sock.set_option, sock, name, bad)
             end
         end
+        for _, bad in ipairs {-1, 1.5, 2 ^ 32, 2 ^ 63, 0 / 0, "1", true, {}} do
+            h.raises_arg(3, sock.set_option, sock, "mark", bad)
+        end
         for name, bad in pairs {tcp_keep_idle = 0, tcp_keep_interval = 32768, tcp_keep_count = 128,
             unicast_hops = 256} do
             h.raises_arg(3, sock.set_option, sock, name, bad)
@@ -127,7 +130,7 @@ for _, class in ipairs {"socket", "acceptor"} do
             h.raises_arg(3, sock.set_option, sock, "tcp_user_timeout", bad)
         end
         local trap = setmetatable({}, {__index = function() error("trap") end})
-        for _, bad in ipairs {true, 5, "on", {}, {true}, {5}, {true, -1}, {true, 65536},
+        for _, bad in ipairs {true, 5, "on", {}, {true}, {5}, {true, -1}, {true, 2 ^ 31},
             {true, 1.5}, {true, "5"}, {"true", 5}, {1, 5}, trap} do
             h.raises_arg(3, sock.set_option, sock, "linger", bad)
         end

@@ -315,6 +315,27 @@ t["test a datagram that is there wins over a timeout of 0"] = function()
     sock:close()
 end
 
+t["test a loop that asks with a timeout of 0 lets others run, and can be interrupted"] = function()
+    local sock = h.bound()
+    sock.timeout = 0
+    local is_over = false
+    local asking = spawn(function()
+        while not is_over do
+            h.raises("ETIMEDOUT", h.receive, sock)
+        end
+        while true do
+            thrum.pcall(h.receive, sock)
+        end
+    end)
+    time.sleep(0.001)
+    is_over = true
+    time.sleep(0.001)
+    asking:interrupt()
+    asking:join()
+    lu.assertTrue(asking.interruption_caught)
+    sock:close()
+end
+
 t["test a timeout is each fiber's own: the later one gets the datagram"] = function()
     local sock = h.bound()
     sock.timeout = 0.005

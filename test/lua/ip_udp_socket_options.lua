@@ -24,7 +24,7 @@ local rows = {
     {"unicast_hops", {1, 33, 255}}, -- E41
     {"v6_only", {true, false}, only = "v6"}, -- E42
     {"type_of_service", {0x10, 0xb8, 0}},
-    {"mark", {0, 7}, privileged = true},
+    {"mark", {0, 7, 2 ^ 31, 2 ^ 32 - 1}, privileged = true},
     {"multicast_all", {false, true}},
     {"mtu_discover", {"want", "do", "dont", "probe"}},
 }
@@ -98,10 +98,13 @@ t["test booleans take booleans, integers take integers in range (E24)"] = functi
         h.raises_arg(3, sock.set_option, sock, name)
     end
     for _, name in ipairs {"send_buffer_size", "receive_buffer_size", "multicast_hops",
-        "unicast_hops", "type_of_service", "mark"} do
+        "unicast_hops", "type_of_service"} do
         for _, bad in ipairs {-1, 1.5, 2 ^ 31, 2 ^ 40, 2 ^ 63, 0 / 0, "1", true, {}} do
             h.raises_arg(3, sock.set_option, sock, name, bad)
         end
+    end
+    for _, bad in ipairs {-1, 1.5, 2 ^ 32, 2 ^ 40, 2 ^ 63, 0 / 0, "1", true, {}} do
+        h.raises_arg(3, sock.set_option, sock, "mark", bad)
     end
     for _, name in ipairs {"multicast_hops", "unicast_hops", "type_of_service"} do
         h.raises_arg(3, sock.set_option, sock, name, 256)

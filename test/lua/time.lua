@@ -62,6 +62,126 @@ t["test sleep refuses what is no number of seconds"] = function()
     h.raises_arg(1, time.sleep, nil)
 end
 
+-- Whatever takes seconds has one rule: 0 or more; what no clock reaches is for ever; nothing else
+-- is a time. Each waits so long, for nothing that comes.
+local places = {
+    ["time.sleep"] = time.sleep,
+    ["time.with_timeout"] = function(seconds)
+        time.with_timeout(seconds, time.sleep, 3600)
+    end,
+    ["steady_timer.expires_after"] = function(seconds)
+        local timer = time.steady_timer.new()
+        timer:expires_after(seconds)
+        timer:wait()
+    end,
+    ["system_timer.expires_after"] = function(seconds)
+        local timer = time.system_timer.new()
+        timer:expires_after(seconds)
+        timer:wait()
+    end,
+    ["fiber.select"] = function(seconds)
+        thrum.fiber.select {thrum.channel.new(), timeout = seconds}
+    end,
+    ["fiber.select without a case"] = function(seconds)
+        thrum.fiber.select {timeout = seconds}
+    end,
+    ["a socket's timeout"] = function(seconds)
+        local sock = h.bound()
+        local ok, err = thrum.pcall(function()
+            sock.timeout = seconds
+            h.receive(sock)
+        end)
+        sock:close()
+        if not ok then
+            error(err, 0)
+        end
+    end,
+    ["ip.connect_any's delay"] = function(seconds)
+        thrum.ip.connect_any({}, {delay = seconds})
+    end,
+}
+
+t["test every place that takes seconds refuses what is no time"] = function()
+    for name, wait in pairs(places) do
+        for _, bad in ipairs {-1, -1e-9, -1e300, -math.huge, 0 / 0, -(0 / 0), "1", true, {}} do
+            local err = h.raises("EINVAL", wait, bad)
+            h.assert_contains(tostring(err), "number of seconds, 0 or more", name)
+        end
+    end
+end
+
+t["test every place that takes seconds waits for ever where no clock gets to"] = function()
+    places["ip.connect_any's delay"] = nil -- it waits for nobody
+    for name, wait in pairs(places) do
+        for _, seconds in ipairs {9e9, 9.3e9, 1e18, 1e300, math.huge, math.maxinteger} do
+            local fiber = h.start(wait, seconds)
+            time.sleep(0)
+            lu.assertTrue(fiber.joinable, name)
+            fiber:interrupt()
+            fiber:join()
+            lu.assertTrue(fiber.interruption_caught, name .. " " .. seconds)
+        end
+    end
+end
+
+-- LuaSocket's and Node's programs write less than nothing, and mean something else each.
+t["test socket and dgram wait for ever where no clock gets to, too"] = function()
+    local socket, never = thrum.socket, {9.3e9, 1e300, math.huge, math.maxinteger}
+    local function waits(name, seconds, f, ...)
+        local fiber = h.start(f, ...)
+        time.sleep(0)
+        lu.assertTrue(fiber.joinable, name .. " " .. seconds)
+        fiber:interrupt()
+        fiber:join()
+        lu.assertTrue(fiber.interruption_caught, name .. " " .. seconds)
+    end
+    local sock = socket.udp4()
+    sock:setsockname("127.0.0.1", 0)
+    for i, seconds in ipairs {-1, -math.huge, 0 / 0, table.unpack(never)} do
+        for _, mode in ipairs {"b", "t"} do
+            sock:settimeout()
+            sock:settimeout(nil, "t")
+            sock:settimeout(seconds, mode)
+            waits("settimeout", seconds, sock.receive, sock)
+        end
+        waits("select", seconds, socket.select, {sock}, nil, seconds)
+        if i > 3 then
+            waits("sleep", seconds, socket.sleep, seconds)
+        else
+            socket.sleep(seconds)
+        end
+    end
+    sock:close()
+    for _, milliseconds in ipairs(never) do
+        local emitting = thrum.dgram.createSocket "udp4"
+        local is_over = false
+        emitting:bind(0, "127.0.0.1")
+        emitting:setTimeout(milliseconds, function() is_over = true end)
+        h.let_others_run(10)
+        lu.assertFalse(is_over)
+        emitting:close()
+        h.let_others_run(10)
+    end
+end
+
+t["test a sleep of 0 lets others run, and is an interruption point"] = function()
+    local order = {}
+    local other = spawn(function() order[#order + 1] = "other" end)
+    time.sleep(0)
+    order[#order + 1] = "sleeper"
+    lu.assertEquals(order, {"other", "sleeper"})
+    other:join()
+    local sleeper = spawn(function()
+        while true do
+            time.sleep(0)
+        end
+    end)
+    time.sleep(0)
+    sleeper:interrupt()
+    sleeper:join()
+    lu.assertTrue(sleeper.interruption_caught)
+end
+
 t["test an interrupted sleep ends at once"] = function()
     local start = now()
     local fiber = h.start(time.sleep, 3600)

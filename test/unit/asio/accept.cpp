@@ -171,6 +171,8 @@ TEST_CASE("accept and listen refuse what cannot listen or does not")
     REQUIRE(thrum_socket_open(udp, AF_INET, 0) == 0);
     REQUIRE(thrum_socket_open(stream, AF_INET, 0) == 0);
     CHECK(thrum_socket_listen(udp, 1) == EOPNOTSUPP);
+    CHECK(thrum_socket_try_accept(udp, w.socket(THRUM_DATAGRAM)) == EOPNOTSUPP);
+    CHECK(thrum_socket_accept(udp, &accepting.operation, w.socket(THRUM_DATAGRAM)) == EOPNOTSUPP);
     CHECK(thrum_socket_try_accept(stream, target) == EINVAL);
     REQUIRE(thrum_socket_accept(stream, &accepting.operation, target) == 0);
     w.run();

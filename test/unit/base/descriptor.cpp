@@ -158,7 +158,7 @@ TEST_CASE_METHOD(leak_check, "accept tells why it failed")
 {
     int fd = -7;
     int datagram = open_socket(AF_UNIX, SOCK_DGRAM);
-    CHECK(descriptor_accept(datagram, &fd) == EOPNOTSUPP);
+    CHECK(descriptor_accept_one(datagram, &fd) == EOPNOTSUPP);
     CHECK(descriptor_close(datagram) == 0);
     CHECK(descriptor_accept(datagram, &fd) == EBADF);
     CHECK(fd == -7);
@@ -200,34 +200,37 @@ TEST_CASE("closing what is not open is EBADF")
 
 TEST_CASE_METHOD(leak_check, "a socket tells its family, type and whether it listens")
 {
-    int family = 0, type = 0;
-    bool is_listening = false;
+    struct descriptor_kind kind = {};
     int fd = open_listener(AF_UNIX, SOCK_SEQPACKET);
-    CHECK(descriptor_socket_kind(fd, &family, &type, &is_listening) == 0);
-    CHECK(family == AF_UNIX);
-    CHECK(type == SOCK_SEQPACKET);
-    CHECK(is_listening);
+    CHECK(descriptor_socket_kind(fd, &kind) == 0);
+    CHECK(kind.family == AF_UNIX);
+    CHECK(kind.type == SOCK_SEQPACKET);
+    CHECK(kind.protocol == 0);
+    CHECK(kind.is_listening);
+    CHECK(descriptor_is_usual(&kind));
     CHECK(descriptor_close(fd) == 0);
 
     fd = open_socket(AF_INET, SOCK_DGRAM);
-    CHECK(descriptor_socket_kind(fd, &family, &type, &is_listening) == 0);
-    CHECK(family == AF_INET);
-    CHECK(type == SOCK_DGRAM);
-    CHECK_FALSE(is_listening);
+    CHECK(descriptor_socket_kind(fd, &kind) == 0);
+    CHECK(kind.family == AF_INET);
+    CHECK(kind.type == SOCK_DGRAM);
+    CHECK(kind.protocol == IPPROTO_UDP);
+    CHECK_FALSE(kind.is_listening);
+    CHECK(descriptor_is_usual(&kind));
     CHECK(descriptor_close(fd) == 0);
 }
 
 TEST_CASE_METHOD(leak_check, "what is no socket is ENOTSOCK and what is not open EBADF")
 {
-    int family = -7, type = -7;
-    bool is_listening = true;
+    struct descriptor_kind kind = {-7, -7, -7, true};
     int fd = open("/", O_RDONLY | O_CLOEXEC);
-    CHECK(descriptor_socket_kind(fd, &family, &type, &is_listening) == ENOTSOCK);
+    CHECK(descriptor_socket_kind(fd, &kind) == ENOTSOCK);
     CHECK(descriptor_close(fd) == 0);
-    CHECK(descriptor_socket_kind(fd, &family, &type, &is_listening) == EBADF);
-    CHECK(family == -7);
-    CHECK(type == -7);
-    CHECK(is_listening);
+    CHECK(descriptor_socket_kind(fd, &kind) == EBADF);
+    CHECK(kind.family == -7);
+    CHECK(kind.type == -7);
+    CHECK(kind.protocol == -7);
+    CHECK(kind.is_listening);
 }
 
 TEST_CASE_METHOD(leak_check, "IP sockets are described by protocol and version")
@@ -240,6 +243,38 @@ TEST_CASE_METHOD(leak_check, "IP sockets are described by protocol and version")
     CHECK(kind_of(open_socket(AF_INET6, SOCK_DGRAM)) == "udp v6");
     CHECK(kind_of(open_socket(AF_INET6, SOCK_STREAM)) == "tcp v6");
     CHECK(kind_of(open_listener(AF_INET6, SOCK_STREAM)) == "tcp v6 acceptor");
+}
+
+TEST_CASE_METHOD(leak_check, "sockets of other protocols are no UDP and no TCP sockets")
+{
+    const struct {
+        int type, protocol;
+        bool is_usual;
+        const char *name;
+    } rows[] = {
+        {SOCK_DGRAM, IPPROTO_UDP, true, "udp v4"},
+        {SOCK_DGRAM, 136, false, "udplite v4"},
+        {SOCK_DGRAM, IPPROTO_ICMP, false, "icmp v4"},
+        {SOCK_STREAM, IPPROTO_TCP, true, "tcp v4"},
+        {SOCK_STREAM, 262, true, "mptcp v4"},
+        {SOCK_STREAM, IPPROTO_SCTP, false, "sctp v4"},
+        {SOCK_SEQPACKET, IPPROTO_SCTP, false, "sctp seqpacket v4"},
+        {SOCK_DGRAM, 115, false, "socket"},
+        {SOCK_RAW, IPPROTO_UDP, false, "socket"},
+    };
+    for (const auto &row : rows) {
+        struct descriptor_kind kind = {AF_INET, row.type, row.protocol, false};
+        char text[64];
+        descriptor_format_kind(&kind, text, sizeof(text));
+        CHECK(std::string(text) == row.name);
+        CHECK(descriptor_is_usual(&kind) == row.is_usual);
+        int fd = socket(AF_INET, row.type | SOCK_CLOEXEC, row.protocol);
+        if (fd < 0) // the system has it not, or not for us
+            continue;
+        CHECK(descriptor_socket_kind(fd, &kind) == 0);
+        CHECK(kind.protocol == row.protocol);
+        CHECK(kind_of(fd) == row.name);
+    }
 }
 
 TEST_CASE_METHOD(leak_check, "unix sockets are described by type")

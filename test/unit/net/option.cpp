@@ -113,6 +113,8 @@ std::vector<int> samples(const struct option_row &row, int family)
         values = {tcp_sample(row)};
     else if (row.shape == OPTION_INTEGER)
         values = {20000};
+    else if (row.shape == OPTION_UNSIGNED)
+        values = {20000, static_cast<int>(0x80000000U), static_cast<int>(0xffffffffU)};
     return values;
 }
 
