@@ -171,9 +171,15 @@ static int finish_join(lua_State *L, struct fiber *fiber, int error)
     return take_results(L, handle->fiber);
 }
 
+/* Joined or detached: nobody can join it any more. */
+static bool is_given_up(const struct fiber_handle *handle)
+{
+    return !handle->fiber || handle->fiber->is_detached;
+}
+
 static bool is_joinable(const struct fiber_handle *handle)
 {
-    return handle->fiber && !handle->fiber->joiner;
+    return !is_given_up(handle) && !handle->fiber->joiner;
 }
 
 noreturn static void raise_not_joinable(lua_State *L)
@@ -189,7 +195,7 @@ noreturn static void raise_being_joined(lua_State *L)
 static struct fiber *check_joinable(lua_State *L)
 {
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (!handle->fiber)
+    if (is_given_up(handle))
         raise_not_joinable(L);
     if (handle->fiber->joiner)
         raise_being_joined(L);
@@ -220,7 +226,7 @@ static struct fiber *watched(const struct choice *choice)
 static void check_watched(lua_State *L, const struct choice *choice)
 {
     const struct fiber *fiber = watched(choice);
-    if (!fiber)
+    if (is_given_up(choice->object))
         error_raise_detail(L, EINVAL, "case %d: the fiber was joined or detached", choice->number);
     if (fiber == fiber->runtime->current)
         error_raise_detail(L, EDEADLK, "case %d: a fiber cannot wait for its own end",
@@ -255,20 +261,23 @@ const struct choice_kind choice_fiber = {.name = "fiber",
 
 /* ---- the handle's other methods ---- */
 
+/* The handle of one that goes on can still interrupt it. */
 static int fiber_detach(lua_State *L)
 {
-    fiber_forget(L, check_joinable(L));
+    struct fiber *fiber = check_joinable(L);
+    fiber->is_detached = true;
+    if (fiber->state == FIBER_ENDED)
+        fiber_forget(L, fiber);
     drop_thread(L);
     return 0;
 }
 
-/* One that is being joined has not been joined yet. */
+/* Always valid: there may be nothing left to interrupt. */
 static int fiber_method_interrupt(lua_State *L)
 {
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (!handle->fiber)
-        raise_not_joinable(L);
-    fiber_interrupt(handle->fiber);
+    if (handle->fiber)
+        fiber_interrupt(handle->fiber);
     return 0;
 }
 
@@ -299,7 +308,7 @@ static int fiber_tostring(lua_State *L)
 {
     static const char *const states[] = {"new", "alive", "alive", "ended"};
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (handle->fiber) {
+    if (!is_given_up(handle)) {
         push_title(L, handle->fiber);
         lua_pushfstring(L, "fiber %s (%s)", lua_tostring(L, -1), states[handle->fiber->state]);
     } else {

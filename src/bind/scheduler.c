@@ -205,11 +205,6 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     if (fiber->state == FIBER_NEW) {
         fiber->state = FIBER_ALIVE;
         nargs = fiber->n_args;
-        if (fiber->interruption & INTERRUPTED) { /* it never runs */
-            fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
-            end_fiber(L, fiber, LUA_ERRRUN);
-            return;
-        }
     }
     int status = fiber->is_body_over ? fiber->body_status : resume_fiber(L, fiber, nargs);
     fiber->is_body_over = false;

@@ -259,7 +259,6 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext old_base)
 /* handler, f, arguments...  ->  handler, true, f, arguments... */
 static int call_handled(lua_State *L)
 {
-    call_check_interruption(L);
     lua_KContext old_base = enter(L, noun_runtime(L));
     lua_pushboolean(L, 1);
     lua_insert(L, 2);
@@ -272,6 +271,7 @@ static int scope_xpcall(lua_State *L)
     luaL_checkany(L, 1);
     if (!lua_isfunction(L, 2))
         error_raise_arg(L, EINVAL, 2, "handler", "function");
+    call_check_interruption(L);
     lua_pushvalue(L, 1);
     lua_copy(L, 2, 1);
     lua_replace(L, 2);

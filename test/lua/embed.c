@@ -271,7 +271,7 @@ static const char after_close[] =
     "is_error(thrum.run, print)\n"
     "is_error(thrum.poll)\n"
     "for _, handle in ipairs(handles) do\n"
-    "    is_error(handle.join, handle) is_error(handle.interrupt, handle)\n"
+    "    is_error(handle.join, handle) handle:interrupt()\n"
     "    is_error(handle.detach, handle) tostring(handle) assert(handle.joinable == false)\n"
     "end\n"
     "assert(#span == 8 and tostring(addr) == 'fe80::1')\n"

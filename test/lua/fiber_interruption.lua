@@ -90,7 +90,7 @@ t["test an interrupted fiber stays interrupted"] = function()
             function() coroutine.resume(co) end,
             coroutine.wrap(function() end),
             function() thrum.mutex.new():lock() end,
-            function() thrum.scope(function() end) end,
+            function() thrum.fiber.group(function() end) end,
             function() time.with_timeout(1, function() end) end,
             function() spawn(function() end):join() end,
         } do

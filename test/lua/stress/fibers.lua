@@ -38,7 +38,6 @@ end
 local function main(actor, token, nothing)
     actor.n_starts = actor.n_starts + 1
     actor:check(actor.n_starts == 1, "starts again")
-    actor:check(not actor.is_interrupted, "was interrupted before it ran, and runs")
     actor:check(token == actor.token and nothing == nil, "spawn has changed the arguments")
     actor:check(this_fiber.local_.actor == nil, "local_ is another fiber's")
     this_fiber.local_.actor = actor
@@ -54,9 +53,8 @@ local function main(actor, token, nothing)
     return token, nil, actor.id, nil
 end
 
--- One that was interrupted before it ran never does.
 function fibers.has_ended(actor)
-    return actor.n_ends > 0 or actor.n_starts == 0 and actor.is_interrupted
+    return actor.n_ends > 0
 end
 
 -- Spawn an actor. `fate`: "joinable", "detached" or "dropped".
