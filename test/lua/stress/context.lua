@@ -365,9 +365,14 @@ function context.share(actor)
     if generator.user then
         actor:check(status == "normal" or status == "running", "one in use is %s", status)
         if not actor:may_be_interrupted() then
-            local ok, err = coroutine.resume(generator.co)
-            actor:check(not ok and err == "cannot resume non-suspended coroutine",
-                "a coroutine in use was resumed: %s", tostring(err))
+            local is_own = generator.user == actor
+            local has_returned, ok, err = pcall(coroutine.resume, generator.co)
+            if has_returned then
+                actor:check(not ok and is_own, "a coroutine in use was resumed: %s, %s", ok, err)
+            else
+                actor:check(not is_own and ok == thrum.generic_error.EPERM,
+                    "resume of a coroutine in use: %s", ok)
+            end
         end
         return
     end

@@ -192,10 +192,17 @@ function fibers.resume(actor)
     if not thread or actor:may_be_interrupted() then
         return
     end
-    local ok, err = coroutine.resume(thread)
-    actor:check(not ok and tostring(err):find("^cannot resume"), "resumed actor %d: %s", id, err)
     local other = actor.world.actors[id]
-    if other and other ~= actor and not fibers.has_ended(other) then
+    local is_at_work = other and other ~= actor and not fibers.has_ended(other)
+    local is_resumed, ok, err = Actor.pcall(coroutine.resume, thread)
+    if is_resumed then
+        actor:check(not ok and tostring(err):find("^cannot resume"), "resumed actor %d: %s", id,
+            err)
+        actor:check(not is_at_work, "resume of actor %d has not raised", id)
+    else
+        actor:check(ok == thrum.generic_error.EPERM, "resume of actor %d: %s", id, ok)
+    end
+    if is_at_work then
         local status = coroutine.status(thread)
         actor:check(status == "normal", "the fiber of %s is %s", other, status)
     end
