@@ -51,6 +51,8 @@ function fiber.select(cases) end
 ---@class fiber
 ---@field joinable boolean # neither joined nor detached, and nobody waits to join it; read only
 ---@field interruption_caught boolean # it ended by interruption; raises EINVAL before it is joined
+---@field name string? # Extension. From fiber.named
+---@field traceback string? # Extension. Once it has died of an error: where
 local fib = {}
 
 ---Wait for the end; return the function's results or raise its error again. Nothing for a fiber that

@@ -7,7 +7,7 @@ local Actor = stress.Actor
 local thrum = h.thrum
 local this_fiber, coroutine, spawn, pcall =
     thrum.this_fiber, thrum.coroutine, thrum.spawn, thrum.pcall
-local pack = table.pack
+local pack, now = table.pack, thrum.time.steady_clock.now
 
 local fibers = {}
 
@@ -26,6 +26,7 @@ local function note_end(actor)
         actor:check(is_asked, "ends interrupted by nobody")
     else
         actor.ending, actor.err = "raised", actor.flying.value
+        actor.world.raised_at[actor.err] = now()
     end
     actor.world:note(actor, "ends:", actor.ending)
     if actor.group then
