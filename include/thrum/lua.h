@@ -59,8 +59,8 @@ THRUM_API int thrum_is_busy(lua_State *L);
  * nil. nil takes the reporter away; without one, thrum_run and thrum_poll return the error. false
  * drops them.
  *
- * In a state for which none of thrum_run, thrum_poll and this has been called there is a default
- * reporter, for stock interpreters: it writes to standard error. */
+ * In a state for which none of thrum_spawn, thrum_run, thrum_poll and this has been called there is
+ * a default reporter, for stock interpreters: it writes to standard error. */
 THRUM_API void thrum_set_reporter(lua_State *L);
 
 /* End the runtime: abandon what is pending, close every socket, forget the fibers. Nothing runs.

@@ -216,6 +216,7 @@ void thrum_spawn(lua_State *L, int nargs)
     luaopen_thrum(L);
     lua_pop(L, 1);
     luaL_argcheck(L, fiber_is_function(L, -nargs - 1), 1, "function expected");
+    runtime->returns_errors = true;
     fiber_spawn(L, runtime, nargs);
 }
 
