@@ -42,7 +42,10 @@ THRUM_API void thrum_spawn(lua_State *L, int nargs);
 
 /* Run fibers until none can run and nothing is pending. Call it outside any fiber.
  * Returns LUA_OK; or LUA_ERRRUN or LUA_ERRMEM with the error on the stack's top, for an error that
- * no fiber joins and no reporter takes, and when it is called from inside a fiber. */
+ * no fiber joins and no reporter takes, and when it is called from inside a fiber.
+ *
+ * An error is told when nobody can join its fiber any more, and of a fiber that could still be
+ * joined when nobody has for a second. */
 THRUM_API int thrum_run(lua_State *L);
 
 /* Run what is ready, without waiting; otherwise like thrum_run. */
@@ -51,10 +54,13 @@ THRUM_API int thrum_poll(lua_State *L);
 /* 1 while a fiber can run or waits for something that is pending, else 0. */
 THRUM_API int thrum_is_busy(lua_State *L);
 
-/* Where uncaught errors of fibers that nobody can join any more go: the function on the stack's
- * top, popped, called as reporter(error value, traceback, id, name), strings but for the error; the
- * name may be nil. nil takes the reporter away; without one, thrum_run and thrum_poll return the
- * error. */
+/* Where uncaught errors of fibers that nobody joins go: the function on the stack's top, popped,
+ * called as reporter(error value, traceback, id, name), strings but for the error; the name may be
+ * nil. nil takes the reporter away; without one, thrum_run and thrum_poll return the error. false
+ * drops them.
+ *
+ * In a state for which none of thrum_spawn, thrum_run, thrum_poll and this has been called there is
+ * a default reporter, for stock interpreters: it writes to standard error. */
 THRUM_API void thrum_set_reporter(lua_State *L);
 
 /* End the runtime: abandon what is pending, close every socket, forget the fibers. Nothing runs.

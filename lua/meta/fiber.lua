@@ -51,6 +51,8 @@ function fiber.select(cases) end
 ---@class fiber
 ---@field joinable boolean # neither joined nor detached, and nobody waits to join it; read only
 ---@field interruption_caught boolean # it ended by interruption; raises EINVAL before it is joined
+---@field name string? # Extension. From fiber.named
+---@field traceback string? # Extension. Once it has died of an error: where
 local fib = {}
 
 ---Wait for the end; return the function's results or raise its error again. Nothing for a fiber that
@@ -62,15 +64,16 @@ function fib:join() end
 ---Let it run on by itself. Raises EINVAL (not joinable).
 function fib:detach() end
 
----Ask it to end at its next interruption point. Never suspends. Raises EINVAL (joined, detached).
+---Ask it to end at its next interruption point. Never suspends. Always valid: does nothing to one that
+---has ended or was joined; a detached one that still runs is interrupted.
 function fib:interrupt() end
 
 ---A group of fibers: fiber.group(3thrum). `#` is how many of its children have not ended.
 ---@class fiber.group
 local g = {}
 
----Make a child. It never runs if the group has failed or was interrupted. Raises EINVAL (no function,
----the group has ended).
+---Make a child. If the group has failed or was interrupted, it ends at its first interruption point.
+---Raises EINVAL (no function, the group has ended).
 ---@param f async fun(...): ... | thrum.named_function
 ---@param ... any # for `f`
 ---@return fiber

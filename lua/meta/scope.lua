@@ -3,7 +3,7 @@
 -- luacheck: ignore
 
 ---Call `f` in a scope of its own: its cleanup handlers run when it ends, however it ends:
----scope(3thrum). An interruption point. In the thrum program and with the prelude; `thrum.scope`
+---scope(3thrum). No interruption point. In the thrum program and with the prelude; `thrum.scope`
 ---everywhere. Raises what `f` raises.
 ---@param f async fun(): ...
 ---@return any ... # what `f` returned

@@ -66,7 +66,7 @@ function thrum.xpcall(f, handler, ...) end
 function thrum.require(name) end
 
 ---Extension. Run `f` as the main fiber, and all others, until nothing is left to do. Raises what `f`
----raises; EDEADLK inside a fiber; deadlock.
+---raises; deadlock. Inside a fiber: call `f` there; EDEADLK without it.
 ---@param f? async fun(...): ... | thrum.named_function
 ---@param ... any # for `f`
 ---@return any ... # what `f` returned
@@ -76,11 +76,12 @@ function thrum.run(f, ...) end
 ---@return boolean is_busy # something is left to do
 function thrum.poll() end
 
----Extension. Where errors go that no fiber can join any more; nil: run and poll raise them.
----@param f? fun(err: any, traceback: string, id: string, name?: string)
+---Extension. Where uncaught errors go that nobody joins; nil: to standard error; false: nowhere.
+---@param f? false|fun(err: any, traceback?: string, id: string, name?: string)
 function thrum.set_reporter(f) end
 
----Extension. Give the errors of fibers that have failed and that nobody has joined to the reporter.
+---Extension. Give the errors of fibers that have failed and that nobody has joined to the reporter now;
+---a later `join` raises them all the same.
 function thrum.report() end
 
 ---Extension. What is alive.

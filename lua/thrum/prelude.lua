@@ -85,15 +85,4 @@ end
 coroutine = thrum.coroutine -- luacheck: globals coroutine
 package.loaded.coroutine = thrum.coroutine
 
--- An error that no fiber can join any more goes to standard error.
-thrum.set_reporter(function(err, traceback, id, name)
-    local _, message = pcall(tostring, err)
-    local title = name and id .. ' "' .. name .. '"' or id
-    io.stderr:write("thrum: uncaught error in fiber ", title, ": ", tostring(message), "\n",
-        traceback or "", "\n")
-end)
-
--- Also the errors of fibers that could still be joined when the interpreter ends.
-package.loaded["thrum.prelude.at_exit"] = setmetatable({}, {__gc = function() thrum.report() end})
-
 return thrum

@@ -140,11 +140,38 @@ static int resume_again(lua_State *L, int status, lua_KContext context)
     return resume_step(L, lua_tothread(L, index_of(deliver)), 0, true, deliver);
 }
 
-/* Why `co` cannot be resumed, or NULL: then there is room for its mark. */
+noreturn static void raise_not_ours(lua_State *L)
+{
+    error_raise_detail(L, EPERM, "the coroutine is inside a call that has suspended another fiber");
+}
+
+/* Whether `co`, which has not yielded, is at work for somebody else than the calling fiber: for the
+ * caller outside any fiber, who drives the loop. Where a resume that knows no fibers is in between,
+ * nobody can tell: then it is not. */
+static bool is_at_work_elsewhere(lua_State *L, lua_State *co)
+{
+    const struct fiber *fiber = noun_runtime(L)->current;
+    int top = lua_gettop(L);
+    lua_State *thread = fiber ? fiber->thread : L;
+    while (thread && thread != co && thread != L) {
+        luaL_checkstack(L, LUA_MINSTACK, "too many coroutines");
+        thread = coroutine_push_resumed(L, thread);
+    }
+    lua_settop(L, top);
+    return thread == L && co != L && fiber;
+}
+
+/* Why `co` cannot be resumed, or NULL: then there is room for its mark. Raises EPERM if it has
+ * suspended a fiber: that one's scheduler alone resumes it. */
 static const char *refuse_resume(lua_State *L, lua_State *co, int index)
 {
     lua_Debug frame;
-    if (reserve_mark(L, noun_runtime(L), index))
+    bool is_reserved = reserve_mark(L, noun_runtime(L), index);
+    if (is_reserved && lua_status(co) == LUA_YIELD)
+        raise_not_ours(L);
+    if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &frame) && is_at_work_elsewhere(L, co))
+        raise_not_ours(L);
+    if (is_reserved)
         return "cannot resume non-suspended coroutine";
     if (lua_status(co) == LUA_YIELD)
         return NULL;

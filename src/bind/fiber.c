@@ -10,6 +10,7 @@
 
 #include "bind/group.h"
 #include "bind/limit.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 #include "bind/select.h"
@@ -110,6 +111,8 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
                             .anchor = LUA_NOREF,
                             .cleanup_anchor = LUA_NOREF,
                             .traceback = LUA_NOREF,
+                            .end = LUA_NOREF,
+                            .origin = LUA_NOREF,
                             .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
     list_init(&fiber->waiter.link);
@@ -230,6 +233,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
+    report_forget(runtime);
     list_remove(&fiber->waiter.link);
     if (fiber->wait && fiber->wait->traits & WAIT_SELECTION)
         selection_end(fiber->wait_object);
@@ -250,6 +254,8 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     fiber_release_anchor(L, runtime, fiber->anchor);
     fiber_release_anchor(L, runtime, fiber->cleanup_anchor);
     fiber_release_anchor(L, runtime, fiber->traceback);
+    fiber_release_anchor(L, runtime, fiber->end);
+    fiber_release_anchor(L, runtime, fiber->origin);
     runtime_free(L, fiber, sizeof(*fiber));
 }
 
@@ -274,12 +280,12 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
         return;
     list_remove(&fiber->link);
     list_append(&fiber->runtime->unreported, &fiber->link);
+    report_forget(fiber->runtime);
 }
 
-bool fiber_is_unheard(const struct fiber *fiber)
+void fiber_push_title(lua_State *L, const struct fiber *fiber)
 {
-    return fiber->state == FIBER_ENDED && fiber->ending == ENDED_WITH_ERROR && !fiber->joiner &&
-           !fiber->is_told;
+    lua_pushfstring(L, fiber->name ? "%I \"%s\"" : "%I", (LUAI_UACINT)fiber->id, fiber->name);
 }
 
 /* ---- deadlines ----

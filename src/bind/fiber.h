@@ -74,7 +74,8 @@ struct fiber {
     int body_status;
     bool is_body_over; /* that has ended, and there was no memory yet to run the handlers */
     int cleanup_anchor;
-    struct list link; /* in the runtime's list of fibers, or of those to report */
+    struct list link; /* in the runtime's list of fibers, or of those that have failed or are
+                         unreported */
     struct fiber *next_ready;
     struct fiber_handle *handle; /* the user's, NULL once collected */
     struct group *group;         /* that it is a child of; once ended, that keeps its error */
@@ -124,6 +125,9 @@ struct fiber {
     struct fiber *joined; /* whom this one waits for */
     int traceback;        /* anchor: of an ended fiber the traceback of its uncaught error, before
                              what inspect_keep_traceback has kept */
+    int end;              /* anchor: what its handle keeps of it, see report.c */
+    int origin;           /* anchor: whence the last error came that it has got by a join */
+    int64_t report_ns;    /* it has failed, and is reported if nobody joins it until then */
 
     struct thrum_operation operation;
 };
@@ -153,9 +157,10 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 /* Nobody can join it any more: an ended fiber is freed, or reported first if it has an error that
  * nobody has got. One whose error a group keeps waits for the group. */
 void fiber_forget(lua_State *L, struct fiber *fiber);
-/* Whether it has ended with an error that nobody has got, or is about to get. */
-bool fiber_is_unheard(const struct fiber *fiber);
 void fiber_init_outside(struct runtime *runtime);
+
+/* Push `3` or `3 "rx"`. */
+void fiber_push_title(lua_State *L, const struct fiber *fiber);
 
 /* The thread on the top of L is a fiber's: nobody but the scheduler resumes it. */
 void fiber_reserve_thread(lua_State *L, const struct runtime *runtime);

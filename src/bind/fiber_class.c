@@ -12,6 +12,7 @@
 #include "bind/error.h"
 #include "bind/group.h"
 #include "bind/inspect.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 #include "bind/select.h"
@@ -23,8 +24,7 @@ struct named_function {
     struct object object;
 };
 
-/* Push the name at `index` and put the function in place of what carries both; or push nil. */
-static void unwrap_name(lua_State *L, int index)
+void fiber_push_name(lua_State *L, int index)
 {
     if (!noun_test(L, index, NOUN_NAMED_FUNCTION)) {
         lua_pushnil(L);
@@ -50,9 +50,10 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
     luaL_checkstack(L, 8, "spawn");
     struct fiber_handle *handle = noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
     noun_push_caller(L);
-    unwrap_name(L, function);
+    fiber_push_name(L, function);
     lua_rotate(L, function, 3);
     struct fiber *fiber = fiber_new(L, runtime, nargs);
+    runtime->is_unrun |= !runtime->current;
     fiber->handle = handle;
     handle->fiber = fiber;
     fiber_push_anchored(L, runtime, fiber->anchor);
@@ -91,12 +92,6 @@ static int fiber_named(lua_State *L)
     return 1;
 }
 
-/* Push `3` or `3 "rx"`. */
-static void push_title(lua_State *L, const struct fiber *fiber)
-{
-    lua_pushfstring(L, fiber->name ? "%I \"%s\"" : "%I", (LUAI_UACINT)fiber->id, fiber->name);
-}
-
 /* ---- join ---- */
 
 static void cancel_join(struct fiber *fiber)
@@ -109,28 +104,31 @@ static void cancel_join(struct fiber *fiber)
 
 static void describe_join(lua_State *L, const struct fiber *fiber)
 {
-    push_title(L, fiber->joined);
+    fiber_push_title(L, fiber->joined);
 }
 
 static const struct wait_kind wait_join = {0, cancel_join, describe_join};
+
+/* In place of the fiber's thread the handle, at index 1, gets what is kept of its end: a table, or
+ * the name alone. Allocates nothing. */
+static void keep_end(lua_State *L, const struct fiber *fiber)
+{
+    fiber_push_anchored(L, fiber->runtime, fiber->end);
+    lua_setuservalue(L, 1);
+}
 
 /* Raise a copy of the error that the fiber's group keeps. */
 static int raise_kept(lua_State *L, struct fiber *fiber)
 {
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
+    report_note_origin(L, fiber);
+    keep_end(L, fiber);
     fiber->handle->is_joined = true;
     fiber->joiner = NULL;
     fiber->is_told = true;
     fiber_forget(L, fiber);
     return lua_error(L);
-}
-
-/* The handle is at index 1. */
-static void drop_thread(lua_State *L)
-{
-    lua_pushnil(L);
-    lua_setuservalue(L, 1);
 }
 
 /* Move the ended fiber's results, or its error, to the top of L, and let go of it. */
@@ -144,10 +142,14 @@ static int take_results(lua_State *L, struct fiber *fiber)
     int count = fiber_count_results(fiber);
     if (!lua_checkstack(L, count + 1)) {
         fiber->joiner = NULL;
+        if (ending == ENDED_WITH_ERROR)
+            report_expect(fiber);
         luaL_error(L, "stack overflow (too many results of a fiber)");
     }
     lua_xmove(thread, L, count);
-    drop_thread(L);
+    if (ending == ENDED_WITH_ERROR)
+        report_note_origin(L, fiber);
+    keep_end(L, fiber);
     handle->is_joined = true;
     handle->interruption_caught = ending == ENDED_INTERRUPTED;
     fiber_free(L, fiber);
@@ -171,9 +173,15 @@ static int finish_join(lua_State *L, struct fiber *fiber, int error)
     return take_results(L, handle->fiber);
 }
 
+/* Joined or detached: nobody can join it any more. */
+static bool is_given_up(const struct fiber_handle *handle)
+{
+    return !handle->fiber || handle->fiber->is_detached;
+}
+
 static bool is_joinable(const struct fiber_handle *handle)
 {
-    return handle->fiber && !handle->fiber->joiner;
+    return !is_given_up(handle) && !handle->fiber->joiner;
 }
 
 noreturn static void raise_not_joinable(lua_State *L)
@@ -189,7 +197,7 @@ noreturn static void raise_being_joined(lua_State *L)
 static struct fiber *check_joinable(lua_State *L)
 {
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (!handle->fiber)
+    if (is_given_up(handle))
         raise_not_joinable(L);
     if (handle->fiber->joiner)
         raise_being_joined(L);
@@ -220,7 +228,7 @@ static struct fiber *watched(const struct choice *choice)
 static void check_watched(lua_State *L, const struct choice *choice)
 {
     const struct fiber *fiber = watched(choice);
-    if (!fiber)
+    if (is_given_up(choice->object))
         error_raise_detail(L, EINVAL, "case %d: the fiber was joined or detached", choice->number);
     if (fiber == fiber->runtime->current)
         error_raise_detail(L, EDEADLK, "case %d: a fiber cannot wait for its own end",
@@ -242,7 +250,7 @@ static struct list *watch_queue(const struct choice *choice)
 static void describe_watch(lua_State *L, const struct choice *choice)
 {
     if (watched(choice))
-        push_title(L, watched(choice));
+        fiber_push_title(L, watched(choice));
     else
         lua_pushliteral(L, "(detached)");
 }
@@ -255,20 +263,30 @@ const struct choice_kind choice_fiber = {.name = "fiber",
 
 /* ---- the handle's other methods ---- */
 
+/* The handle of one that goes on can still interrupt it. */
 static int fiber_detach(lua_State *L)
 {
-    fiber_forget(L, check_joinable(L));
-    drop_thread(L);
+    lua_settop(L, 1);
+    report_push_end(L, check_joinable(L)->name);
+    struct fiber *fiber = check_joinable(L); /* a finalizer may have come in between */
+    fiber->is_detached = true;
+    if (fiber->state == FIBER_ENDED) {
+        keep_end(L, fiber);
+        fiber_forget(L, fiber);
+        return 0;
+    }
+    lua_pushvalue(L, -1);
+    report_share_end(L, fiber);
+    lua_setuservalue(L, 1);
     return 0;
 }
 
-/* One that is being joined has not been joined yet. */
+/* Always valid: there may be nothing left to interrupt. */
 static int fiber_method_interrupt(lua_State *L)
 {
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (!handle->fiber)
-        raise_not_joinable(L);
-    fiber_interrupt(handle->fiber);
+    if (handle->fiber)
+        fiber_interrupt(handle->fiber);
     return 0;
 }
 
@@ -287,6 +305,30 @@ static int get_interruption_caught(lua_State *L)
     return 1;
 }
 
+static int get_handle_name(lua_State *L)
+{
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    if (handle->fiber) {
+        lua_pushstring(L, handle->fiber->name);
+    } else {
+        lua_getuservalue(L, 1);
+        report_push_end_name(L, -1);
+    }
+    return 1;
+}
+
+/* Of one that has died of an error. */
+static int get_traceback(lua_State *L)
+{
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    if (handle->fiber)
+        fiber_push_anchored(L, handle->fiber->runtime, handle->fiber->end);
+    else
+        lua_getuservalue(L, 1);
+    report_push_end_traceback(L, -1);
+    return 1;
+}
+
 static int fiber_gc(lua_State *L)
 {
     const struct fiber_handle *handle = noun_test(L, 1, NOUN_FIBER);
@@ -299,8 +341,8 @@ static int fiber_tostring(lua_State *L)
 {
     static const char *const states[] = {"new", "alive", "alive", "ended"};
     const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (handle->fiber) {
-        push_title(L, handle->fiber);
+    if (!is_given_up(handle)) {
+        fiber_push_title(L, handle->fiber);
         lua_pushfstring(L, "fiber %s (%s)", lua_tostring(L, -1), states[handle->fiber->state]);
     } else {
         lua_pushfstring(L, "fiber (%s)", handle->is_joined ? "joined" : "detached");
@@ -320,7 +362,11 @@ static int named_tostring(lua_State *L)
 static const struct function_row methods[] = {
     {"join", fiber_join}, {"detach", fiber_detach}, {"interrupt", fiber_method_interrupt}, {0}};
 static const struct property_row properties[] = {
-    {"joinable", get_joinable, NULL}, {"interruption_caught", get_interruption_caught, NULL}, {0}};
+    {"joinable", get_joinable, NULL},
+    {"interruption_caught", get_interruption_caught, NULL},
+    {"name", get_handle_name, NULL},
+    {"traceback", get_traceback, NULL},
+    {0}};
 static const struct function_row metamethods[] = {
     {"__gc", fiber_gc}, {"__tostring", fiber_tostring}, {0}};
 

@@ -16,6 +16,7 @@
 #include "bind/error.h"
 #include "bind/limit.h"
 #include "bind/modules.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "bind/wait_queue.h"
 
@@ -30,7 +31,6 @@ struct group {
     bool has_function;
     bool is_interrupted; /* and with it every child, those to come, too */
     bool is_settled;     /* what the join raises */
-    bool is_reported;    /* its error: the join has come too late */
     bool has_ended;
 };
 
@@ -248,7 +248,6 @@ void group_lose_child(lua_State *L, struct fiber *child)
     struct group *group = child->group;
     if (group->failed == child) {
         group->failed = NULL;
-        group->is_reported = true;
         child->group = NULL;
     } else {
         remove_child(group, child);
@@ -262,11 +261,12 @@ void group_lose_child(lua_State *L, struct fiber *child)
 static int raise_failure(lua_State *L, struct group *group)
 {
     struct fiber *failed = group->failed;
+    lua_pushvalue(failed->thread, -1);
+    lua_xmove(failed->thread, L, 1);
+    report_note_origin(L, failed);
     group->failed = NULL;
     failed->group = NULL;
     failed->is_told = true;
-    lua_pushvalue(failed->thread, -1);
-    lua_xmove(failed->thread, L, 1);
     keep_nothing(L, failed->runtime, group, KEPT_THREAD);
     if (!failed->handle)
         fiber_free(L, failed);
@@ -312,12 +312,6 @@ static void check_joinable(lua_State *L, struct group *group)
         error_raise_detail(L, EDEADLK, "a fiber cannot join its own group");
 }
 
-static void raise_if_reported(lua_State *L, const struct group *group)
-{
-    if (group->is_reported)
-        error_raise_detail(L, EINVAL, "the group has failed, and its error was reported");
-}
-
 static int finish_join(lua_State *L, struct fiber *fiber, int error)
 {
     struct group *group = ((struct group_handle *)lua_touserdata(L, 1))->group;
@@ -329,7 +323,6 @@ static int finish_join(lua_State *L, struct fiber *fiber, int error)
         return raise_failure(L, group);
     if (error)
         error_raise(L, error);
-    raise_if_reported(L, group);
     return 0;
 }
 
@@ -383,8 +376,6 @@ static int finish_function(lua_State *L, struct fiber *fiber, int error)
         return lua_error(L);
     if (error)
         error_raise(L, error);
-    if (group)
-        raise_if_reported(L, group);
     return lua_gettop(L) - 2;
 }
 

@@ -105,6 +105,9 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs);
 /* Whether the value can be spawned: a function, or one with a name. */
 bool fiber_is_function(lua_State *L, int index);
 
+/* Push the name of what can be spawned, at `index`, and put the function itself there; or nil. */
+void fiber_push_name(lua_State *L, int index);
+
 /* spawn(f, ...): the Lua function. */
 int fiber_spawn_function(lua_State *L);
 

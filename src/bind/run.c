@@ -10,9 +10,9 @@
 #include <thrum/lua.h>
 
 #include "bind/error.h"
-#include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/modules.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "bind/scheduler.h"
 #include "bind/scope.h"
@@ -88,40 +88,13 @@ int run_main(lua_State *L, struct runtime *runtime, int nargs)
     return take_end(L, fiber, end, "thrum.run");
 }
 
-void run_report_rest(lua_State *L, struct runtime *runtime)
-{
-    struct list *next;
-    for (struct list *link = runtime->fibers.next; link != &runtime->fibers; link = next) {
-        struct fiber *fiber = LIST_ITEM(link, struct fiber, link);
-        next = link->next;
-        if (!fiber_is_unheard(fiber))
-            continue;
-        if (fiber->group && runtime->current && group_is_awaited(fiber))
-            continue;
-        if (fiber->group)
-            group_lose_child(L, fiber);
-        fiber_forget(L, fiber);
-    }
-    scheduler_report(L, runtime);
-}
-
-static bool has_failed_fiber(const struct runtime *runtime)
-{
-    for (const struct list *link = runtime->fibers.next; link != &runtime->fibers;
-         link = link->next) {
-        if (fiber_is_unheard(LIST_ITEM(link, struct fiber, link)))
-            return true;
-    }
-    return false;
-}
-
 /* A fiber that has failed and whose handle was dropped can be joined by nobody, but only the
  * collector knows: ask it at the end of a run, so that the error is not lost to chance. */
 static void report_dropped(lua_State *L, struct runtime *runtime)
 {
-    if (has_failed_fiber(runtime))
+    if (!list_is_empty(&runtime->failed))
         lua_gc(L, LUA_GCCOLLECT, 0);
-    scheduler_report(L, runtime);
+    report_due(L, runtime);
 }
 
 /* ---- Lua's face ---- */
@@ -142,22 +115,41 @@ static int return_nothing(lua_State *L)
     return 0;
 }
 
+static int finish_inside(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return lua_gettop(L);
+}
+
+/* Somebody else drives the loop: the program, or an outer run. */
+static int run_inside(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1))
+        error_raise_detail(L, EDEADLK, "inside a fiber there is nothing to run without a function");
+    fiber_push_name(L, 1);
+    lua_pop(L, 1);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, finish_inside);
+    return finish_inside(L, LUA_OK, 0);
+}
+
 /* thrum.run([f, ...]) */
 static int thrum_run_function(lua_State *L)
 {
+    if (!lua_isnoneornil(L, 1) && !fiber_is_function(L, 1))
+        error_raise_arg(L, EINVAL, 1, "f", "function");
+    if (noun_runtime(L)->current)
+        return run_inside(L);
     struct runtime *runtime = check_outside(L);
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_pushcfunction(L, return_nothing);
-    } else if (!fiber_is_function(L, 1)) {
-        error_raise_arg(L, EINVAL, 1, "f", "function");
     }
     if (run_main(L, runtime, lua_gettop(L) - 1)) {
         lua_pop(L, 1);
         return lua_error(L);
     }
     report_dropped(L, runtime);
-    scheduler_raise_unreported(L, runtime);
     return lua_gettop(L);
 }
 
@@ -166,25 +158,25 @@ static int thrum_poll_function(lua_State *L)
     struct runtime *runtime = check_outside(L);
     if (scheduler_poll(L, runtime) == DRIVE_FAILED)
         return lua_error(L);
-    scheduler_raise_unreported(L, runtime);
     lua_pushboolean(L, scheduler_is_busy(runtime));
     return 1;
 }
 
-/* thrum.set_reporter(f | nil) */
+/* thrum.set_reporter(f | false | nil) */
 static int thrum_set_reporter_function(lua_State *L)
 {
-    if (!lua_isnoneornil(L, 1) && !lua_isfunction(L, 1))
-        error_raise_arg(L, EINVAL, 1, "reporter", "function or nil");
+    bool is_false = lua_isboolean(L, 1) && !lua_toboolean(L, 1);
+    if (!lua_isnoneornil(L, 1) && !is_false && !lua_isfunction(L, 1))
+        error_raise_arg(L, EINVAL, 1, "reporter", "function, false or nil");
     lua_settop(L, 1);
-    thrum_set_reporter(L);
+    report_set_reporter(L, noun_runtime(L));
     return 0;
 }
 
 /* thrum.report() */
 static int thrum_report(lua_State *L)
 {
-    run_report_rest(L, noun_runtime(L));
+    report_all(L, noun_runtime(L), false);
     return 0;
 }
 
@@ -234,6 +226,7 @@ void thrum_spawn(lua_State *L, int nargs)
     luaopen_thrum(L);
     lua_pop(L, 1);
     luaL_argcheck(L, fiber_is_function(L, -nargs - 1), 1, "function expected");
+    runtime->returns_errors = true;
     fiber_spawn(L, runtime, nargs);
 }
 
@@ -245,12 +238,12 @@ static int drive_protected(lua_State *L)
     drive_turn *turn = *(drive_turn **)lua_touserdata(L, 1);
     luaopen_thrum(L);
     struct runtime *runtime = runtime_get(L);
+    runtime->returns_errors = true;
     if (!scheduler_can_drive(runtime))
         return luaL_error(L, "thrum: the loop is being driven already, or has been closed");
     if (turn(L, runtime) == DRIVE_FAILED)
         return lua_error(L);
-    scheduler_raise_unreported(L, runtime);
-    return 0;
+    return report_take(L, runtime) ? lua_error(L) : 0;
 }
 
 static int drive(lua_State *L, drive_turn *turn)
@@ -287,12 +280,8 @@ int thrum_is_busy(lua_State *L)
 void thrum_set_reporter(lua_State *L)
 {
     struct runtime *runtime = runtime_get(L);
-    luaL_unref(L, LUA_REGISTRYINDEX, runtime->reporter);
-    runtime->reporter = LUA_NOREF;
-    if (lua_isnil(L, -1))
-        lua_pop(L, 1);
-    else
-        runtime->reporter = luaL_ref(L, LUA_REGISTRYINDEX);
+    runtime->returns_errors = true;
+    report_set_reporter(L, runtime);
 }
 
 void thrum_close(lua_State *L)

@@ -24,9 +24,6 @@ int run_main(lua_State *L, struct runtime *runtime, int nargs);
  */
 int run_take_end(lua_State *L, struct fiber *fiber, enum drive_end end);
 
-/* Give every error that nobody will join any more to the reporter: the program is over. */
-void run_report_rest(lua_State *L, struct runtime *runtime);
-
 /* thrum.run, thrum.poll, thrum.stats, thrum.set_reporter */
 int run_open(lua_State *L, struct runtime *runtime);
 

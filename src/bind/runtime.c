@@ -11,6 +11,7 @@
 
 #include "bind/limit.h"
 #include "bind/modules.h"
+#include "bind/report.h"
 
 /* Its address is the runtime's key in every registry. */
 static const char runtime_key;
@@ -51,7 +52,9 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     runtime->n_pending = 0;
     runtime->n_live = 0;
     free_fibers(L, &runtime->fibers); /* a group that goes with them gives up the error it has */
+    free_fibers(L, &runtime->failed);
     free_fibers(L, &runtime->unreported);
+    report_deinit(runtime);
     limit_forget(&runtime->outside);
     deadline_free(&runtime->outside);
     deadline_free_orphans(runtime);
@@ -71,7 +74,10 @@ static struct runtime *align_runtime(void *memory)
 
 static int runtime_gc(lua_State *L)
 {
-    runtime_end(align_runtime(lua_touserdata(L, 1)), L);
+    struct runtime *runtime = align_runtime(lua_touserdata(L, 1));
+    if (runtime->context)
+        report_close(L, runtime);
+    runtime_end(runtime, L);
     return 0;
 }
 
@@ -107,7 +113,6 @@ static void init_registry(lua_State *L, struct runtime *runtime)
     runtime->locals = new_weak_table(L, "k");
     runtime->scopes = new_weak_table(L, "k");
     runtime->groups = new_weak_table(L, "v");
-    runtime->reporter = LUA_NOREF;
     runtime->fatal = LUA_NOREF;
 }
 
@@ -153,7 +158,7 @@ static int runtime_new(lua_State *L)
         align_runtime(lua_newuserdata(L, sizeof(*runtime) + alignof(struct runtime)));
     *runtime = (struct runtime){.ready_end = &runtime->ready};
     list_init(&runtime->fibers);
-    list_init(&runtime->unreported);
+    report_init(runtime);
     list_init(&runtime->orphans);
     list_init(&runtime->groups_to_interrupt);
     init_nouns(runtime);

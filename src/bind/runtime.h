@@ -8,6 +8,8 @@
 #include <lua.h>
 
 #include <thrum/context.h>
+#include <thrum/operation.h>
+#include <thrum/timer.h>
 
 #include "base/list.h"
 #include "bind/fiber.h"
@@ -27,9 +29,14 @@ struct runtime {
     struct fiber outside; /* stands for the caller outside any fiber */
     struct fiber *ready;  /* a queue, linked by next_ready */
     struct fiber **ready_end;
-    struct list fibers;     /* every fiber that has a record */
-    struct list orphans;    /* deadlines that outlive their fibers, for a turn of the loop */
-    struct list unreported; /* ended with an error that nobody can join any more */
+    struct list fibers;        /* every fiber that has a record */
+    struct list orphans;       /* deadlines that outlive their fibers, for a turn of the loop */
+    struct list failed;        /* ended with an error, and can still be joined: oldest first */
+    struct list unreported;    /* ended with an error that nobody can join any more */
+    thrum_timer *report_timer; /* for the second after which the first of the failed is reported */
+    struct thrum_operation report_wait;
+    bool returns_errors; /* of fibers, to the C program that drives the loop: no default reporter */
+    bool is_unrun;       /* spawned outside any fiber, and nobody has driven the loop since */
     struct list groups_to_interrupt;
     size_t n_pending;  /* waits that something outside Lua will end */
     size_t n_live;     /* fibers that have not ended */
@@ -52,8 +59,8 @@ struct runtime {
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */
     int groups;    /* weak table: what a group's handle keeps, by the group's record */
-    int reporter;
-    int fatal; /* the error that ended the run, LUA_NOREF for none */
+    int reporter;  /* LUA_NOREF: the default */
+    int fatal;     /* the error that ended the run, LUA_NOREF for none */
 };
 
 /* The state's runtime, made if need be. Raises when memory or descriptors run out. */

@@ -12,7 +12,7 @@
 
 #include "bind/error.h"
 #include "bind/group.h"
-#include "bind/inspect.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "bind/scope.h"
 #include "bind/wait_queue.h"
@@ -39,25 +39,6 @@ static struct fiber *take_ready(struct runtime *runtime)
 }
 
 /* ---- ends ---- */
-
-/* The message handler's part: the traceback while the dead fiber's stack still stands. */
-static int make_traceback(lua_State *L)
-{
-    struct fiber *fiber = lua_touserdata(L, 1);
-    inspect_push_traceback(L, fiber);
-    fiber_release_anchor(L, fiber->runtime, fiber->traceback);
-    fiber->traceback = fiber_anchor_value(L, fiber->runtime);
-    return 0;
-}
-
-/* Whoever joins the fiber is woken whether or not there is memory for it. */
-static void keep_traceback(lua_State *L, struct fiber *fiber)
-{
-    lua_pushcfunction(L, make_traceback);
-    lua_pushlightuserdata(L, fiber);
-    if (lua_pcall(L, 1, 0, 0))
-        lua_pop(L, 1);
-}
 
 /* Lua's errors on a fiber's thread have nobody to catch them while it does not run, and any
  * allocation may run a finaliser that raises: such work is done on L, in protected mode. */
@@ -115,8 +96,8 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
         fiber->ending = ENDED_INTERRUPTED;
     else
         fiber->ending = ENDED_WITH_ERROR;
-    if (fiber->ending == ENDED_WITH_ERROR)
-        keep_traceback(L, fiber);
+    if (fiber->ending == ENDED_WITH_ERROR || fiber->name)
+        report_keep_end(L, fiber);
 
     fiber->state = FIBER_ENDED;
     runtime->n_live--;
@@ -124,6 +105,8 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
         group_child_ended(L, fiber);
     if (!list_is_empty(&fiber->watchers))
         wait_queue_wake_all(&fiber->watchers, 0);
+    if (fiber->ending == ENDED_WITH_ERROR && (!fiber->is_detached || fiber->group))
+        report_expect(fiber);
     if (fiber->joiner)
         fiber_wake(fiber->joiner, 0);
     else if (fiber->is_detached)
@@ -205,11 +188,6 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     if (fiber->state == FIBER_NEW) {
         fiber->state = FIBER_ALIVE;
         nargs = fiber->n_args;
-        if (fiber->interruption & INTERRUPTED) { /* it never runs */
-            fail_fiber(L, fiber, THRUM_EINTERRUPTED, "spawn");
-            end_fiber(L, fiber, LUA_ERRRUN);
-            return;
-        }
     }
     int status = fiber->is_body_over ? fiber->body_status : resume_fiber(L, fiber, nargs);
     fiber->is_body_over = false;
@@ -218,59 +196,6 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
     if (status == LUA_YIELD)
         return;
     end_fiber(L, fiber, fiber->body ? end_cleanup(L, fiber) : status);
-}
-
-/* ---- reports ---- */
-
-static bool push_reporter(lua_State *L, struct runtime *runtime)
-{
-    if (runtime->reporter == LUA_NOREF)
-        return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->reporter);
-    return true;
-}
-
-/* Push the error value, traceback, id and name of the oldest unreported fiber; let go of it, before
- * anything is allocated: a finaliser might report or drive, too, and shall not find it. */
-static void take_unreported(lua_State *L, struct runtime *runtime)
-{
-    struct fiber *fiber = LIST_ITEM(runtime->unreported.next, struct fiber, link);
-    unsigned long long id = fiber->id;
-    const char *name = fiber->name;
-    luaL_checkstack(L, 6, "uncaught error");
-    fiber_push_anchored(L, runtime, fiber->anchor); /* the thread, where the name stands */
-    lua_pushvalue(fiber->thread, -1);
-    lua_xmove(fiber->thread, L, 1);
-    fiber_push_anchored(L, runtime, fiber->traceback);
-    fiber_free(L, fiber);
-    lua_pushfstring(L, "%I", (LUAI_UACINT)id);
-    lua_pushstring(L, name);
-    lua_remove(L, -5);
-}
-
-/* An error inside the reporter itself has nobody left to be told. */
-void scheduler_report(lua_State *L, struct runtime *runtime)
-{
-    while (!list_is_empty(&runtime->unreported) && push_reporter(L, runtime)) {
-        take_unreported(L, runtime);
-        if (lua_pcall(L, 4, 0, 0))
-            lua_pop(L, 1);
-    }
-}
-
-bool scheduler_take_unreported(lua_State *L, struct runtime *runtime)
-{
-    if (list_is_empty(&runtime->unreported))
-        return false;
-    take_unreported(L, runtime);
-    lua_pop(L, 3);
-    return true;
-}
-
-void scheduler_raise_unreported(lua_State *L, struct runtime *runtime)
-{
-    if (scheduler_take_unreported(L, runtime))
-        lua_error(L);
 }
 
 /* ---- rounds ---- */
@@ -284,8 +209,8 @@ static void run_round(lua_State *L, struct runtime *runtime)
         if (is_last)
             break;
     }
-    if (!list_is_empty(&runtime->unreported))
-        scheduler_report(L, runtime);
+    if (!list_is_empty(&runtime->unreported) || !list_is_empty(&runtime->failed))
+        report_due(L, runtime);
 }
 
 struct drive {
@@ -358,6 +283,7 @@ static enum drive_end drive(lua_State *L, struct drive *drive)
     lua_pushcfunction(L, drive_protected);
     lua_pushlightuserdata(L, drive);
     runtime->is_driving = true;
+    runtime->is_unrun = false;
     int status = lua_pcall(L, 1, 0, 0);
     runtime->is_driving = false;
     runtime->current = NULL;

@@ -33,11 +33,4 @@ bool scheduler_can_drive(const struct runtime *runtime);
 /* Whether a fiber can run or something is pending. */
 bool scheduler_is_busy(const struct runtime *runtime);
 
-/* Give the errors that nobody can join any more to the reporter, if there is one. */
-void scheduler_report(lua_State *L, struct runtime *runtime);
-
-/* The oldest such error that no reporter took: pushed, and true; or raised. */
-bool scheduler_take_unreported(lua_State *L, struct runtime *runtime);
-void scheduler_raise_unreported(lua_State *L, struct runtime *runtime);
-
 #endif

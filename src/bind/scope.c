@@ -260,7 +260,6 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext old_base)
 /* handler, f, arguments...  ->  handler, true, f, arguments... */
 static int call_handled(lua_State *L)
 {
-    call_check_interruption(L);
     lua_KContext old_base = enter(L, noun_runtime(L));
     lua_pushboolean(L, 1);
     lua_insert(L, 2);
@@ -271,6 +270,7 @@ static int call_handled(lua_State *L)
 static int scope_xpcall(lua_State *L)
 {
     stock_check_function(L, 2);
+    call_check_interruption(L);
     lua_pushvalue(L, 1);
     lua_copy(L, 2, 1);
     lua_replace(L, 2);

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "bind/args.h"
 #include "bind/error.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "bind/signal_name.h"
 
@@ -51,6 +52,7 @@ static int system_exit(lua_State *L)
     struct runtime *runtime = noun_runtime(L);
     if (runtime->has_held)
         dgram_send_held(L);
+    report_all(L, runtime, true);
     runtime->current = NULL; /* nothing of this fiber runs on */
     runtime->running = NULL;
     runtime_end(runtime, L);

@@ -11,6 +11,7 @@
 
 #include "base/random.h"
 #include "bind/modules.h"
+#include "bind/report.h"
 #include "bind/run.h"
 #include "bind/runtime.h"
 #include "prelude.h"
@@ -42,13 +43,16 @@ static void preload(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* os.exit, in place of Lua's at upvalue 1: what dgram holds back leaves before the process does. */
+/* os.exit, in place of Lua's at upvalue 1: what dgram holds back leaves before the process does,
+ * and the program is over for errors that nobody has joined. */
 static int exit_process(lua_State *L)
 {
     if (!lua_isboolean(L, 1))
         luaL_optinteger(L, 1, EXIT_SUCCESS); /* a wrong one is refused in the name of this call */
-    if (runtime_get(L)->has_held)
+    struct runtime *runtime = runtime_get(L);
+    if (runtime->has_held)
         dgram_send_held(L);
+    report_all(L, runtime, true);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, 0);
@@ -173,7 +177,7 @@ static int run(lua_State *L)
         repl_run(L, runtime);
         line->status = EXIT_SUCCESS;
     }
-    run_report_rest(L, runtime);
+    report_all(L, runtime, true);
     return 0;
 }
 

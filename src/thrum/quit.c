@@ -16,6 +16,7 @@
 #include "bind/call.h"
 #include "bind/error.h"
 #include "bind/modules.h"
+#include "bind/report.h"
 #include "bind/runtime.h"
 #include "quit_lua.h"
 #include "repl.h"

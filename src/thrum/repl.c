@@ -19,6 +19,7 @@
 #include "bind/call.h"
 #include "bind/error.h"
 #include "bind/modules.h"
+#include "bind/report.h"
 #include "bind/run.h"
 #include "bind/runtime.h"
 #include "interrupt.h"
@@ -167,13 +168,12 @@ int repl_above(lua_State *L)
     return 1;
 }
 
-static void report_above(lua_State *L, const struct runtime *runtime)
+static void report_above(lua_State *L, struct runtime *runtime)
 {
-    if (runtime->reporter == LUA_NOREF)
+    if (!report_push_reporter(L, runtime))
         return;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->reporter);
     lua_pushcclosure(L, call_above, 1);
-    thrum_set_reporter(L);
+    report_set_reporter(L, runtime);
 }
 
 /* ---- completion ---- */

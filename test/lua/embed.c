@@ -182,6 +182,24 @@ static void errors_come_out_of_run_without_a_reporter(void)
     lua_close(L);
 }
 
+static void an_error_that_nobody_joins_comes_out_after_a_second(void)
+{
+    lua_State *L = new_state();
+    run_chunk(L, "kept = thrum.spawn(function() error('kept', 0) end)");
+    CHECK(thrum_run(L) == LUA_OK); /* somebody might still join it */
+    int status = LUA_OK;
+    for (int i = 0; i < 6000 && status == LUA_OK; i++) {
+        run_chunk(L, "thrum.time.sleep(0.01)");
+        status = thrum_poll(L);
+    }
+    CHECK(status == LUA_ERRRUN);
+    CHECK(strcmp(lua_tostring(L, -1), "kept") == 0);
+    lua_pop(L, 1);
+    CHECK(thrum_run(L) == LUA_OK); /* once */
+    run_chunk(L, "local ok, err = pcall(kept.join, kept) assert(not ok and err == 'kept')");
+    lua_close(L);
+}
+
 static void a_reporter_takes_errors(void)
 {
     lua_State *L = new_state();
@@ -271,7 +289,7 @@ static const char after_close[] =
     "is_error(thrum.run, print)\n"
     "is_error(thrum.poll)\n"
     "for _, handle in ipairs(handles) do\n"
-    "    is_error(handle.join, handle) is_error(handle.interrupt, handle)\n"
+    "    is_error(handle.join, handle) handle:interrupt()\n"
     "    is_error(handle.detach, handle) tostring(handle) assert(handle.joinable == false)\n"
     "end\n"
     "assert(#span == 8 and tostring(addr) == 'fe80::1')\n"
@@ -421,6 +439,7 @@ int main(void)
         spawn_raises_for_what_is_no_function,
         poll_does_not_wait,
         errors_come_out_of_run_without_a_reporter,
+        an_error_that_nobody_joins_comes_out_after_a_second,
         a_reporter_takes_errors,
         run_inside_a_fiber_is_an_error,
         objects_answer_with_errors_after_close,

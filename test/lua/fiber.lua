@@ -103,7 +103,6 @@ t["test a joined fiber is not joinable and joining again is EINVAL"] = function(
     lu.assertFalse(fiber.joinable)
     h.raises("EINVAL", fiber.join, fiber)
     h.raises("EINVAL", fiber.detach, fiber)
-    h.raises("EINVAL", fiber.interrupt, fiber)
 end
 
 t["test a detached fiber is not joinable"] = function()
@@ -113,7 +112,7 @@ t["test a detached fiber is not joinable"] = function()
     lu.assertFalse(fiber.joinable)
     h.raises("EINVAL", fiber.join, fiber)
     h.raises("EINVAL", fiber.detach, fiber)
-    h.raises("EINVAL", fiber.interrupt, fiber)
+    lu.assertEquals(tostring(fiber), "fiber (detached)")
     h.let_others_run()
     lu.assertTrue(ran)
 end
@@ -251,13 +250,95 @@ t["test an interruption is delivered at the next suspending call only"] = functi
     lu.assertTrue(self.interruption_caught)
 end
 
-t["test a fiber interrupted before its first run never runs"] = function()
-    local ran = false
-    local fiber = spawn(function() ran = true end)
+t["test a fiber interrupted before its first run runs to its first interruption point"] = function()
+    local points = {
+        function() this_fiber.yield() end,
+        function() time.sleep(0) end,
+        function() pcall(nothing) end,
+        function() thrum.xpcall(nothing, nothing) end,
+        function() thrum.coroutine.wrap(nothing)() end,
+        function() thrum.coroutine.resume(thrum.coroutine.create(nothing)) end,
+        function() time.with_timeout(1, nothing) end,
+        function() thrum.fiber.group(nothing) end,
+        function() thrum.mutex.new():lock() end,
+    }
+    for i, point in ipairs(points) do
+        local log, push = {}, thrum.scope_cleanup_push
+        local fiber = spawn(function()
+            push(function() log[#log + 1] = "cleaned up" end)
+            log[#log + 1] = thrum.scope(function() return "in a scope" end)
+            point()
+            log[#log + 1] = "too far"
+        end)
+        fiber:interrupt()
+        lu.assertEquals(select("#", fiber:join()), 0)
+        lu.assertEquals(log, {"in a scope", "cleaned up"}, i)
+        lu.assertTrue(fiber.interruption_caught)
+    end
+end
+
+t["test a fiber interrupted before its first run that meets no point ends well"] = function()
+    local fiber = spawn(function(...) return thrum.scope(select, 2, ...) end, 1, 2, 3)
     fiber:interrupt()
-    lu.assertEquals(select("#", fiber:join()), 0)
-    lu.assertFalse(ran)
-    lu.assertTrue(fiber.interruption_caught)
+    lu.assertEquals({fiber:join()}, {2, 3})
+    lu.assertFalse(fiber.interruption_caught)
+end
+
+t["test interrupt is valid on whatever has ended, was joined or detached"] = function()
+    local function interrupt_twice(fiber)
+        lu.assertEquals(select("#", fiber:interrupt()), 0)
+        lu.assertEquals(select("#", fiber:interrupt()), 0)
+    end
+    for _, f in ipairs {nothing, error, function() this_fiber.yield() end} do
+        local joined = spawn(f, "failed", 0)
+        pcall(joined.join, joined)
+        interrupt_twice(joined)
+        local ended = h.start(f, "failed", 0)
+        interrupt_twice(ended)
+        pcall(ended.join, ended)
+        lu.assertFalse(ended.interruption_caught)
+        local detached = h.start(f, "failed", 0)
+        detached:detach()
+        interrupt_twice(detached)
+        h.let_others_run()
+        interrupt_twice(detached)
+    end
+    lu.assertEquals(#h.take_reports(), 1) -- of the one that failed and was detached
+end
+
+t["test interrupt ends a detached fiber that still runs"] = function()
+    for _, is_new in ipairs {true, false} do
+        local log = {}
+        local fiber = spawn(function()
+            local ok, err = h.pcall_inside(time.sleep, 3600)
+            log[1], log[2] = ok, h.is_interruption(err)
+        end)
+        if not is_new then
+            h.let_others_run()
+        end
+        fiber:detach()
+        lu.assertFalse(fiber.joinable)
+        collect()
+        fiber:interrupt()
+        h.wait_until(function() return log[2] ~= nil end)
+        lu.assertEquals(log, {false, true})
+        h.let_others_run()
+        fiber:interrupt() -- it is gone
+        lu.assertEquals(tostring(fiber), "fiber (detached)")
+    end
+end
+
+t["test a detached fiber's end is as quiet, or as loud, while its handle is kept"] = function()
+    local fiber = h.start(function()
+        this_fiber.yield()
+        error("loud", 0)
+    end)
+    fiber:detach()
+    h.let_others_run(4)
+    local reports = h.take_reports()
+    lu.assertEquals(#reports, 1)
+    lu.assertEquals(reports[1].err, "loud")
+    lu.assertFalse(fiber.joinable)
 end
 
 t["test interrupting twice is quiet, and so is interrupting an ended fiber"] = function()
@@ -430,17 +511,6 @@ t["test a joined error is not reported"] = function()
     collect()
     h.let_others_run()
     lu.assertEquals(h.take_reports(), {})
-end
-
-t["test an error inside the reporter harms nobody"] = function()
-    thrum.set_reporter(function() error("the reporter itself") end)
-    spawn(error, "one", 0):detach()
-    spawn(error, "two", 0):detach()
-    h.let_others_run()
-    h.watch_reports()
-    spawn(error, "three", 0):detach()
-    h.let_others_run()
-    lu.assertEquals(#h.take_reports(), 1)
 end
 
 -- A handle may be collected at the very moment at which its fiber ends: the collector goes through
@@ -746,8 +816,6 @@ t["test a fiber somebody is joining can be interrupted"] = function()
     lu.assertTrue(joiner:join())
 end
 
-t["test thrum.run and thrum.poll are refused inside a fiber"] = function()
-    h.raises("EDEADLK", thrum.run, nothing)
-    h.raises("EDEADLK", thrum.run)
+t["test thrum.poll is refused inside a fiber"] = function()
     h.raises("EDEADLK", thrum.poll)
 end

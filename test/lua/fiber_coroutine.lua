@@ -158,28 +158,118 @@ t["test resume and wrap calls are interruption points, checked before the callee
     lu.assertNil(ran)
 end
 
-t["test a coroutine that waits is normal for others and cannot be resumed"] = function()
-    local co
-    co = coroutine.create(function() time.sleep(0.005) end)
-    local owner = h.start(function() return coroutine.resume(co) end)
-    lu.assertEquals(coroutine.status(co), "normal")
-    local ok, err = coroutine.resume(co)
-    lu.assertFalse(ok)
-    lu.assertEquals(err, "cannot resume non-suspended coroutine")
-    lu.assertTrue((owner:join()))
-    lu.assertEquals(coroutine.status(co), "dead")
+-- Coroutines at work, outermost first, while `look` is called: nested, and each the other's by one
+-- of the library's two ways; the innermost waits in `wait`.
+local function at_work(wait, look)
+    local cos, inner_wrap = {}, nil
+    cos[1] = coroutine.create(function()
+        inner_wrap = coroutine.wrap(function()
+            cos[2] = coroutine.running()
+            cos[3] = coroutine.create(wait)
+            return coroutine.resume(cos[3])
+        end)
+        return inner_wrap()
+    end)
+    local owner = h.start(coroutine.resume, cos[1])
+    look(cos, inner_wrap, owner)
 end
 
-t["test a wrap that waits cannot be called by another fiber"] = function()
-    local wrapped = coroutine.wrap(function()
-        time.sleep(0.005)
-        return "mine"
+local function meddle(cos, wrapped)
+    for _, co in ipairs(cos) do
+        lu.assertEquals(coroutine.status(co), "normal")
+        h.raises("EPERM", coroutine.resume, co, "meddling")
+        lu.assertEquals(coroutine.status(co), "normal")
+    end
+    h.raises("EPERM", wrapped, "meddling")
+end
+
+t["test a coroutine that waits is normal for others, who get EPERM for a resume"] = function()
+    local gate = thrum.channel.new()
+    at_work(function() return gate:receive() end, function(cos, wrapped, owner)
+        meddle(cos, wrapped) -- from the case's fiber, or outside any
+        spawn(meddle, cos, wrapped):join()
+        spawn(function() coroutine.wrap(meddle)(cos, wrapped) end):join()
+        gate:send("unharmed")
+        lu.assertEquals({owner:join()}, {true, true, "unharmed"})
+        for _, co in ipairs(cos) do
+            lu.assertEquals(coroutine.status(co), "dead")
+            local ok, err = coroutine.resume(co)
+            lu.assertFalse(ok)
+            lu.assertEquals(err, "cannot resume dead coroutine")
+        end
     end)
-    local owner = h.start(wrapped)
-    local ok, err = pcall(wrapped)
-    lu.assertFalse(ok)
-    h.assert_contains(err, "cannot resume non-suspended coroutine")
-    lu.assertEquals(owner:join(), "mine")
+end
+
+t["test a coroutine whose fiber is ready to go on is at work, too"] = function()
+    at_work(function()
+        for _ = 1, 10 do
+            this_fiber.yield()
+        end
+        return "unharmed"
+    end, function(cos, wrapped, owner)
+        meddle(cos, wrapped)
+        lu.assertEquals({owner:join()}, {true, true, "unharmed"})
+    end)
+end
+
+-- The caller outside drives the loop from inside its coroutines; they have yielded to nobody.
+t["test a coroutine in which the caller waits is at work for the fibers that run"] = function()
+    local seen
+    local cos, own = {}, coroutine.running()
+    local other = spawn(function()
+        local ok, err = pcall(function()
+            meddle(cos, cos.wrapped)
+            h.raises("EPERM", coroutine.resume, own)
+        end)
+        seen = ok or err
+    end)
+    cos[1] = coroutine.create(function()
+        cos.wrapped = coroutine.wrap(function()
+            cos[2] = coroutine.running()
+            other:join()
+        end)
+        cos.wrapped()
+    end)
+    assert(coroutine.resume(cos[1]))
+    lu.assertEquals(seen, true)
+end
+
+t["test a coroutine's own fiber is told what plain Lua would say"] = function()
+    local co
+    co = coroutine.create(function()
+        this_fiber.yield()
+        return coroutine.wrap(function() return coroutine.status(co), coroutine.resume(co) end)()
+    end)
+    local owner = h.start(coroutine.resume, co)
+    lu.assertEquals({owner:join()},
+        {true, "normal", false, "cannot resume non-suspended coroutine"})
+end
+
+-- A finalizer runs in whatever fiber has allocated, and once more when the state closes.
+t["test finalizers are others, also when the state closes"] = function()
+    h.skip_without_program()
+    local output, status = h.run_program("-e", [[
+        local co = coroutine.create(function() time.sleep(3600) end)
+        local wrapped
+        spawn(function() coroutine.resume(co) end):detach()
+        spawn(function()
+            wrapped = coroutine.wrap(function() time.sleep(3600) end)
+            wrapped()
+        end):detach()
+        this_fiber.yield()
+        local function look()
+            print(coroutine.status(co))
+            for _, f in ipairs {function() return coroutine.resume(co) end, wrapped} do
+                local ok, err = pcall(f)
+                print(ok, err == generic_error.EPERM)
+            end
+        end
+        setmetatable({}, {__gc = look})
+        collectgarbage()
+        kept = setmetatable({}, {__gc = look})
+        os.exit(true, true)]])
+    lu.assertEquals(status, 0)
+    lu.assertEquals(output, ("normal\nfalse\ttrue\nfalse\ttrue\n"):rep(2))
 end
 
 t["test a coroutine may be begun in one fiber and continued in another"] = function()

@@ -90,7 +90,7 @@ t["test an interrupted fiber stays interrupted"] = function()
             function() coroutine.resume(co) end,
             coroutine.wrap(function() end),
             function() thrum.mutex.new():lock() end,
-            function() thrum.scope(function() end) end,
+            function() thrum.fiber.group(function() end) end,
             function() time.with_timeout(1, function() end) end,
             function() spawn(function() end):join() end,
         } do
@@ -170,11 +170,12 @@ end
 -- took the place in which a host program keeps what is its own. Cure: a table knows the threads.
 t["test a fiber's thread is resumed by the scheduler only, whatever its state"] = function()
     local thread, cleaner
+    local gate = thrum.channel.new()
     local fiber = h.start(function()
         thread = coroutine.running()
         thrum.scope_cleanup_push(function()
             cleaner = coroutine.running()
-            this_fiber.yield()
+            gate:receive()
         end)
         time.sleep(3600)
     end)
@@ -183,11 +184,16 @@ t["test a fiber's thread is resumed by the scheduler only, whatever its state"] 
         lu.assertFalse(ok)
         h.assert_starts(err, "cannot resume")
     end
-    refuse(thread)
+    local function refuse_waiting(co)
+        h.raises("EPERM", coroutine.resume, co)
+        lu.assertEquals(coroutine.status(co), "normal")
+    end
+    refuse_waiting(thread)
     fiber:interrupt()
     h.wait_until(function() return cleaner end)
     refuse(thread)
-    refuse(cleaner)
+    refuse_waiting(cleaner)
+    gate:send(1)
     fiber:join()
     refuse(thread)
     refuse(cleaner)
@@ -238,9 +244,10 @@ t["test what does not suspend is allowed within it"] = function()
     local fiber = spawn(function() ran = true end)
     fiber:interrupt()
     lu.assertEquals(this_fiber.local_, this_fiber.local_)
+    lu.assertNil(ran)
     this_fiber.allow_suspend()
     fiber:join()
-    lu.assertNil(ran)
+    lu.assertTrue(ran)
 end
 
 t["test forbid_suspend is counted, an unbalanced allow_suspend is EPERM"] = function()

@@ -47,6 +47,33 @@ t["test the calls drive the loop until their own wait has ended"] = function()
     end
 end
 
+t["test coroutines in which the caller waits are at work for the fibers that run"] = function()
+    local inner, outer, wrapped
+    local other = spawn(function()
+        for _, co in ipairs {inner, outer, (coroutine.running())} do
+            local is_own = co == coroutine.running()
+            lu.assertEquals(coroutine.status(co), is_own and "running" or "normal")
+            if is_own then
+                lu.assertEquals({coroutine.resume(co)},
+                    {false, "cannot resume non-suspended coroutine"})
+            else
+                h.raises("EPERM", coroutine.resume, co)
+            end
+        end
+        h.raises("EPERM", wrapped)
+        return "told"
+    end)
+    outer = coroutine.create(function()
+        wrapped = coroutine.wrap(function()
+            inner = coroutine.running()
+            return other:join()
+        end)
+        return wrapped()
+    end)
+    lu.assertEquals({coroutine.resume(outer)}, {true, "told"})
+    lu.assertEquals(coroutine.status(inner), "dead")
+end
+
 t["test a mutex is held by the caller outside, fiber 0"] = function()
     local m = thrum.mutex.new()
     m:lock()

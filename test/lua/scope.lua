@@ -297,11 +297,17 @@ t["test a fiber's root scope runs its handlers after errors and interruptions"] 
     lu.assertEquals(log, {"error", "interruption"})
 end
 
-t["test a fiber that was interrupted before it began runs nothing"] = function()
-    local fiber = spawn(function() push(error) end)
+t["test a fiber that was interrupted before it began runs its handlers"] = function()
+    local log, note = new_log()
+    local fiber = spawn(function()
+        push(note "handler")
+        scope(function() push(note "inner") end) -- no interruption point
+        time.sleep(3600)
+    end)
     fiber:interrupt()
     fiber:join()
     lu.assertTrue(fiber.interruption_caught)
+    lu.assertEquals(log, {"inner", "handler"})
 end
 
 t["test the handlers of a root scope see their fiber"] = function()
@@ -579,13 +585,24 @@ t["test pcall and xpcall are interruption points, checked before the call"] = fu
     end)
     self:join()
     lu.assertTrue(self.interruption_caught)
+    lu.assertNil(ran)
+end
+
+t["test scope is no interruption point, nor are push and pop"] = function()
+    local self, log
     self = spawn(function()
         self:interrupt()
-        scope(function() ran = true end)
+        log = {scope(function()
+            push(error)
+            thrum.scope_cleanup_pop(false)
+            return "ran"
+        end)}
+        pcall(print)
+        log[2] = "too far"
     end)
     self:join()
     lu.assertTrue(self.interruption_caught)
-    lu.assertNil(ran)
+    lu.assertEquals(log, {"ran"})
 end
 
 t["test a loop around pcall ends when its fiber is interrupted"] = function()

@@ -180,12 +180,33 @@ end
 
 t["test run and poll are refused while the loop is driven"] = function()
     thrum.run(function()
-        h.raises("EDEADLK", thrum.run, function() end)
+        h.raises("EDEADLK", thrum.run)
         h.raises("EDEADLK", thrum.poll)
     end)
     h.raises("EDEADLK", function()
         spawn(function() thrum.run() end):join()
     end)
+    local seen = {}
+    thrum.set_reporter(function() -- in no fiber
+        seen[1] = h.raises("EDEADLK", thrum.run, function() end)
+        seen[2] = h.raises("EDEADLK", thrum.poll)
+    end)
+    spawn(error):detach()
+    thrum.poll()
+    lu.assertEquals(#seen, 2)
+end
+
+t["test run inside a run calls the function there"] = function()
+    local outer, inner = {}, {}
+    lu.assertEquals({thrum.run(function()
+        outer.id = this_fiber.id
+        return thrum.run(function(...)
+            inner.id = this_fiber.id
+            time.sleep(0)
+            return ...
+        end, 1, 2)
+    end)}, {1, 2})
+    lu.assertEquals(inner, outer)
 end
 
 t["test run refuses what is no function"] = function()
@@ -215,28 +236,18 @@ t["test poll runs what is ready, does not block and tells whether there is more"
     lu.assertFalse(thrum.poll())
 end
 
-t["test poll raises an uncaught error only where no reporter takes it"] = function()
-    spawn(error, "taken", 0):detach()
-    thrum.poll()
-    lu.assertEquals(h.take_reports()[1].err, "taken")
-    thrum.set_reporter(nil)
-    spawn(error, "raised", 0):detach()
-    local ok, err = pcall(thrum.poll)
-    lu.assertFalse(ok)
-    lu.assertEquals(err, "raised")
-    spawn(error, "raised by run", 0):detach()
-    ok, err = pcall(thrum.run)
-    lu.assertFalse(ok)
-    lu.assertEquals(err, "raised by run")
-    h.watch_reports()
-end
-
-t["test run raises the error of a fiber whose handle was dropped"] = function()
-    lu.skipIf(not h.is_outside, "run is for callers outside any fiber")
-    thrum.set_reporter(nil)
-    local ok, err = pcall(thrum.run, function() spawn(error, "dropped", 0) end)
-    lu.assertFalse(ok)
-    lu.assertEquals(err, "dropped")
+t["test poll and run raise no other fiber's error: that goes to the reporter"] = function()
+    for _, drive in ipairs {thrum.poll, thrum.run} do
+        spawn(error, "elsewhere", 0):detach()
+        drive()
+        lu.assertEquals(h.take_reports()[1].err, "elsewhere")
+        thrum.set_reporter(false)
+        spawn(error, "silenced", 0):detach()
+        drive()
+        h.watch_reports()
+        drive()
+        lu.assertEquals(h.take_reports(), {})
+    end
 end
 
 t["test run gives the error of a fiber whose handle was dropped to the reporter"] = function()
@@ -245,7 +256,6 @@ t["test run gives the error of a fiber whose handle was dropped to the reporter"
     thrum.set_reporter(function(problem) came = problem end)
     thrum.run(function() spawn(error, "dropped", 0) end)
     lu.assertEquals(came, "dropped")
-    thrum.set_reporter(nil)
 end
 
 t["test report gives the errors that nobody has joined to the reporter"] = function()
@@ -255,16 +265,102 @@ t["test report gives the errors that nobody has joined to the reporter"] = funct
     lu.assertNil(came)
     thrum.report()
     lu.assertEquals(came, "left")
-    lu.assertFalse(fiber.joinable)
-    thrum.set_reporter(nil)
+    came = nil
+    thrum.report()
+    local ok, err = pcall(fiber.join, fiber)
+    lu.assertFalse(ok)
+    lu.assertEquals(err, "left")
+    lu.assertNil(came)
 end
 
-t["test the prelude reports what is left when a stock interpreter ends"] = function()
-    lu.skipIf(h.is_program, "for the stock interpreter")
-    local chunk = "require 'thrum.prelude' " ..
-        "f = spawn(function() error('lost?', 0) end) time.sleep(0)"
-    local output = h.shell("lua5.3 -e " .. h.quote(chunk))
-    h.assert_contains(output, "lost?")
+-- A stock interpreter, once with nothing but the package and once with the prelude.
+local function each_stock(chunk, check)
+    for _, name in ipairs {"thrum", "thrum.prelude"} do
+        check(stock(("local thrum = require %q "):format(name) .. chunk))
+    end
+end
+
+local function occurrences(text, part)
+    return select(2, text:gsub(part:gsub("%p", "%%%0"), ""))
+end
+
+t["test a stock interpreter writes uncaught errors to standard error"] = function()
+    each_stock([[
+        local named = thrum.fiber.named("rx", function() error("lost", 0) end)
+        thrum.run(function() thrum.spawn(named):detach() end)
+        print("went on")]], function(output, status)
+        lu.assertEquals(status, 0)
+        h.assert_starts(output, 'thrum: uncaught error in fiber 2 "rx": lost\nstack traceback:\n')
+        h.assert_contains(output, "\nwent on\n")
+    end)
+    each_stock([[
+        thrum.set_reporter(false)
+        thrum.run(function() thrum.spawn(error, "lost"):detach() end)
+        kept = thrum.spawn(error, "lost, too")
+        thrum.poll()]], function(output, status)
+        lu.assertEquals(status, 0)
+        lu.assertEquals(output, "")
+    end)
+end
+
+t["test a stock interpreter that ends reports what is left, and waits for nothing"] = function()
+    for ending, expected in pairs {[""] = 0, ["os.exit(3, true)"] = 3, ["error()"] = 1} do
+        each_stock([[
+            kept = thrum.spawn(error, "left", 0)
+            thrum.spawn(error, "dropped", 0)
+            thrum.time.sleep(0) ]] .. ending, function(output, status)
+            lu.assertEquals(status, expected)
+            lu.assertEquals(occurrences(output, "uncaught error in fiber 1: left\n"), 1, output)
+            lu.assertEquals(occurrences(output, "uncaught error in fiber 2: dropped\n"), 1, output)
+        end)
+    end
+end
+
+t["test a stock script that spawned and never ran is told so when its state closes"] = function()
+    each_stock([[
+        thrum.spawn(print, "never")
+        kept = thrum.spawn(thrum.fiber.named("rx", print), "never")]], function(output, status)
+        lu.assertEquals(status, 0)
+        h.assert_starts(output, "thrum: 2 fibers were spawned and have never run, the first at " ..
+            "(command line):1: in a stock interpreter a script ends with thrum.run()\n")
+        lu.assertEquals(occurrences(output, "\n"), 1)
+    end)
+    each_stock([[
+        local told
+        thrum.set_reporter(function(err, traceback, id, name)
+            print(err:match("^1 fiber was spawned and has never run"), type(traceback), id, name)
+        end)
+        thrum.spawn(function() end)
+        thrum.poll()
+        thrum.spawn(thrum.fiber.named("late", print))]], function(output)
+        lu.assertEquals(output, "1 fiber was spawned and has never run\tstring\t2\tlate\n")
+    end)
+end
+
+t["test nobody is told that who let the loop run, or ended, never ran"] = function()
+    for _, chunk in ipairs {
+        "thrum.spawn(thrum.time.sleep, 3600) thrum.poll()",
+        "thrum.run(function() kept = thrum.spawn(print) os.exit(0, true) end)",
+        "pcall(thrum.run, function() kept = thrum.spawn(print) error() end)",
+        "thrum.set_reporter(false) thrum.spawn(print)",
+    } do
+        each_stock(chunk, function(output, status)
+            lu.assertEquals(output, "", chunk)
+            lu.assertEquals(status, 0)
+        end)
+    end
+end
+
+t["test a reporter that runs when the state closes cannot drive the loop any more"] = function()
+    each_stock([[
+        thrum.set_reporter(function(err)
+            print(err, pcall(thrum.poll), (pcall(thrum.time.sleep, 0)))
+        end)
+        kept = thrum.spawn(error, "left", 0)
+        thrum.time.sleep(0)]], function(output, status)
+        lu.assertEquals(status, 0)
+        lu.assertEquals(output, "left\tfalse\tfalse\n")
+    end)
 end
 
 t["test set_reporter refuses what is no function"] = function()
@@ -401,13 +497,6 @@ t["test an error in another fiber does not disturb a wait outside"] = function()
     spawn(error, "elsewhere", 0):detach()
     time.sleep(0.002)
     lu.assertEquals(h.take_reports()[1].err, "elsewhere")
-    thrum.set_reporter(nil)
-    spawn(error, "kept for run", 0):detach()
-    time.sleep(0.002)
-    local ok, err = pcall(thrum.run)
-    lu.assertFalse(ok)
-    lu.assertEquals(err, "kept for run")
-    h.watch_reports()
 end
 
 t["test a thousand calls that complete at once outside let fibers run"] = function()

@@ -100,9 +100,10 @@ end
 function context.scope(actor)
     local frame, entries, token = actor.frame, {}, {}
     local n_before = #frame.handlers
-    local must = actor:must_be_interrupted()
+    local is_protected = not actor:chance(2)
+    local must = is_protected and actor:must_be_interrupted() -- scope itself is no such point
     local function body()
-        check_point(actor, must, "scope")
+        check_point(actor, must, "pcall round scope")
         for i = 1, actor.dice(3) do
             entries[i] = push_handler(actor)
             actor:deeper(1)
@@ -115,11 +116,11 @@ function context.scope(actor)
     end
     local mark = actor:mark()
     local ok, err
-    if actor:chance(2) then
+    if is_protected then
+        ok, err = pcall(scope, body)
+    else
         actor:check(scope(body) == token, "scope has changed the results")
         ok = true
-    else
-        ok, err = pcall(scope, body)
     end
     for _, entry in ipairs(entries) do
         actor:check(entry.n_runs == 1, "a cleanup handler has not run")
@@ -364,9 +365,14 @@ function context.share(actor)
     if generator.user then
         actor:check(status == "normal" or status == "running", "one in use is %s", status)
         if not actor:may_be_interrupted() then
-            local ok, err = coroutine.resume(generator.co)
-            actor:check(not ok and err == "cannot resume non-suspended coroutine",
-                "a coroutine in use was resumed: %s", tostring(err))
+            local is_own = generator.user == actor
+            local has_returned, ok, err = pcall(coroutine.resume, generator.co)
+            if has_returned then
+                actor:check(not ok and is_own, "a coroutine in use was resumed: %s, %s", ok, err)
+            else
+                actor:check(not is_own and ok == thrum.generic_error.EPERM,
+                    "resume of a coroutine in use: %s", ok)
+            end
         end
         return
     end

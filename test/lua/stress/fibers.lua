@@ -7,7 +7,7 @@ local Actor = stress.Actor
 local thrum = h.thrum
 local this_fiber, coroutine, spawn, pcall =
     thrum.this_fiber, thrum.coroutine, thrum.spawn, thrum.pcall
-local pack = table.pack
+local pack, now = table.pack, thrum.time.steady_clock.now
 
 local fibers = {}
 
@@ -26,6 +26,7 @@ local function note_end(actor)
         actor:check(is_asked, "ends interrupted by nobody")
     else
         actor.ending, actor.err = "raised", actor.flying.value
+        actor.world.raised_at[actor.err] = now()
     end
     actor.world:note(actor, "ends:", actor.ending)
     if actor.group then
@@ -38,7 +39,6 @@ end
 local function main(actor, token, nothing)
     actor.n_starts = actor.n_starts + 1
     actor:check(actor.n_starts == 1, "starts again")
-    actor:check(not actor.is_interrupted, "was interrupted before it ran, and runs")
     actor:check(token == actor.token and nothing == nil, "spawn has changed the arguments")
     actor:check(this_fiber.local_.actor == nil, "local_ is another fiber's")
     this_fiber.local_.actor = actor
@@ -54,9 +54,8 @@ local function main(actor, token, nothing)
     return token, nil, actor.id, nil
 end
 
--- One that was interrupted before it ran never does.
 function fibers.has_ended(actor)
-    return actor.n_ends > 0 or actor.n_starts == 0 and actor.is_interrupted
+    return actor.n_ends > 0
 end
 
 -- Spawn an actor. `fate`: "joinable", "detached" or "dropped".
@@ -194,10 +193,17 @@ function fibers.resume(actor)
     if not thread or actor:may_be_interrupted() then
         return
     end
-    local ok, err = coroutine.resume(thread)
-    actor:check(not ok and tostring(err):find("^cannot resume"), "resumed actor %d: %s", id, err)
     local other = actor.world.actors[id]
-    if other and other ~= actor and not fibers.has_ended(other) then
+    local is_at_work = other and other ~= actor and not fibers.has_ended(other)
+    local is_resumed, ok, err = Actor.pcall(coroutine.resume, thread)
+    if is_resumed then
+        actor:check(not ok and tostring(err):find("^cannot resume"), "resumed actor %d: %s", id,
+            err)
+        actor:check(not is_at_work, "resume of actor %d has not raised", id)
+    else
+        actor:check(ok == thrum.generic_error.EPERM, "resume of actor %d: %s", id, ok)
+    end
+    if is_at_work then
         local status = coroutine.status(thread)
         actor:check(status == "normal", "the fiber of %s is %s", other, status)
     end

@@ -274,10 +274,7 @@ local function finish_group(actor, group, err)
     actor.world.open_groups[group] = nil
     actor.world:note(actor, "has joined a group of", #group.children, err)
     for _, child in ipairs(group.children) do
-        if child.n_starts == 0 then
-            actor:check(group.is_interrupted or err, "%s never ran", child)
-            child.is_interrupted = true
-        end
+        actor:check(child.n_starts == 1, "%s never ran", child)
         actor:check(fibers.has_ended(child), "%s was left behind by its group", child)
     end
     actor:check(#group.handle == 0, "a group that was joined has %d children", #group.handle)
