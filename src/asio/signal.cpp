@@ -294,16 +294,19 @@ class signal_reader : public std::enable_shared_from_this<signal_reader>
 
     int begin(thrum_context *context)
     {
-        error_code code;
         int copy;
+        io_.emplace(context->executor());
         int error = descriptor_dup(process().pipe[0], &copy);
         if (error)
             return error;
-        io_.emplace(context->executor());
-        io_->assign(copy, code);
-        if (code) {
-            descriptor_close(copy);
+        error = guarded([&] {
+            error_code code;
+            io_->assign(copy, code);
             return error_from(code);
+        });
+        if (error) {
+            descriptor_close(copy);
+            return error;
         }
         wait();
         return 0;
