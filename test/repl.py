@@ -368,6 +368,27 @@ class Interruption(Case):
         session.enter("print('go' .. 'ing on')")
         session.expect("\ngoing on\n> ")
 
+    def test_blocking_read(self):
+        """Ctrl-C ends a blocking io.read of the chunk."""
+        session = self.session()
+        session.enter("print('rea' .. 'ding') io.read()")
+        session.expect("\nreading\n")
+        session.type(CTRL_C)
+        session.expect("Fiber interrupted.*\n")
+        session.enter("print('go' .. 'ing on')")
+        session.expect("\ngoing on\n> ")
+
+    def test_blocking_read_behind_the_prompt(self):
+        """SIGINT at the prompt does not end a blocking read of a fiber behind it."""
+        script = ("n=0; until read -r _ _ state _ < /proc/PID/stat; test $state = S -o $n = 100000;"
+                  " do n=$((n + 1)); done; kill -INT PID; echo out")
+        session = self.session()
+        session.enter(f"script = ('{script}'):gsub('PID', math.tointeger(system.getpid()))")
+        session.enter("spawn(function() print('re' .. 'ad', io.popen(script):read()) end):detach()")
+        session.expect("read\tout\n")
+        session.enter("print('go' .. 'ing on')")
+        session.expect("\ngoing on\n> ")
+
     def test_half_typed(self):
         """Ctrl-C on a half typed line drops it, and a half typed chunk with it."""
         session = self.session()

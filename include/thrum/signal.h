@@ -9,20 +9,24 @@
 
 THRUM_BEGIN_DECLS
 
-/* The sets are boost::asio::signal_set, and keep its rules.
+/* The sets keep the rules of boost::asio::signal_set.
  *
- * A signal's disposition belongs to the process. It becomes Asio's handler when the first set of
- * any context adds the signal, and SIG_DFL, whatever it was before, when the last one removes it.
- * No other signal is touched. The handler is installed without SA_RESTART: a blocking call that it
- * interrupts fails with EINTR.
+ * A signal's disposition belongs to the process. It becomes our handler when the first set of any
+ * context adds the signal, and SIG_DFL, whatever it was before, when the last one removes it. No
+ * other signal is touched. The handler is installed with SA_RESTART: a blocking read or write that
+ * it interrupts goes on.
  *
- * Which sets have which signal is Asio's own state of the process, guarded by a mutex and shared by
- * the contexts of all threads: each set that has a signal is notified of it, in whatever thread.
- * Asio keeps a pipe for it, two descriptors, from a context's first set until the last context that
- * ever had one is freed. */
+ * Which sets have which signal is a state of the process, guarded by a mutex and shared by the
+ * contexts of all threads: each set that has a signal is notified of it, in whatever thread. There
+ * is a pipe for it, two descriptors as long as there is a set, and one more in each context that has
+ * a set.
+ *
+ * A child made by fork(2) has no sets, and must not touch those of its parent; a signal that is
+ * caught here has its default effect there. */
 typedef struct thrum_signal_set thrum_signal_set;
 
-/* A set without signals. Errors: ENOMEM, EMFILE, ENFILE. */
+/* A set without signals. Errors: ENOMEM, EMFILE, ENFILE; ENOSPC when
+ * fs.epoll.max_user_watches is reached. */
 THRUM_API int thrum_signal_set_new(thrum_context *context, thrum_signal_set **set) THRUM_NOEXCEPT;
 /* Removes its signals; pending waits end with ECANCELED. NULL is fine. */
 THRUM_API void thrum_signal_set_free(thrum_signal_set *set) THRUM_NOEXCEPT;

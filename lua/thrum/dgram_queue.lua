@@ -154,14 +154,46 @@ local function put_found(s, item, err, addr)
     put(s, item)
 end
 
+-- Names are looked up side by side, but what is sent to one name leaves in the order of the calls:
+-- an item whose address is known waits for those `before` it.
+local function put_in_order(s, item)
+    local problem
+    while item and item.is_found and not item.before do
+        local after = item.after
+        if after then
+            after.before = nil
+        else
+            s.last_named[item.host] = nil
+        end
+        local is_put, err = native.pcall(put_found, s, item, item.failure, item.found)
+        problem = problem or not is_put and err
+        item = after
+    end
+    if problem then
+        error(problem, 0)
+    end
+end
+
 -- The same for one whose host is a name: it counts from now on.
 function queue.enqueue_name(s, item)
     if not has_room(s, #item.data) then
         return refuse(s, item)
     end
-    address.look_up(s, "send", item.host, item.port, function(err, addr)
-        put_found(s, item, err, addr)
-    end)
+    local host, before = item.host, s.last_named[item.host]
+    item.before, item.after, item.is_found, item.failure, item.found = before, nil, false, nil, nil
+    s.last_named[host] = item
+    local is_begun, problem = native.pcall(address.look_up, s, "send", host, item.port,
+        function(err, addr)
+            item.failure, item.found, item.is_found = err, addr, true
+            put_in_order(s, item)
+        end)
+    if not is_begun then
+        s.last_named[host] = before
+        error(problem, 0)
+    end
+    if before then
+        before.after = item
+    end
     return count_in(s, item)
 end
 

@@ -2,6 +2,7 @@
 // The event loop: Asio's, driven one completion at a time.
 #include "context.hpp"
 
+#include "epoll.hpp"
 #include "error.hpp"
 #include "lookup_pool.hpp"
 #include "object.hpp"
@@ -11,8 +12,12 @@ thrum_context::thrum_context()
     list_init(&objects);
     io.emplace(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO);
     work.emplace(io->get_executor());
-    // Asio makes its reactor with the first object: have it fail here rather than there.
+    // Asio makes its reactor with the first object: have it fail here rather than there, and fail
+    // when it cannot register its own descriptors.
+    thrum::epoll_take_error();
     thrum::io_timer first(*io);
+    if (int error = thrum::epoll_take_error())
+        throw boost::system::system_error(error, boost::system::system_category());
 }
 
 // First the objects close, while the reactor is there to forget their descriptors. Then Asio

@@ -25,6 +25,7 @@ using io_timer =
     boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>,
                                       executor>;
 class lookup_pool;
+class signal_reader;
 
 // Receives that were started and are still to be tried: see late.cpp.
 struct late_receives {
@@ -49,7 +50,8 @@ struct thrum_context {
     bool is_running = false;
     bool is_ending = false;
     thrum::late_receives late;
-    std::shared_ptr<thrum::lookup_pool> lookups; // NULL before the first lookup that needs it
+    std::shared_ptr<thrum::lookup_pool> lookups;   // NULL before the first lookup that needs it
+    std::shared_ptr<thrum::signal_reader> signals; // NULL while there is no signal set
 
     thrum_context();
     thrum_context(const thrum_context &) = delete;

@@ -58,7 +58,7 @@ struct thrum_descriptor final : thrum::object {
         int error = descriptor_dup(fd, &copy);
         if (error)
             return error;
-        error = adopt(*io, copy);
+        error = thrum::guarded([&] { return adopt(*io, copy); });
         if (error)
             descriptor_close(copy);
         return error;

@@ -39,15 +39,19 @@ struct lookup_job {
     }
 };
 
-// A thread lives as long as it finds something in the queue: none is idle, none is waited for. Each
+// A thread lives as long as it finds something in a queue: none is idle, none is waited for. Each
 // holds a reference on the pool, which so may outlive its context; what is left for them to do by
 // then is to end.
+//
+// When all threads wait for slow name servers, what comes next is looked at by one thread more: it
+// answers what is local itself, and queues the rest.
 class lookup_pool : public std::enable_shared_from_this<lookup_pool>
 {
   public:
     lookup_pool() noexcept
     {
         list_init(&queue_);
+        list_init(&arrivals_);
     }
 
     lookup_pool(const lookup_pool &) = delete;
@@ -67,13 +71,26 @@ class lookup_pool : public std::enable_shared_from_this<lookup_pool>
 
   private:
     std::mutex mutex_;
-    struct list queue_;
-    unsigned n_threads_ = 0;
+    struct list queue_;       // for the threads
+    struct list arrivals_;    // not looked at yet; after the queue
+    unsigned n_threads_ = 0;  // without the one for arrivals
+    bool has_sorter_ = false; // that one
 
-    int begin_thread();
+    using lock = std::unique_lock<std::mutex>;
+
+    int begin(void *(*body)(void *)) noexcept;
+    int begin_worker() noexcept;
+    void begin_sorter() noexcept;
+    bool has_worker() noexcept;
+    lookup_job *take() noexcept;
     void work() noexcept;
+    void sort() noexcept;
+    void ask(lock &lock, lookup_job *job) noexcept;
+    void put_back(lookup_job *job) noexcept;
     void finish(lookup_job *job, int error) noexcept;
-    static void *thread(void *self) noexcept;
+
+    template <void (lookup_pool::*body)() noexcept>
+    static void *thread(void *argument) noexcept;
 };
 
 } // namespace thrum

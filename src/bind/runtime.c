@@ -2,6 +2,7 @@
 /* The runtime: made once per state, kept in the registry, ended by the state's collector. */
 #include "bind/runtime.h"
 
+#include <errno.h>
 #include <stdalign.h>
 #include <stdint.h>
 
@@ -174,8 +175,9 @@ static int runtime_new(lua_State *L)
     int error = thrum_context_new(&runtime->context);
     if (error) {
         char text[128];
-        luaL_error(L, "thrum: cannot make an event loop: %s",
-                   thrum_error_message(error, text, sizeof(text)));
+        luaL_error(L, "thrum: cannot make an event loop: %s%s",
+                   thrum_error_message(error, text, sizeof(text)),
+                   error == ENOSPC ? " (fs.epoll.max_user_watches, see epoll(7))" : "");
     }
     fiber_init_outside(runtime);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);

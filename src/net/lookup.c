@@ -11,14 +11,20 @@
 #include <thrum/error.h>
 
 #include "net/decimal.h"
+#include "net/hosts.h"
+
+static const char hosts_file[] = "/etc/hosts";
 
 /* ---- errors ---- */
 
-/* glibc has been seen to say EAI_SYSTEM and leave errno alone. */
+/* glibc has been seen to say EAI_SYSTEM and leave errno alone; and to say that a name or a service
+ * is not known when it could not open the files and sockets to ask with. */
 static int error_of(int code)
 {
     if (code == 0)
         return 0;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+        return errno;
     if (code == EAI_SYSTEM && errno != 0)
         return errno;
     if (code == EAI_MEMORY)
@@ -146,6 +152,33 @@ int lookup_try(struct lookup *lookup)
     int code = ask_addresses(lookup, AI_NUMERICHOST | AI_NUMERICSERV);
     bool may_be_name = lookup->has_host && !(lookup->hints.ai_flags & AI_NUMERICHOST);
     return code == EAI_NONAME && may_be_name ? EAGAIN : error_of(code);
+}
+
+static bool is_numeric_host(const char *host)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST}, *found = NULL;
+    if (getaddrinfo(host, NULL, &hints, &found))
+        return false;
+    freeaddrinfo(found);
+    return true;
+}
+
+static bool is_local_endpoint(const struct lookup *lookup)
+{
+    struct thrum_address address;
+    uint16_t port;
+    return (lookup->flags & NI_NUMERICHOST) ||
+           (!thrum_endpoint_to_address(&lookup->endpoint, &address, &port) &&
+            hosts_have_address(hosts_file, &address));
+}
+
+bool lookup_is_local(const struct lookup *lookup)
+{
+    if (lookup->is_reverse)
+        return is_local_endpoint(lookup);
+    return !lookup->has_host || (lookup->hints.ai_flags & AI_NUMERICHOST) ||
+           is_numeric_host(lookup->host) || hosts_is_localhost(lookup->host) ||
+           hosts_have_name(hosts_file, lookup->host, lookup->hints.ai_family);
 }
 
 int lookup_run(struct lookup *lookup)

@@ -39,6 +39,11 @@ void lookup_deinit(struct lookup *lookup);
  * EAGAIN: it has to be run. */
 int lookup_try(struct lookup *lookup);
 
+/* Whether the system probably answers without asking anybody: the host is a number, there is none,
+ * or it is of this host itself or in /etc/hosts. A guess, for what is best asked first; it reads a
+ * file. */
+bool lookup_is_local(const struct lookup *lookup);
+
 /* Ask the system, which may take as long as it likes. Errors: the resolver category's, or an errno
  * when it is the system that failed. */
 int lookup_run(struct lookup *lookup);

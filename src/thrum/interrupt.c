@@ -61,17 +61,19 @@ static void catch_signal(int number)
     signal_pipe_write(&interrupts.pipe);
 }
 
-/* A script's own handler stays, and so does ignoring it. System calls are not restarted: Ctrl-C
- * ends a blocking io.read as well. */
+/* A script's own handler stays, and so does ignoring it. System calls of a chunk are not restarted:
+ * Ctrl-C ends its blocking io.read as well. Those of the fibers behind a prompt are: it is not
+ * aimed at them. */
 static void take_signal(struct sigaction *before)
 {
     struct sigaction current;
     sigaction(SIGINT, NULL, &current);
     if (before)
         *before = current;
-    if (current.sa_handler != SIG_DFL)
+    if (current.sa_handler != SIG_DFL && current.sa_handler != catch_signal)
         return;
-    struct sigaction ours = {.sa_handler = catch_signal};
+    struct sigaction ours = {.sa_handler = catch_signal,
+                             .sa_flags = interrupts.target ? 0 : SA_RESTART};
     sigemptyset(&ours.sa_mask);
     sigaction(SIGINT, &ours, NULL);
 }

@@ -18,9 +18,10 @@ static int prepare(struct signal_pipe *self, thrum_context *context)
 int signal_pipe_open(struct signal_pipe *self, thrum_context *context)
 {
     *self = (struct signal_pipe){.ends = {-1, -1}};
-    if (pipe(self->ends) < 0)
-        return errno;
-    int error = prepare(self, context);
+    int error = descriptor_pipe(self->ends);
+    if (error)
+        return error;
+    error = prepare(self, context);
     if (error)
         signal_pipe_close(self);
     return error;

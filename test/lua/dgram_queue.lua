@@ -370,6 +370,42 @@ t["test a name is looked up for each send, without blocking, by the option looku
     d.close(a, b)
 end
 
+t["test sends to one name leave in the order of the calls, however the lookups end"] = function()
+    local answers = {}
+    local a = dgram.createSocket {type = "udp4", lookup = function(host, _, callback)
+        answers[#answers + 1] = function(err) callback(err, not err and "127.0.0.1" or nil) end
+    end}
+    local b = d.bound()
+    local heard, told = collect(b), {}
+    for i, host in ipairs {"one.name", "one.name", "other.name", "one.name", "one.name"} do
+        a:send(tostring(i), d.port(b), host, function(err)
+            told[#told + 1] = i .. (err and " failed" or "")
+        end)
+    end
+    h.wait_until(function() return #answers == 5 end)
+    answers[5]()
+    answers[2]()
+    answers[3]()
+    h.wait_until(function() return #heard == 1 and #told == 1 end)
+    h.let_others_run(10)
+    lu.assertEquals(heard, {"3"})
+    answers[1]("not found")
+    h.wait_until(function() return #heard == 2 and #told == 3 end)
+    answers[4]()
+    h.wait_until(function() return #heard == 4 and #told == 5 end)
+    lu.assertEquals(heard, {"3", "2", "4", "5"})
+    lu.assertEquals(told, {"3", "1 failed", "2", "4", "5"})
+    lu.assertEquals(a:getSendQueueCount(), 0)
+
+    -- And once more, with nothing of it left over.
+    answers = {}
+    a:send("6", d.port(b), "one.name")
+    h.wait_until(function() return #answers == 1 end)
+    answers[1]()
+    lu.assertEquals(d.wait(b, "message"), "6")
+    d.close(a, b)
+end
+
 t["test a lookup may return the address, as text or object"] = function()
     local b = d.bound()
     for _, result in ipairs {"127.0.0.1", h.loopback()} do
@@ -495,6 +531,20 @@ t["test close while a name is being looked up"] = function()
         answer()
         h.let_others_run(4)
     end
+end
+
+t["test what is sent to the system's localhost arrives in order"] = function()
+    local is_known = pcall(thrum.ip.udp.get_address_v4_info, "localhost", 0)
+    lu.skipIf(not is_known, "localhost is not known here")
+    local a, b = dgram.createSocket("udp4"), d.bound()
+    local heard, wanted = collect(b), {}
+    for i = 1, 200 do
+        a:send(tostring(i), d.port(b), "localhost")
+        wanted[i] = tostring(i)
+    end
+    h.wait_until(function() return #heard == 200 end)
+    lu.assertEquals(heard, wanted)
+    d.close(a, b)
 end
 
 t["test names go through the system's resolver by default"] = function()

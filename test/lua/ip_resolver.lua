@@ -464,6 +464,33 @@ t["test timeout against the answer"] = function()
     lu.assertTrue(n_timeouts > 0)
 end
 
+-- glibc says of the first lookup that the name is not known: it could not open its files.
+t["test the first lookup without a descriptor left raises EMFILE, and the next one is answered"] = function()
+    h.skip_without_program()
+    skip_without_localhost()
+    local output, status = h.shell("ulimit -n 24; exec " .. h.quote(h.program) .. " -e " .. h.quote [[
+        local filler, held = ip.udp.socket.new(), {}
+        filler:open("v4")
+        local fd = filler:release()
+        while true do
+            local ok, copy = pcall(fd.dup, fd)
+            if not ok then break end
+            held[#held + 1] = copy
+        end
+        for _, call in ipairs {ip.udp.get_address_info, ip.tcp.get_address_v4_info} do
+            local ok, err = pcall(call, "localhost", 80)
+            assert(not ok and err == generic_error.EMFILE, tostring(err))
+        end
+        local ok, err = pcall(ip.udp.get_name_info, "127.0.0.1", 80)
+        assert(not ok and err == generic_error.EMFILE, tostring(err))
+        assert(ip.udp.get_address_info("127.0.0.1", 80)[1].port == 80)
+        for _, copy in ipairs(held) do copy:close() end
+        print(ip.udp.get_address_v4_info("localhost", 80)[1].address)
+    ]])
+    lu.assertEquals(output, "127.0.0.1\n")
+    lu.assertEquals(status, 0)
+end
+
 t["test no thread is left when there is nothing to look up"] = function()
     local n_threads = settled_threads()
     for _ = 1, 20 do

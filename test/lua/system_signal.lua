@@ -7,9 +7,6 @@ local system, time, spawn = thrum.system, thrum.time, thrum.spawn
 local signal = system.signal
 local set = signal.set
 
--- The first set opens Asio's pipe, which stays as long as the state.
-set.new()
-
 local function raise(...)
     for _, name in ipairs {...} do
         system.kill(system.getpid(), name)
@@ -261,6 +258,60 @@ t["test other signals keep their dispositions, SIGCHLD too"] = function()
         lu.assertEquals(status, 3)
         lu.assertEquals(select(2, s:wait()), "SIGCHLD")
     end, "SIGCHLD")
+end
+
+-- Blocking calls of Lua's own go on when a signal arrives: with a handler that did not restart them
+-- io.popen gave nil and EINTR, and print lost lines.
+
+t["test a signal does not end a blocking read from io.popen"] = function()
+    with_set(function(s)
+        local output = h.shell(([[
+            asleep() { read -r _ _ state _ < /proc/PID/stat; test "$state" = S; }
+            for round in 1 2 3; do
+                n=0
+                until asleep || test $n -eq 100000; do n=$((n + 1)); done
+                kill -USR1 PID
+            done
+            echo out]]):gsub("PID", math.tointeger(system.getpid())))
+        lu.assertEquals(output, "out\n")
+        lu.assertEquals(s:wait(), signal.SIGUSR1)
+    end, "SIGUSR1")
+end
+
+t["test the end of a child does not end a blocking read from io.popen"] = function()
+    with_set(function(s)
+        local children = {}
+        for i = 1, 5 do
+            children[i] = system.spawn {program = "/bin/sh", arguments = {"sh", "-c", "exec true"}}
+        end
+        lu.assertEquals(h.shell("for i in 1 2 3 4 5; do (exit 3); done; echo out"), "out\n")
+        for _, child in ipairs(children) do
+            child:wait()
+        end
+        lu.assertEquals(s:wait(), signal.SIGCHLD)
+    end, "SIGCHLD")
+end
+
+t["test no line is lost that is printed into a slow pipe while signals arrive"] = function()
+    h.skip_without_program()
+    local script = [[
+        local system = require "thrum.system"
+        local set = system.signal.set.new("SIGUSR1")
+        print(system.getpid())
+        for i = 1, 20000 do print(string.format("line %d", i)) end
+        io.stdout:flush()]]
+    local command = h.quote(h.program) .. " -e " .. h.quote(script) .. [[ | {
+        read -r pid
+        n=0
+        while read -r line; do
+            n=$((n + 1))
+            case $n in
+            ?00 | ??00) kill -USR1 $pid ;;
+            esac
+        done
+        echo $n
+    }]]
+    lu.assertEquals(h.shell(command), "20000\n")
 end
 
 -- bad input

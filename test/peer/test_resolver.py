@@ -355,6 +355,31 @@ class Lookups(unittest.TestCase):
         """)
         self.assertEqual(lines, ["300"])
 
+    def test_local(self):
+        """slow lookups do not keep those waiting that no name server is needed for"""
+        server.reset(1000)  # nothing is answered
+        lines = self.lua("""
+            local this_fiber = require "this_fiber"
+            local slow = {}
+            for i = 1, 80 do
+                slow[i] = spawn(pcall, udp.get_address_v4_info, "held-" .. i .. ".test", i)
+            end
+            this_fiber.yield()
+            time.with_timeout(10, function()
+                show(udp.get_address_v4_info("in-hosts.test", 1))
+                show(tcp.get_address_info("NickName", 2, flag.canonical_name))
+                print(udp.get_address_v4_info("localhost", 3)[1].port)
+                print(tcp.get_address_info("192.0.2.7", "domain")[1].port)
+                show(udp.get_address_v4_info("127.2", 4))
+                print(udp.get_name_info("192.0.2.99", 53)[1].host_name)
+            end)
+            for _, fiber in ipairs(slow) do
+                fiber:interrupt()
+            end
+        """)
+        self.assertEqual(lines, ["192.0.2.99:1", "192.0.2.99:2 in-hosts.test", "3", "53",
+                                 "127.0.0.2:4", "in-hosts.test"])
+
     def test_interrupt(self):
         """an interrupted lookup ends at once, and nobody else notices"""
         lines = self.lua("""

@@ -89,6 +89,8 @@ extern "C" int getaddrinfo(const char *host, const char *service, const struct a
         return EAI_MEMORY;
     if (name == "system")
         return fail(EMFILE, EAI_SYSTEM);
+    if (name == "exhausted")
+        return fail(EMFILE, EAI_NONAME);
     if (name == "silent")
         return fail(0, EAI_SYSTEM);
     if (name.compare(0, 4, "held") == 0)
@@ -279,7 +281,9 @@ TEST_CASE("as many lookups as there may be threads run side by side, and the res
         REQUIRE(all.back().start("held" + std::to_string(i)) == 0);
     }
     w.gate.wait_inside(THRUM_RESOLVER_MAX_THREADS);
-    CHECK(count_threads() == w.gate.n_threads + THRUM_RESOLVER_MAX_THREADS);
+    // One more looks at those that queue.
+    while (count_threads() != w.gate.n_threads + THRUM_RESOLVER_MAX_THREADS)
+        std::this_thread::yield();
     CHECK(w.gate.n_asked("held" + std::to_string(THRUM_RESOLVER_MAX_THREADS)) == 0);
     w.gate.open();
     w.run();
@@ -287,6 +291,66 @@ TEST_CASE("as many lookups as there may be threads run side by side, and the res
         CHECK(one.waiting.n_done == 1);
         CHECK(one.waiting.error == 0);
         CHECK(one.port() == 80);
+    }
+}
+
+// Names that no server is needed for: those of this host, those of a file, numbers with the name of
+// a service.
+TEST_CASE("slow lookups do not keep local ones waiting")
+{
+    resolving w;
+    std::deque<query> slow;
+    for (int i = 0; i < 2 * THRUM_RESOLVER_MAX_THREADS; ++i) {
+        slow.emplace_back(w);
+        REQUIRE(slow.back().start("held" + std::to_string(i)) == 0);
+    }
+    w.gate.wait_inside(THRUM_RESOLVER_MAX_THREADS);
+    std::deque<query> quick;
+    struct addrinfo hints = hints_of();
+    for (const char *host : {"localhost", "LocalHost.", "a.localhost", "127.0.0.1", "127.1"}) {
+        quick.emplace_back(w);
+        query &one = quick.back();
+        REQUIRE(one.start(host, "domain") == 0);
+        while (one.waiting.is_pending())
+            thrum_context_run_one(w.context);
+        CHECK(one.waiting.error == 0);
+    }
+    query numeric(w);
+    CHECK(thrum_resolver_try_look_up(numeric.resolver, "0x7f.1", "80", &hints) == 0);
+    for (const query &one : slow)
+        CHECK(one.waiting.is_pending());
+    w.gate.open();
+    w.run();
+    for (const query &one : slow)
+        CHECK(one.waiting.error == 0);
+}
+
+TEST_CASE("lookups that are looked at are cancelled, go on, or go with their context")
+{
+    gate gate;
+    struct addrinfo hints = hints_of();
+    for (int round = 0; round < 50; ++round) {
+        thrum_context *context = nullptr;
+        constexpr int n = THRUM_RESOLVER_MAX_THREADS + 16;
+        thrum_resolver *resolvers[n];
+        waiter waiting[n];
+        REQUIRE(thrum_context_new(&context) == 0);
+        for (int i = 0; i < n; ++i) {
+            const char *host = i % 3 ? "quick" : "localhost";
+            REQUIRE(thrum_resolver_new(context, &resolvers[i]) == 0);
+            REQUIRE(thrum_resolver_look_up(resolvers[i], &waiting[i].operation, host, "80",
+                                           &hints) == 0);
+        }
+        for (int i = n - 1; i > THRUM_RESOLVER_MAX_THREADS; i -= 2)
+            waiting[i].cancel();
+        if (round % 2 == 0) {
+            thrum_context_run(context);
+            for (const waiter &one : waiting)
+                CHECK((one.error == 0 || one.error == ECANCELED));
+        }
+        thrum_context_free(context);
+        for (thrum_resolver *resolver : resolvers)
+            thrum_resolver_free(resolver);
     }
 }
 
@@ -362,6 +426,7 @@ TEST_CASE("errors of the resolver are of its category, those of the system are i
     CHECK(error_of("again") == resolver_error(EAI_AGAIN));
     CHECK(error_of("memory") == ENOMEM);
     CHECK(error_of("system") == EMFILE);
+    CHECK(error_of("exhausted") == EMFILE); // glibc's first lookup without descriptors
     CHECK(error_of("silent") == resolver_error(EAI_FAIL));
     CHECK(thrum_error_category(error_of("again")) == THRUM_CATEGORY_RESOLVER);
     char text[80];

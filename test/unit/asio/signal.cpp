@@ -3,8 +3,12 @@
 
 #include <climits>
 #include <csignal>
+#include <fcntl.h>
+#include <fstream>
 #include <initializer_list>
+#include <pthread.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <thread>
 
 #include <thrum/signal.h>
@@ -33,6 +37,25 @@ thrum_signal_set *new_set(thrum_context *context, std::initializer_list<int> num
     for (int number : numbers)
         REQUIRE(thrum_signal_set_add(set, number) == 0);
     return set;
+}
+
+// Descriptors that a child would have.
+int count_inherited()
+{
+    int n = 0;
+    for (int fd = 0; fd < 256; ++fd)
+        n += fcntl(fd, F_GETFD) == 0;
+    return n;
+}
+
+// A thread that waits in the kernel.
+bool is_asleep(pid_t thread)
+{
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    std::size_t name_end = text.rfind(')');
+    return name_end != std::string::npos && text.compare(name_end, 3, ") S") == 0;
 }
 
 // Two signals that neither Catch2 nor a sanitizer has a use for.
@@ -372,5 +395,124 @@ TEST_CASE("contexts in several threads are each notified")
         thrum_signal_set_free(sets[i]);
         thrum_context_free(contexts[i]);
     }
+    CHECK(is_default(SIGUSR1));
+}
+
+// A handler without SA_RESTART makes the program's blocking calls fail with EINTR: io.popen lost
+// its output and print its lines. Asio's signal_set had such a one until 1.82.
+TEST_CASE("a signal that a set has does not end a blocking read")
+{
+    signalled w;
+    int ends[2];
+    char byte = 0;
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    std::thread other([&, reader = pthread_self(), id = gettid()] {
+        for (int i = 0; i < 100; ++i) {
+            while (!is_asleep(id))
+                std::this_thread::yield();
+            pthread_kill(reader, SIGUSR1);
+        }
+        if (write(ends[1], "x", 1) != 1)
+            std::abort();
+    });
+    ssize_t size = read(ends[0], &byte, 1);
+    int error = errno;
+    other.join();
+    CHECK(size == 1);
+    CHECK((size == 1 || error == 0));
+    CHECK(byte == 'x');
+    CHECK(w.next() == SIGUSR1);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST_CASE("notifications beyond what the pipe holds are not lost")
+{
+    signalled w;
+    constexpr int n = 70000;
+    for (int i = 0; i < n; ++i)
+        std::raise(SIGUSR1);
+    std::raise(SIGUSR2);
+    int n_first = 0, n_second = 0;
+    for (int i = 0; i <= n; ++i) {
+        int number = w.next();
+        n_first += number == SIGUSR1;
+        n_second += number == SIGUSR2;
+    }
+    CHECK(n_first == n);
+    CHECK(n_second == 1);
+    CHECK(w.is_quiet());
+}
+
+// The child has the handler and the pipe of its parent's sets.
+TEST_CASE("a signal of a child made by fork does what it does by default, and is not its parent's")
+{
+    signalled w;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        std::raise(SIGUSR1);
+        _exit(0);
+    }
+    REQUIRE(child > 0);
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGUSR1);
+    CHECK(w.is_quiet());
+    std::raise(SIGUSR1);
+    CHECK(w.next() == SIGUSR1);
+}
+
+TEST_CASE("the descriptors of signal sets are there as long as there are sets")
+{
+    world w;
+    int before = count_descriptors(), n_inherited = count_inherited();
+    thrum_signal_set *a = new_set(w.context, {}), *b = new_set(w.context, {SIGUSR1});
+    CHECK(count_descriptors() > before);
+    CHECK(count_inherited() == n_inherited);
+    thrum_signal_set_free(a);
+    CHECK(count_descriptors() > before);
+    thrum_signal_set_free(b);
+    CHECK(count_descriptors() == before);
+    thrum_signal_set *again = new_set(w.context, {SIGUSR1});
+    waiter one;
+    REQUIRE(thrum_signal_set_wait(again, &one.operation) == 0);
+    std::raise(SIGUSR1);
+    w.run();
+    CHECK(one.size == SIGUSR1);
+    thrum_signal_set_free(again);
+}
+
+// Each raises only while it has the signal caught itself.
+TEST_CASE("sets of several threads come and go while signals arrive")
+{
+    descriptor_watch watch;
+    auto body = [] {
+        for (int round = 0; round < 1000; ++round) {
+            thrum_context *context = nullptr;
+            thrum_signal_set *set = nullptr;
+            waiter one, two;
+            thrum_context_new(&context);
+            thrum_signal_set_new(context, &set);
+            thrum_signal_set_add(set, SIGUSR1);
+            thrum_signal_set_wait(set, &one.operation);
+            pthread_kill(pthread_self(), SIGUSR1);
+            thrum_context_run(context);
+            if (one.error != 0 || one.size != SIGUSR1)
+                std::abort();
+            thrum_signal_set_wait(set, &two.operation);
+            if (round % 2 == 0)
+                two.cancel();
+            if (round % 3 == 0)
+                thrum_signal_set_free(set);
+            thrum_context_free(context);
+            if (round % 3 != 0)
+                thrum_signal_set_free(set);
+        }
+    };
+    std::thread a(body), b(body), c(body);
+    a.join();
+    b.join();
+    c.join();
     CHECK(is_default(SIGUSR1));
 }
