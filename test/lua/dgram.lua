@@ -381,6 +381,21 @@ function()
     d.close(socket)
 end
 
+-- Seen: "[[::1]]:9".
+t["test a host in brackets is a name like others, and is shown as it is"] = function()
+    local a = dgram.createSocket {type = "udp4", lookup = function() error("not found", 0) end}
+    a:bind(0, "127.0.0.1")
+    a:send("x", 9, "[::1]")
+    lu.assertEquals(d.wait(a, "error"), "not found")
+    d.close(a)
+    a = d.bound()
+    a:send("x", 9, "[::zz]")
+    local err = d.wait(a, "error")
+    h.assert_contains(tostring(err), "dgram.Socket.send [::zz]:9")
+    lu.assertEquals(err.address, "[::zz]")
+    d.close(a)
+end
+
 -- ---- stress ----
 
 t["test many sockets echo to each other, and none is starved"] = function()
