@@ -45,8 +45,9 @@ local function deliver(s, self, batch)
             refresh(s)
         end
         local list = lists and lists.message
-        if list and not list[2] and not list[1].is_once then
-            list[1].listener(data, rinfo, no_flags)
+        local only = list and list.only
+        if only then
+            only(data, rinfo, no_flags)
         else
             emit(self, "message", data, rinfo, no_flags)
         end

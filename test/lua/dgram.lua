@@ -396,6 +396,30 @@ t["test a host in brackets is a name like others, and is shown as it is"] = func
     d.close(a)
 end
 
+-- ---- growth ----
+
+-- Seen: each of the sockets that one signal closes went through the listeners of all others.
+t["test eight times as many sockets are eight times the work to close"] = function()
+    local function run(n)
+        local signal, sockets, n_closed, count = thrum.emitter.new(), {}, 0, 0
+        for i = 1, n do
+            sockets[i] = dgram.createSocket {type = "udp4", signal = signal}
+            sockets[i]:on("close", function() n_closed = n_closed + 1 end)
+        end
+        for i = 1, n, 4 do
+            sockets[i]:close()
+        end
+        debug.sethook(function() count = count + 1 end, "", 100)
+        signal:emit("abort")
+        debug.sethook()
+        lu.assertEquals(signal:listenerCount("abort"), 0)
+        h.wait_until(function() return n_closed == n end)
+        return count
+    end
+    local few, many = run(h.is_slow and 10 or 40), run(h.is_slow and 80 or 320)
+    lu.assertTrue(many < 16 * few + 16, few .. " and " .. many)
+end
+
 -- ---- stress ----
 
 t["test many sockets echo to each other, and none is starved"] = function()
