@@ -93,14 +93,14 @@ local function check_result(s, op, result)
     return addr, err
 end
 
--- Have `done(err, addr)` called once, in another fiber, with what the name stands for.
+-- Have `done(err, addr)` called once, in another fiber, with what the name stands for. A lookup of
+-- the program's may answer later than that fiber ends.
 function address.look_up(s, op, host, port, done)
-    local is_done = false
+    local is_done, has_asked = false, false
     local function finish(err, result)
         if is_done then
             return
         end
-        is_done = true
         local addr
         if not err then
             addr, err = check_result(s, op, result)
@@ -108,9 +108,20 @@ function address.look_up(s, op, host, port, done)
         if err then
             err = base.adapt(err, op, "getaddrinfo", host, port)
         end
+        is_done = true
         done(err, addr)
     end
-    base.call_later(thrum.fiber.named("dgram lookup of " .. host, ask), s, host, finish)
+    local function run(start)
+        if start.is_made then
+            ask(s, host, finish)
+            has_asked = true
+        end
+    end
+    base.run_watched(function()
+        if not has_asked then -- there was no memory for that
+            finish(native.error("ENOMEM", base.PREFIX .. op))
+        end
+    end, thrum.fiber.named("dgram lookup of " .. host, run)):detach()
 end
 
 return address

@@ -26,10 +26,11 @@ base.states = setmetatable({}, {__mode = "k"})
 -- Begins the name of each method in errors.
 base.PREFIX = "dgram.Socket."
 
--- Whether a send needs nothing but the system call. To be called when anything here has changed.
+-- Whether a send needs nothing but the system call. To be called when anything here has changed;
+-- that a receiver is missing, for want of memory, is mended by the next send.
 function base.note_state(s)
     s.is_plain = s.bound == true and s.life == "open" and not s.is_connected and s.queue_count == 0
-        and not s.timeout
+        and not s.timeout and (s.has_receiver or not s.is_receiving)
 end
 
 -- ---- errors ----
@@ -94,6 +95,20 @@ function base.fail(s, err, callback, ...)
     else
         emit_later(s, "error", err)
     end
+end
+
+-- ---- fibers that must not get lost ----
+
+-- Run f(start, ...) in a fiber of its own, the result; however that ends, also without memory for
+-- its first step, at_end() is called, outside any fiber. If at_end raises for want of memory,
+-- whoever drives the loop is told, and it is called again later. If this function raises, neither
+-- is of any consequence: f is to return when it finds start.is_made false.
+function base.run_watched(at_end, f, ...)
+    local start = {is_made = false}
+    local fiber = spawn(f, start, ...)
+    native.at_end(fiber, at_end)
+    start.is_made = true
+    return fiber
 end
 
 return base

@@ -23,10 +23,9 @@ end
 
 local function succeed(s)
     s.bound, s.bind_listener = true, nil
-    base.note_state(s)
     if s.life == "open" then
-        emit_later(s, "listening")
         s.is_receiving = true
+        emit_later(s, "listening")
         receive.start(s)
     end
     queue.note_bound(s)
@@ -85,6 +84,9 @@ end
 -- Bind for a call that needs it: the error if that fails.
 function bind.implicitly(s, op)
     if s.bound then
+        if s.bound == true then
+            receive.start(s) -- if there was no memory for that before
+        end
         return nil
     end
     local is_done, err = native.pcall(s.handle.bind, s.handle, address.any[s.family], 0)

@@ -96,14 +96,8 @@ local function send_waiting(s, item)
     return pcall(handle.send, handle, item.data)
 end
 
-local function run(s)
-    thrum.scope_cleanup_push(function()
-        s.is_sending = false
-        if s.queue[s.first] then -- there was no memory to tell of one
-            pcall(queue.start_sending, s)
-        end
-    end)
-    local item = take_first(s)
+local function run(start, s)
+    local item = start.is_made and take_first(s)
     while item do
         local is_sent, err = send_waiting(s, item)
         finish_counted(s, item, not is_sent and err or nil)
@@ -114,10 +108,16 @@ end
 -- To be called when the socket has been bound, and when there is something in the queue, or will
 -- be before anybody else runs.
 function queue.start_sending(s)
-    if not s.is_sending then
-        call_later(thrum.fiber.named("dgram sender", run), s)
-        s.is_sending = true
+    if s.is_sending then
+        return
     end
+    base.run_watched(function()
+        s.is_sending = false
+        if s.queue[s.first] then -- there was no memory to tell of one
+            queue.start_sending(s)
+        end
+    end, thrum.fiber.named("dgram sender", run), s):detach()
+    s.is_sending = true
 end
 
 -- ---- putting in ----

@@ -68,17 +68,11 @@ local function tell_failure(s, err)
     thrum.time.sleep(0) -- an error that stays must not keep everybody else from running
 end
 
-local function run(s)
-    local self, handle, batch, is_over = s.self, s.handle, s.batch, false
-    thrum.scope_cleanup_push(function()
-        if not is_over then -- a listener has raised
-            if held.by == s then
-                thrum.pcall(queue.send_held)
-            end
-            s.has_receiver = false
-            thrum.pcall(receive.start, s)
-        end
-    end)
+local function run(start, s)
+    if not start.is_made then
+        return
+    end
+    local self, handle, batch = s.self, s.handle, s.batch
     deliver(s, self, batch)
     while s.is_receiving do
         local count, err = native_receive(handle, s.receiver, batch, s.is_counted)
@@ -89,11 +83,10 @@ local function run(s)
             tell_failure(s, err)
         end
     end
-    is_over = true
-    s.has_receiver = false
 end
 
--- To be called when is_receiving has become true of a socket that is bound.
+-- To be called when is_receiving has become true of a socket that is bound. When a listener raises,
+-- or there is no memory to go on, the fiber ends and another takes its place.
 function receive.start(s)
     if s.has_receiver or not s.is_receiving then
         return
@@ -101,8 +94,16 @@ function receive.start(s)
     local handle = s.handle
     local name = "dgram " .. s.type .. " " .. ip.tostring(handle.local_address, handle.local_port)
     s.receiver = s.receiver or native.receiver()
-    base.call_later(thrum.fiber.named(name, run), s)
+    base.run_watched(function()
+        if held.by == s then
+            queue.send_held()
+        end
+        s.has_receiver = false
+        base.note_state(s)
+        receive.start(s)
+    end, thrum.fiber.named(name, run), s):detach()
     s.has_receiver = true
+    base.note_state(s)
 end
 
 function receive.stop(s)

@@ -26,6 +26,8 @@
  *       whether that is to be called before a fiber suspends
  *   may_hold
  *       whether they would leave if the program were ended meanwhile
+ *   at_end(fiber, f)
+ *       have f called when it has ended, before that is known to anybody: fiber.h
  *   set_peer(sock, addr, port) -> true | nil, error
  *   bytes(value) -> string | nil
  *       of a byte_span
@@ -355,6 +357,15 @@ void dgram_send_held(lua_State *L)
         lua_pop(L, 1);
 }
 
+static int native_at_end(lua_State *L)
+{
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    lua_settop(L, 2);
+    if (handle->fiber)
+        handle->fiber->at_end = fiber_anchor_value(L, noun_runtime(L));
+    return 0;
+}
+
 static int native_set_peer(lua_State *L)
 {
     enum { ARG_REMOTE = 2 };
@@ -405,6 +416,7 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime)
                                                     {"hold", native_hold},
                                                     {"send_held", native_send_held},
                                                     {"take_held", native_take_held},
+                                                    {"at_end", native_at_end},
                                                     {"on_suspend", native_on_suspend},
                                                     {"set_send_held", native_set_send_held},
                                                     {"set_peer", native_set_peer},

@@ -109,6 +109,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
     *fiber = (struct fiber){.runtime = runtime,
                             .anchor = LUA_NOREF,
                             .cleanup_anchor = LUA_NOREF,
+                            .at_end = LUA_NOREF,
                             .traceback = LUA_NOREF,
                             .deadline_ns = INT64_MAX};
     list_init(&fiber->link);
@@ -249,6 +250,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     thrum_operation_deinit(&fiber->operation);
     fiber_release_anchor(L, runtime, fiber->anchor);
     fiber_release_anchor(L, runtime, fiber->cleanup_anchor);
+    fiber_release_anchor(L, runtime, fiber->at_end);
     fiber_release_anchor(L, runtime, fiber->traceback);
     runtime_free(L, fiber, sizeof(*fiber));
 }
