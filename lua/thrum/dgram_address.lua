@@ -3,7 +3,7 @@
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base = native.part "dgram_base"
+local base, block_list = native.part "dgram_base", native.part "dgram_block_list"
 local ip = thrum.ip
 local ipairs, setmetatable, tostring = ipairs, setmetatable, tostring
 
@@ -16,9 +16,9 @@ local address = {
     shown = setmetatable({}, {__mode = "k"}),
 }
 
+-- An IPv4 sender of a udp6 socket is ::ffff:a.b.c.d, as in Node.
 function address.show(addr)
-    local plain = addr.is_v6 and addr.is_v4_mapped and addr:to_v4() or addr
-    local entry = {text = tostring(plain), family = plain.is_v6 and "IPv6" or "IPv4"}
+    local entry = {text = tostring(addr), family = addr.is_v6 and "IPv6" or "IPv4"}
     address.shown[addr] = entry
     return entry
 end
@@ -48,6 +48,14 @@ function address.parse(s, op, text)
     end
     s.known[text] = addr
     return addr
+end
+
+-- The error of a send or connect to an address that the socket's list blocks, or nil.
+function address.check_allowed(s, op, addr)
+    if s.send_block_list and block_list.has(s.send_block_list, addr) then
+        return native.error("EPERM", base.PREFIX .. op, "blocked by the socket's sendBlockList")
+    end
+    return nil
 end
 
 -- ---- names ----

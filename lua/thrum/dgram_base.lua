@@ -2,6 +2,7 @@
 -- dgram's ground: the class, the state of its objects, errors as this module tells them, events.
 --
 -- The other parts, each standing on those before it:
+--   dgram_block_list  sets of addresses
 --   dgram_address     what texts and names stand for
 --   dgram_queue       sends that wait, and sends that are held for a moment
 --   dgram_args        what a method was called with
@@ -12,7 +13,7 @@ local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
 local spawn = thrum.spawn
-local error, tostring, type = error, tostring, type
+local error, ipairs, tostring, type = error, ipairs, tostring, type
 
 local base = {}
 
@@ -30,7 +31,7 @@ base.PREFIX = "dgram.Socket."
 -- that a receiver is missing, for want of memory, is mended by the next send.
 function base.note_state(s)
     s.is_plain = s.bound == true and s.life == "open" and not s.is_connected and s.queue_count == 0
-        and not s.timeout and (s.has_receiver or not s.is_receiving)
+        and not s.timeout and not s.send_block_list and (s.has_receiver or not s.is_receiving)
 end
 
 -- ---- errors ----
@@ -66,7 +67,15 @@ local function call(op, syscall, f, ...)
 end
 base.call = call
 
+-- Set what is wanted of a native socket: pairs of an option and its value. Raises.
+function base.apply(handle, wanted)
+    for _, pair in ipairs(wanted) do
+        handle:set_option(pair[1], pair[2])
+    end
+end
+
 function base.set_option(s, op, ...)
+    s.is_changed = s.is_changed or not s.bound
     return call(op, "setsockopt", s.handle.set_option, s.handle, ...)
 end
 
@@ -76,15 +85,22 @@ end
 
 -- ---- events and callbacks ----
 --
--- Each comes in a fiber of its own, after the call that caused it has returned, in order.
+-- Each comes in a fiber of its own, after the call that caused it has returned, in order. When
+-- that fiber runs the socket may have been closed: then there is no event any more but "close".
 
 local function call_later(f, ...)
     spawn(f, ...):detach()
 end
 base.call_later = call_later
 
+local function emit_if_open(s, ...)
+    if s.life == "open" then
+        s.self:emit(...)
+    end
+end
+
 local function emit_later(s, ...)
-    call_later(s.self.emit, s.self, ...)
+    call_later(emit_if_open, s, ...)
 end
 base.emit_later = emit_later
 

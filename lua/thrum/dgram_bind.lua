@@ -69,10 +69,67 @@ local function bind_to_name(s, host, port)
     end)
 end
 
-local function adopt(s, fd)
+-- ---- options ----
+
+-- luvit writes them so, the others with capitals. What they do not say is left as it is.
+local bind_options = {
+    {"reuse_address", "reuseaddr", "reuseAddr"},
+    {"reuse_port", "reuseport", "reusePort"},
+    {"v6_only", "ipv6only", "ipv6Only"},
+}
+
+local function check_boolean(options, name)
+    return args.check_optional(options[name], "boolean", "bind", 4, name)
+end
+
+local function refuse(name, why)
+    native.raise("EINVAL", base.PREFIX .. "bind", "option ", name, ": ", why)
+end
+
+-- What is asked for of the system: pairs of an option of the native socket and its value.
+local function check_options(s, options)
+    local wanted = {}
+    for _, row in ipairs(bind_options) do
+        for i = 2, 3 do
+            local value = check_boolean(options, row[i])
+            if row[1] == "v6_only" and s.family == "v4" then
+                if value then
+                    refuse(row[i], "this is a udp4 socket")
+                end
+            elseif value ~= nil then
+                wanted[#wanted + 1] = {row[1], value}
+            end
+        end
+    end
+    if check_boolean(options, "exclusive") == false then
+        refuse("exclusive", "there is no cluster to share a socket with; see reusePort")
+    elseif check_boolean(options, "linux_recverr") then
+        refuse("linux_recverr", "not supported; a connected socket is told of ICMP errors")
+    end
+    return wanted
+end
+
+-- ---- a descriptor in place of the socket ----
+
+local function check_adoption(s, port, host)
+    if port ~= 0 or host then
+        refuse("fd", "it is bound already: neither port nor address can be chosen")
+    elseif s.is_changed then
+        refuse("fd", "what was set on this socket before would be lost: set it after bind")
+    end
+end
+
+local function adopt(s, fd, wanted)
     local handle = thrum.ip.udp.socket.new()
     local is_done, err = native.pcall(handle.assign, handle, s.family, fd)
+    if is_done then
+        is_done, err = native.pcall(base.apply, handle, s.settings)
+    end
+    if is_done then
+        is_done, err = native.pcall(base.apply, handle, wanted)
+    end
     if not is_done then
+        handle:close()
         give_up(s, err)
         error(adapt(err, "bind", "bind"), 0)
     end
@@ -80,6 +137,8 @@ local function adopt(s, fd)
     s.handle = handle
     succeed(s)
 end
+
+-- ---- bind ----
 
 -- Bind for a call that needs it: the error if that fails.
 function bind.implicitly(s, op)
@@ -97,25 +156,6 @@ function bind.implicitly(s, op)
     return nil
 end
 
--- luvit writes them so, the others with capitals. What they do not say is left as it is.
-local bind_options = {
-    {"reuse_address", "reuseaddr", "reuseAddr"},
-    {"reuse_port", "reuseport", "reusePort"},
-    {"v6_only", "ipv6only", "ipv6Only"},
-}
-
-local function apply_options(s, options)
-    for _, row in ipairs(bind_options) do
-        for i = 2, 3 do
-            local name = row[i]
-            local value = args.check_optional(options[name], "boolean", "bind", 4, name)
-            if value ~= nil and (row[1] ~= "v6_only" or s.family == "v6") then
-                base.set_option(s, "bind", row[1], value)
-            end
-        end
-    end
-end
-
 function Socket:bind(a, b, c, d)
     local s = args.running(self, "bind")
     local port, host, options, listener = args.check_bind(a, b, c, d)
@@ -126,13 +166,18 @@ function Socket:bind(a, b, c, d)
     if host then
         addr, err = address.parse(s, "bind", host)
     end
-    apply_options(s, options)
+    local wanted = check_options(s, options)
+    if options.fd ~= nil then
+        check_adoption(s, port, host)
+    else
+        base.call("bind", "setsockopt", base.apply, s.handle, wanted)
+    end
     if listener then
         self:once("listening", listener)
         s.bind_listener = listener
     end
     if options.fd ~= nil then
-        adopt(s, options.fd)
+        adopt(s, options.fd, wanted)
     elseif err then
         tell_failure(s, err, host, port)
     elseif addr then

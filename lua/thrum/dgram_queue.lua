@@ -6,8 +6,9 @@
 -- connected socket), port, callback, and the host as it was given.
 --
 -- Held are the sends of a socket whose listeners are being called for several datagrams in a row,
--- to be sent with one system call: when all listeners have run or one of them suspends, and before
--- any other call on a dgram socket. One that was sent with a callback is not held.
+-- to be sent with one system call: when all listeners have run or one of them suspends, when they
+-- take more than some ten milliseconds, and before any other call on a dgram socket. One that was
+-- sent with a callback is not held.
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
@@ -145,6 +146,7 @@ local function fail_unbound(s, item)
 end
 
 local function put_found(s, item, err, addr)
+    err = err or address.check_allowed(s, "send", addr)
     if err then
         return finish_counted(s, item, err)
     elseif s.bound == false then -- it was about to be, when the name began to be looked up

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* A clock that costs next to nothing, for what is only told to people. */
+/* A clock that costs next to nothing, where some milliseconds do not matter. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
