@@ -5,16 +5,17 @@
 ---Extension. UDP sockets with events, for programs written for luvit, IoT.js and Node: dgram(3thrum).
 ---@class thrum.module.dgram
 ---@field Socket dgram.Socket # the class
+---@field BlockList dgram.BlockList # the class
 dgram = {}
 
 ---What finds the address of a name: by its callback, or by what it returns.
 ---@alias dgram.lookup async fun(host: string, options: { family: 4 | 6 }, callback: fun(err: any, address?: string | ip.address)): string | ip.address | nil
 
 ---Of `createSocket`: `signal`'s event "abort" closes the socket; sizes are in bytes.
----@alias dgram.options { type: "udp4" | "udp6", reuseAddr?: boolean, reusePort?: boolean, ipv6Only?: boolean, recvBufferSize?: integer, sendBufferSize?: integer, lookup?: dgram.lookup, signal?: emitter.Emitter, sendQueueCount?: number, sendQueueSize?: number }
+---@alias dgram.options { type: "udp4" | "udp6", reuseAddr?: boolean, reusePort?: boolean, ipv6Only?: boolean, recvBufferSize?: integer, sendBufferSize?: integer, lookup?: dgram.lookup, signal?: emitter.Emitter, receiveBlockList?: dgram.BlockList, sendBlockList?: dgram.BlockList, sendQueueCount?: number, sendQueueSize?: number }
 
----Of `bind`: `port`, `address` and `fd` where the options come first, the others everywhere.
----@alias dgram.bind_options { port?: integer | string, address?: string, fd?: file_descriptor, reuseaddr?: boolean, reuseport?: boolean, ipv6only?: boolean }
+---Of `bind`: `port` and `address` where the options come first, the others everywhere.
+---@alias dgram.bind_options { port?: integer | string, address?: string, fd?: file_descriptor, reuseaddr?: boolean, reuseport?: boolean, ipv6only?: boolean, reuseAddr?: boolean, reusePort?: boolean, ipv6Only?: boolean, exclusive?: true, linux_recverr?: false }
 
 ---An endpoint; `ip` is `address`, and `size` a message's length in bytes.
 ---@alias dgram.rinfo { address: string, ip: string, port: integer, family: "IPv4" | "IPv6", size?: integer }
@@ -128,7 +129,7 @@ function socket:setMulticastTTL(ttl) end
 ---@return boolean flag
 function socket:setMulticastLoopback(flag) end
 
----Raises ENODEV, EAFNOSUPPORT.
+---Raises ENODEV, EADDRNOTAVAIL, EAFNOSUPPORT.
 ---@param interface dgram.interface
 function socket:setMulticastInterface(interface) end
 
@@ -182,5 +183,37 @@ function socket:setRecvBufferSize(size) end
 
 ---@param size integer # bytes
 function socket:setSendBufferSize(size) end
+
+---A set of addresses, as Node's net.BlockList.
+---@class dgram.BlockList
+local list = {}
+
+---@return dgram.BlockList
+function list:new() end
+
+---Raises EINVAL.
+---@param address string | ip.address
+---@param family? "ipv4" | "ipv6"
+function list:addAddress(address, family) end
+
+---All from the one to the other. Raises EINVAL.
+---@param start string | ip.address
+---@param last string | ip.address
+---@param family? "ipv4" | "ipv6"
+function list:addRange(start, last, family) end
+
+---Raises EINVAL.
+---@param net string | ip.address
+---@param prefix integer # 0 to 32, or 128
+---@param family? "ipv4" | "ipv6"
+function list:addSubnet(net, prefix, family) end
+
+---@param address string | ip.address
+---@param family? "ipv4" | "ipv6"
+---@return boolean
+function list:check(address, family) end
+
+---@return string[]
+function list:rules() end
 
 return dgram

@@ -91,15 +91,15 @@ function em:off(name, listener) end
 ---@return self
 function em:removeAllListeners(name) end
 
----A callback that emits "error" for its first argument, or else the event with the others.
----@param name any # but nil
----@return fun(err: any, ...: any)
+---Make a callback of the object's method: it emits "error" for its first argument, or else calls the
+---method with the others. Raises EINVAL.
+---@param name any # of a method
 function em:wrap(name) end
 
 ---Emit on `target` what is emitted here. Raises EINVAL.
 ---@param name any # but nil
----@param target emitter.Emitter
----@return emitter.Emitter target
+---@param target? emitter.Emitter # nil: nothing is done
+---@return emitter.Emitter # the target, or the emitter without one
 function em:propagate(name, target) end
 
 return emitter

@@ -7,10 +7,11 @@ if type(thrum) == "string" then -- found as a file: the one in the library is me
 end
 
 local base, args = native.part "dgram_base", native.part "dgram_args"
+local block_list = native.part "dgram_block_list"
 local bind, queue = native.part "dgram_bind", native.part "dgram_queue"
 local receive, timeout = native.part "dgram_receive", native.part "dgram_timeout"
 local known = native.part "dgram_address".known
-native.part "dgram_connect"
+local connect = native.part "dgram_connect"
 native.part "dgram_multicast"
 native.part "dgram_send"
 
@@ -23,6 +24,11 @@ local DEFAULT_QUEUE_COUNT = 1024
 -- ---- createSocket ----
 
 local families = {udp4 = "v4", udp6 = "v6"}
+local option_names = {
+    type = true, reuseAddr = true, reusePort = true, ipv6Only = true, recvBufferSize = true,
+    sendBufferSize = true, lookup = true, signal = true, receiveBlockList = true,
+    sendBlockList = true, sendQueueCount = true, sendQueueSize = true,
+}
 
 local function raise(...)
     native.raise("EINVAL", "dgram.createSocket", ...)
@@ -36,6 +42,7 @@ local function check_options(options)
     elseif type(options) ~= "table" then
         native.raise_arg("dgram.createSocket", 1, "options", "type or options", options)
     end
+    args.check_names(options, option_names, "dgram.createSocket")
     return options
 end
 
@@ -71,20 +78,33 @@ local function check_signal(options)
     return signal
 end
 
-local function apply_options(s, options)
-    local function apply(option, value)
+local function check_block_list(options, name)
+    local list = options[name]
+    if list ~= nil and not block_list.is_list(list) then
+        raise("option ", name, ": dgram.BlockList expected, got ", type(list))
+    end
+    return list
+end
+
+-- What is asked for of the system.
+local function check_settings(options, family)
+    local settings = {}
+    local function add(option, value)
         if value ~= nil then
-            base.call("createSocket", "setsockopt", s.handle.set_option, s.handle, option, value)
+            settings[#settings + 1] = {option, value}
         end
     end
-    apply("reuse_address", check_option(options, "reuseAddr", "boolean"))
-    apply("reuse_port", check_option(options, "reusePort", "boolean"))
-    apply("receive_buffer_size", check_size(options, "recvBufferSize"))
-    apply("send_buffer_size", check_size(options, "sendBufferSize"))
+    add("reuse_address", check_option(options, "reuseAddr", "boolean"))
+    add("reuse_port", check_option(options, "reusePort", "boolean"))
+    add("receive_buffer_size", check_size(options, "recvBufferSize"))
+    add("send_buffer_size", check_size(options, "sendBufferSize"))
     local is_v6_only = check_option(options, "ipv6Only", "boolean")
-    if s.family == "v6" then
-        apply("v6_only", is_v6_only)
+    if family == "v6" then
+        add("v6_only", is_v6_only)
+    elseif is_v6_only then
+        raise("option ipv6Only: this is a udp4 socket")
     end
+    return settings
 end
 
 local function obey_signal(s, signal)
@@ -104,10 +124,14 @@ local function new_state(self, options, family)
         self = self, type = options.type, family = family, handle = thrum.ip.udp.socket.new(),
         life = "open", -- "closing" while the queue is being sent; "closed"
         bound = false, -- or "pending", or true; bind_listener, bind_error, when_bound: dgram_bind
-        is_connected = false, is_connecting = false,
+        settings = check_settings(options, family), -- see dgram_base, apply
+        is_changed = false, -- by a method, before it was bound
+        is_connected = false, is_connecting = false, connect_callback = nil,
         is_plain = false, -- see note_state
         lookup = check_option(options, "lookup", "function"), -- or nil
         known = known[family],
+        receive_block_list = check_block_list(options, "receiveBlockList"), -- or nil
+        send_block_list = check_block_list(options, "sendBlockList"), -- or nil
 
         -- Receiving: what has come and is not yet delivered is in `batch`, up to the last place.
         is_receiving = false, has_receiver = false, is_counted = true,
@@ -143,7 +167,7 @@ function Socket:initialize(options, listener)
     local s = new_state(self, options, family)
     local signal = check_signal(options)
     base.call("createSocket", "socket", s.handle.open, s.handle, family)
-    apply_options(s, options)
+    base.call("createSocket", "setsockopt", base.apply, s.handle, s.settings)
     base.states[self] = s
     if listener then
         self:on("message", listener)
@@ -163,7 +187,7 @@ local function finish_close(s)
         s.signal:removeListener("abort", s.on_abort)
     end
     s.signal, s.on_abort = nil, nil
-    base.emit_later(s, "close")
+    base.call_later(s.self.emit, s.self, "close")
 end
 
 function Socket:close(callback)
@@ -177,6 +201,7 @@ function Socket:close(callback)
     end
     queue.send_held()
     timeout.stop(s)
+    connect.give_up_pending(s)
     s.is_receiving, s.last_place = false, 0
     if s.queue_count == 0 then
         finish_close(s)
@@ -273,6 +298,7 @@ end
 -- ---- the module ----
 
 return {
+    BlockList = block_list.BlockList,
     Socket = Socket,
     createSocket = function(options, listener)
         return Socket:new(options, listener)

@@ -3,7 +3,7 @@
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base = native.part "dgram_base"
+local base, block_list = native.part "dgram_base", native.part "dgram_block_list"
 local ip = thrum.ip
 local ipairs, setmetatable, tostring = ipairs, setmetatable, tostring
 
@@ -22,9 +22,9 @@ local function has_zone(addr)
     return addr.is_v6 and addr.scope_id ~= 0
 end
 
+-- An IPv4 sender of a udp6 socket is ::ffff:a.b.c.d, as in Node.
 function address.show(addr)
-    local plain = addr.is_v6 and addr.is_v4_mapped and addr:to_v4() or addr
-    local entry = {text = tostring(plain), family = plain.is_v6 and "IPv6" or "IPv4"}
+    local entry = {text = tostring(addr), family = addr.is_v6 and "IPv6" or "IPv4"}
     if not has_zone(addr) then
         address.shown[addr] = entry
     end
@@ -58,6 +58,14 @@ function address.parse(s, op, text)
         s.known[text] = addr
     end
     return addr
+end
+
+-- The error of a send or connect to an address that the socket's list blocks, or nil.
+function address.check_allowed(s, op, addr)
+    if s.send_block_list and block_list.has(s.send_block_list, addr) then
+        return native.error("EPERM", base.PREFIX .. op, "blocked by the socket's sendBlockList")
+    end
+    return nil
 end
 
 -- ---- names ----
@@ -103,14 +111,14 @@ local function check_result(s, op, result)
     return addr, err
 end
 
--- Have `done(err, addr)` called once, in another fiber, with what the name stands for.
+-- Have `done(err, addr)` called once, in another fiber, with what the name stands for. A lookup of
+-- the program's may answer later than that fiber ends.
 function address.look_up(s, op, host, port, done)
-    local is_done = false
+    local is_done, has_asked = false, false
     local function finish(err, result)
         if is_done then
             return
         end
-        is_done = true
         local addr
         if not err then
             addr, err = check_result(s, op, result)
@@ -118,9 +126,20 @@ function address.look_up(s, op, host, port, done)
         if err then
             err = base.adapt(err, op, "getaddrinfo", host, port)
         end
+        is_done = true
         done(err, addr)
     end
-    base.call_later(thrum.fiber.named("dgram lookup of " .. host, ask), s, host, finish)
+    local function run(start)
+        if start.is_made then
+            ask(s, host, finish)
+            has_asked = true
+        end
+    end
+    base.run_watched(function()
+        if not has_asked then -- there was no memory for that
+            finish(native.error("ENOMEM", base.PREFIX .. op))
+        end
+    end, thrum.fiber.named("dgram lookup of " .. host, run)):detach()
 end
 
 return address

@@ -7,8 +7,8 @@ assert(type(thrum) == "table", "this is a part of thrum.dgram")
 local base, held = native.part "dgram_base", native.part "dgram_queue".held
 local send_held = native.part "dgram_queue".send_held
 local PREFIX, states = base.PREFIX, base.states
-local concat, math_type, tointeger, tonumber, type = table.concat, math.type, math.tointeger,
-    tonumber, type
+local concat, math_type, tointeger = table.concat, math.type, math.tointeger
+local pairs, tonumber, tostring, type = pairs, tonumber, tostring, type
 
 local args = {NOT_RUNNING = "Not running: the socket has been closed"}
 
@@ -61,6 +61,15 @@ local function check_integer(value, low, high, op, arg, name)
 end
 args.check_integer = check_integer
 
+-- Nothing that a program asks for is passed over: a name that is not known is an error.
+function args.check_names(options, known, op)
+    for name in pairs(options) do
+        if not known[name] then
+            native.raise("EINVAL", op, "unknown option: ", tostring(name))
+        end
+    end
+end
+
 -- A port may come as the text of one, from a command line for instance.
 local function check_port(value, low, op, arg)
     local port = value
@@ -76,16 +85,28 @@ end
 
 -- ---- bind ----
 
+-- Both forms of options have the same names, but for the port and the address.
+local bind_options = {
+    reuseaddr = true, reuseAddr = true, reuseport = true, reusePort = true, ipv6only = true,
+    ipv6Only = true, exclusive = true, linux_recverr = true, fd = true,
+}
+local bind_options_with_port = {port = true, address = true}
+for name in pairs(bind_options) do
+    bind_options_with_port[name] = true
+end
+
 -- luvit: (port, host, options); IoT.js and Node: ([port][, address][, listener]) or
 -- (options[, listener]). Both at once: (port, host, options, listener).
 local function sort_bind(a, b, c, d)
     if type(a) == "function" then
         return nil, nil, {}, a, 2
     elseif type(a) == "table" then
+        args.check_names(a, bind_options_with_port, PREFIX .. "bind")
         return a.port, a.address, a, b, 3
     elseif type(b) == "function" then
         return a, nil, {}, b, 3
     elseif type(c) == "table" then
+        args.check_names(c, bind_options, PREFIX .. "bind")
         return a, b, c, d, 5
     end
     return a, b, {}, c, 4

@@ -2,6 +2,7 @@
 -- dgram's ground: the class, the state of its objects, errors as this module tells them, events.
 --
 -- The other parts, each standing on those before it:
+--   dgram_block_list  sets of addresses
 --   dgram_address     what texts and names stand for
 --   dgram_queue       sends that wait, and sends that are held for a moment
 --   dgram_args        what a method was called with
@@ -12,7 +13,7 @@ local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
 local spawn = thrum.spawn
-local error, tostring, type = error, tostring, type
+local error, ipairs, tostring, type = error, ipairs, tostring, type
 
 local base = {}
 
@@ -26,10 +27,11 @@ base.states = setmetatable({}, {__mode = "k"})
 -- Begins the name of each method in errors.
 base.PREFIX = "dgram.Socket."
 
--- Whether a send needs nothing but the system call. To be called when anything here has changed.
+-- Whether a send needs nothing but the system call. To be called when anything here has changed;
+-- that a receiver is missing, for want of memory, is mended by the next send.
 function base.note_state(s)
     s.is_plain = s.bound == true and s.life == "open" and not s.is_connected and s.queue_count == 0
-        and not s.timeout
+        and not s.timeout and not s.send_block_list and (s.has_receiver or not s.is_receiving)
 end
 
 -- ---- errors ----
@@ -65,7 +67,15 @@ local function call(op, syscall, f, ...)
 end
 base.call = call
 
+-- Set what is wanted of a native socket: pairs of an option and its value. Raises.
+function base.apply(handle, wanted)
+    for _, pair in ipairs(wanted) do
+        handle:set_option(pair[1], pair[2])
+    end
+end
+
 function base.set_option(s, op, ...)
+    s.is_changed = s.is_changed or not s.bound
     return call(op, "setsockopt", s.handle.set_option, s.handle, ...)
 end
 
@@ -75,15 +85,22 @@ end
 
 -- ---- events and callbacks ----
 --
--- Each comes in a fiber of its own, after the call that caused it has returned, in order.
+-- Each comes in a fiber of its own, after the call that caused it has returned, in order. When
+-- that fiber runs the socket may have been closed: then there is no event any more but "close".
 
 local function call_later(f, ...)
     spawn(f, ...):detach()
 end
 base.call_later = call_later
 
+local function emit_if_open(s, ...)
+    if s.life == "open" then
+        s.self:emit(...)
+    end
+end
+
 local function emit_later(s, ...)
-    call_later(s.self.emit, s.self, ...)
+    call_later(emit_if_open, s, ...)
 end
 base.emit_later = emit_later
 
@@ -94,6 +111,20 @@ function base.fail(s, err, callback, ...)
     else
         emit_later(s, "error", err)
     end
+end
+
+-- ---- fibers that must not get lost ----
+
+-- Run f(start, ...) in a fiber of its own, the result; however that ends, also without memory for
+-- its first step, at_end() is called, outside any fiber. If at_end raises for want of memory,
+-- whoever drives the loop is told, and it is called again later. If this function raises, neither
+-- is of any consequence: f is to return when it finds start.is_made false.
+function base.run_watched(at_end, f, ...)
+    local start = {is_made = false}
+    local fiber = spawn(f, start, ...)
+    native.at_end(fiber, at_end)
+    start.is_made = true
+    return fiber
 end
 
 return base

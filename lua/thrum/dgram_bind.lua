@@ -23,10 +23,9 @@ end
 
 local function succeed(s)
     s.bound, s.bind_listener = true, nil
-    base.note_state(s)
     if s.life == "open" then
-        emit_later(s, "listening")
         s.is_receiving = true
+        emit_later(s, "listening")
         receive.start(s)
     end
     queue.note_bound(s)
@@ -70,30 +69,7 @@ local function bind_to_name(s, host, port)
     end)
 end
 
-local function adopt(s, fd)
-    local handle = thrum.ip.udp.socket.new()
-    local is_done, err = native.pcall(handle.assign, handle, s.family, fd)
-    if not is_done then
-        give_up(s, err)
-        error(adapt(err, "bind", "bind"), 0)
-    end
-    s.handle:close()
-    s.handle = handle
-    succeed(s)
-end
-
--- Bind for a call that needs it: the error if that fails.
-function bind.implicitly(s, op)
-    if s.bound then
-        return nil
-    end
-    local is_done, err = native.pcall(s.handle.bind, s.handle, address.any[s.family], 0)
-    if not is_done then
-        return adapt(err, op, "bind")
-    end
-    succeed(s)
-    return nil
-end
+-- ---- options ----
 
 -- luvit writes them so, the others with capitals. What they do not say is left as it is.
 local bind_options = {
@@ -102,16 +78,82 @@ local bind_options = {
     {"v6_only", "ipv6only", "ipv6Only"},
 }
 
-local function apply_options(s, options)
+local function check_boolean(options, name)
+    return args.check_optional(options[name], "boolean", "bind", 4, name)
+end
+
+local function refuse(name, why)
+    native.raise("EINVAL", base.PREFIX .. "bind", "option ", name, ": ", why)
+end
+
+-- What is asked for of the system: pairs of an option of the native socket and its value.
+local function check_options(s, options)
+    local wanted = {}
     for _, row in ipairs(bind_options) do
         for i = 2, 3 do
-            local name = row[i]
-            local value = args.check_optional(options[name], "boolean", "bind", 4, name)
-            if value ~= nil and (row[1] ~= "v6_only" or s.family == "v6") then
-                base.set_option(s, "bind", row[1], value)
+            local value = check_boolean(options, row[i])
+            if row[1] == "v6_only" and s.family == "v4" then
+                if value then
+                    refuse(row[i], "this is a udp4 socket")
+                end
+            elseif value ~= nil then
+                wanted[#wanted + 1] = {row[1], value}
             end
         end
     end
+    if check_boolean(options, "exclusive") == false then
+        refuse("exclusive", "there is no cluster to share a socket with; see reusePort")
+    elseif check_boolean(options, "linux_recverr") then
+        refuse("linux_recverr", "not supported; a connected socket is told of ICMP errors")
+    end
+    return wanted
+end
+
+-- ---- a descriptor in place of the socket ----
+
+local function check_adoption(s, port, host)
+    if port ~= 0 or host then
+        refuse("fd", "it is bound already: neither port nor address can be chosen")
+    elseif s.is_changed then
+        refuse("fd", "what was set on this socket before would be lost: set it after bind")
+    end
+end
+
+local function adopt(s, fd, wanted)
+    local handle = thrum.ip.udp.socket.new()
+    local is_done, err = native.pcall(handle.assign, handle, s.family, fd)
+    if is_done then
+        is_done, err = native.pcall(base.apply, handle, s.settings)
+    end
+    if is_done then
+        is_done, err = native.pcall(base.apply, handle, wanted)
+    end
+    if not is_done then
+        handle:close()
+        give_up(s, err)
+        error(adapt(err, "bind", "bind"), 0)
+    end
+    s.handle:close()
+    s.handle = handle
+    succeed(s)
+end
+
+-- ---- bind ----
+
+-- Bind for a call that needs it: the error if that fails.
+function bind.implicitly(s, op)
+    if s.bound then
+        if s.bound == true then
+            receive.start(s) -- if there was no memory for that before
+        end
+        return nil
+    end
+    local is_done, err = native.pcall(s.handle.bind, s.handle, address.any[s.family], 0)
+    if not is_done then
+        return adapt(err, op, "bind")
+    end
+    succeed(s)
+    return nil
 end
 
 function Socket:bind(a, b, c, d)
@@ -124,13 +166,18 @@ function Socket:bind(a, b, c, d)
     if host then
         addr, err = address.parse(s, "bind", host)
     end
-    apply_options(s, options)
+    local wanted = check_options(s, options)
+    if options.fd ~= nil then
+        check_adoption(s, port, host)
+    else
+        base.call("bind", "setsockopt", base.apply, s.handle, wanted)
+    end
     if listener then
         self:once("listening", listener)
         s.bind_listener = listener
     end
     if options.fd ~= nil then
-        adopt(s, options.fd)
+        adopt(s, options.fd, wanted)
     elseif err then
         tell_failure(s, err, host, port)
     elseif addr then

@@ -8,38 +8,60 @@ local args, bind = native.part "dgram_args", native.part "dgram_bind"
 local adapt, fail, PREFIX, Socket = base.adapt, base.fail, base.PREFIX, base.Socket
 local tostring = tostring
 
-local function give_up(s, err, callback)
-    s.is_connecting = false
+local connect = {}
+
+local function give_up(s, err)
+    local callback = s.connect_callback
+    s.is_connecting, s.connect_callback = false, nil
     if callback then
         s.self:removeListener("connect", callback)
     end
     fail(s, err, callback)
 end
 
-local function connect_to(s, addr, port, host, callback)
-    local is_done, err = native.set_peer(s.handle, addr, port)
+-- The socket is being closed, and what was to be told of its connecting is told now.
+function connect.give_up_pending(s)
+    if s.is_connecting or s.connect_callback then
+        local err = native.error("ECANCELED", PREFIX .. "connect", "the socket has been closed")
+        give_up(s, adapt(err, "connect", "connect"))
+    end
+end
+
+local function tell_connected(s)
+    if s.life == "open" then
+        s.connect_callback = nil
+        s.self:emit("connect")
+    end
+end
+
+local function connect_to(s, addr, port, host)
+    local err = address.check_allowed(s, "connect", addr)
+    local is_done = not err
+    if is_done then
+        is_done, err = native.set_peer(s.handle, addr, port)
+    end
     if not is_done then
-        return give_up(s, adapt(err, "connect", "connect", host, port), callback)
+        return give_up(s, adapt(err, "connect", "connect", host, port))
     end
     s.is_connecting, s.is_connected = false, true
     base.note_state(s)
-    base.emit_later(s, "connect")
+    base.call_later(tell_connected, s)
 end
 
-local function connect_to_name(s, host, port, callback)
+local function connect_to_name(s, host, port)
     address.look_up(s, "connect", host, port, function(err, addr)
         if s.life ~= "open" then
             return
         elseif err then
-            give_up(s, err, callback)
+            give_up(s, err)
         else
-            connect_to(s, addr, port, host, callback)
+            connect_to(s, addr, port, host)
         end
     end)
 end
 
 -- Go on when the socket has been bound, or could not be.
-local function wait_for_bind(s, go_on, host, port, callback)
+local function wait_for_bind(s, go_on, host, port)
     s.when_bound = function(err)
         if s.life ~= "open" then
             return
@@ -48,7 +70,7 @@ local function wait_for_bind(s, go_on, host, port, callback)
         end
         err = native.error("EADDRNOTAVAIL", PREFIX .. "connect",
             "the socket could not be bound: " .. tostring(err))
-        give_up(s, adapt(err, "connect", "connect", host, port), callback)
+        give_up(s, adapt(err, "connect", "connect", host, port))
     end
 end
 
@@ -70,18 +92,18 @@ function Socket:connect(a, b, c)
     if callback then
         self:once("connect", callback)
     end
-    s.is_connecting = true
+    s.is_connecting, s.connect_callback = true, callback
     local function go_on()
         if addr then
-            connect_to(s, addr, port, host or tostring(addr), callback)
+            connect_to(s, addr, port, host or tostring(addr))
         else
-            connect_to_name(s, host, port, callback)
+            connect_to_name(s, host, port)
         end
     end
     if s.bound == true then
         go_on()
     else
-        wait_for_bind(s, go_on, host, port, callback)
+        wait_for_bind(s, go_on, host, port)
     end
     return self
 end
@@ -117,3 +139,5 @@ function Socket:remoteAddress()
     end
     return address.describe(s.handle.remote_address, s.handle.remote_port)
 end
+
+return connect

@@ -30,7 +30,11 @@ local function check_interface(value, op, arg)
     if addr and addr.is_v6 and addr.scope_id ~= 0 then
         return addr.scope_id
     end
-    return addr or value
+    local interface = addr or native.interface(value)
+    if not interface then
+        native.raise("ENODEV", PREFIX .. op, "there is no interface ", value)
+    end
+    return interface
 end
 
 function Socket:setMulticastInterface(interface)
@@ -58,6 +62,7 @@ end
 
 local function set_one(s, option, group, source, interface)
     local handle = s.handle
+    s.is_changed = s.is_changed or not s.bound
     if source then
         return native.pcall(handle.set_option, handle, option, group, source, interface)
     end

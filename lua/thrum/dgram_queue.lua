@@ -6,8 +6,9 @@
 -- connected socket), port, callback, and the host as it was given.
 --
 -- Held are the sends of a socket whose listeners are being called for several datagrams in a row,
--- to be sent with one system call: when all listeners have run or one of them suspends, and before
--- any other call on a dgram socket. One that was sent with a callback is not held.
+-- to be sent with one system call: when all listeners have run or one of them suspends, when they
+-- take more than some ten milliseconds, and before any other call on a dgram socket. One that was
+-- sent with a callback is not held.
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
@@ -96,14 +97,8 @@ local function send_waiting(s, item)
     return pcall(handle.send, handle, item.data)
 end
 
-local function run(s)
-    thrum.scope_cleanup_push(function()
-        s.is_sending = false
-        if s.queue[s.first] then -- there was no memory to tell of one
-            pcall(queue.start_sending, s)
-        end
-    end)
-    local item = take_first(s)
+local function run(start, s)
+    local item = start.is_made and take_first(s)
     while item do
         local is_sent, err = send_waiting(s, item)
         finish_counted(s, item, not is_sent and err or nil)
@@ -114,10 +109,16 @@ end
 -- To be called when the socket has been bound, and when there is something in the queue, or will
 -- be before anybody else runs.
 function queue.start_sending(s)
-    if not s.is_sending then
-        call_later(thrum.fiber.named("dgram sender", run), s)
-        s.is_sending = true
+    if s.is_sending then
+        return
     end
+    base.run_watched(function()
+        s.is_sending = false
+        if s.queue[s.first] then -- there was no memory to tell of one
+            queue.start_sending(s)
+        end
+    end, thrum.fiber.named("dgram sender", run), s):detach()
+    s.is_sending = true
 end
 
 -- ---- putting in ----
@@ -145,6 +146,7 @@ local function fail_unbound(s, item)
 end
 
 local function put_found(s, item, err, addr)
+    err = err or address.check_allowed(s, "send", addr)
     if err then
         return finish_counted(s, item, err)
     elseif s.bound == false then -- it was about to be, when the name began to be looked up

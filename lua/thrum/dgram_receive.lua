@@ -7,8 +7,10 @@ assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
 local base, address = native.part "dgram_base", native.part "dgram_address"
 local queue, refresh = native.part "dgram_queue", native.part "dgram_timeout".refresh
+local is_blocked = native.part "dgram_block_list".has
 local held, shown, show = queue.held, address.shown, address.show
 local ip, LISTENERS, native_receive = thrum.ip, native.listeners, native.receive
+local is_overdue = native.is_overdue
 local rawget, may_hold = rawget, native.may_hold
 local class_emit = base.Socket.emit
 
@@ -24,7 +26,7 @@ local no_flags = setmetatable({}, {
 -- is left when receiving is stopped, or when a listener raises, is the first when it goes on. The
 -- usual case, one listener, is called here and not by way of emit.
 local function deliver(s, self, batch)
-    local emit, lists = self.emit, nil
+    local emit, lists, block_list = self.emit, nil, s.receive_block_list
     if may_hold and s.last_place - s.next_place > 2 and s.is_plain then -- more than one datagram
         queue.hold(s)
     end
@@ -34,21 +36,30 @@ local function deliver(s, self, batch)
     while s.next_place <= s.last_place and s.is_receiving do
         local i = s.next_place
         local data, addr = batch[i], batch[i + 1]
-        local entry = shown[addr] or show(addr)
-        local text = entry.text
-        local rinfo = {
-            address = text, ip = text, port = batch[i + 2], family = entry.family, size = #data,
-        }
-        s.next_place = i + 3
-        batch[i] = false
-        if s.timeout then
-            refresh(s)
-        end
-        local list = lists and lists.message
-        if list and not list[2] and not list[1].is_once then
-            list[1].listener(data, rinfo, no_flags)
+        if block_list and is_blocked(block_list, addr) then
+            s.next_place = i + 3
+            batch[i] = false
         else
-            emit(self, "message", data, rinfo, no_flags)
+            local entry = shown[addr] or show(addr)
+            local text = entry.text
+            local rinfo = {
+                address = text, ip = text, port = batch[i + 2], family = entry.family, size = #data,
+            }
+            s.next_place = i + 3
+            batch[i] = false
+            if s.timeout then
+                refresh(s)
+            end
+            local list = lists and lists.message
+            local only = list and list.only
+            if only then
+                only(data, rinfo, no_flags)
+            else
+                emit(self, "message", data, rinfo, no_flags)
+            end
+            if i % 12 == 1 and held.by == s and is_overdue(s.receiver) then -- every fourth time
+                queue.send_held()
+            end
         end
     end
     if held.by == s then
@@ -67,17 +78,11 @@ local function tell_failure(s, err)
     thrum.time.sleep(0) -- an error that stays must not keep everybody else from running
 end
 
-local function run(s)
-    local self, handle, batch, is_over = s.self, s.handle, s.batch, false
-    thrum.scope_cleanup_push(function()
-        if not is_over then -- a listener has raised
-            if held.by == s then
-                thrum.pcall(queue.send_held)
-            end
-            s.has_receiver = false
-            thrum.pcall(receive.start, s)
-        end
-    end)
+local function run(start, s)
+    if not start.is_made then
+        return
+    end
+    local self, handle, batch = s.self, s.handle, s.batch
     deliver(s, self, batch)
     while s.is_receiving do
         local count, err = native_receive(handle, s.receiver, batch, s.is_counted)
@@ -88,11 +93,10 @@ local function run(s)
             tell_failure(s, err)
         end
     end
-    is_over = true
-    s.has_receiver = false
 end
 
--- To be called when is_receiving has become true of a socket that is bound.
+-- To be called when is_receiving has become true of a socket that is bound. When a listener raises,
+-- or there is no memory to go on, the fiber ends and another takes its place.
 function receive.start(s)
     if s.has_receiver or not s.is_receiving then
         return
@@ -100,8 +104,16 @@ function receive.start(s)
     local handle = s.handle
     local name = "dgram " .. s.type .. " " .. ip.tostring(handle.local_address, handle.local_port)
     s.receiver = s.receiver or native.receiver()
-    base.call_later(thrum.fiber.named(name, run), s)
+    base.run_watched(function()
+        if held.by == s then
+            queue.send_held()
+        end
+        s.has_receiver = false
+        base.note_state(s)
+        receive.start(s)
+    end, thrum.fiber.named(name, run), s):detach()
     s.has_receiver = true
+    base.note_state(s)
 end
 
 function receive.stop(s)

@@ -34,6 +34,7 @@ local function send_item(s, item, op)
             return queue.enqueue_name(s, item)
         end
         item.host = item.host or tostring(addr)
+        err = err or address.check_allowed(s, op, addr)
     end
     if err then
         return settle(s, item, nil, nil, err)

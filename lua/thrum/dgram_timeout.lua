@@ -5,7 +5,7 @@ assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
 local base, args = native.part "dgram_base", native.part "dgram_args"
 local Socket = base.Socket
-local now, sleep, spawn = thrum.time.steady_clock.now, thrum.time.sleep, thrum.spawn
+local now, sleep = thrum.time.steady_clock.now, thrum.time.sleep
 
 local timeout = {}
 
@@ -19,16 +19,29 @@ function timeout.stop(s)
     base.note_state(s)
 end
 
-local function run_timer(s, timer)
-    local left = s.deadline - now()
+local arm
+
+local function run_timer(start, s, timer)
+    local left = start.is_made and s.deadline - now() or 0
     while left > 0 and s.timer == timer do
         sleep(left)
         left = s.deadline - now()
     end
-    if s.timer == timer then
-        s.timer = nil
+    if start.is_made and s.timer == timer then
         base.emit_later(s, "timeout")
+        s.timer = nil
     end
+end
+
+function arm(s)
+    local timer = {}
+    timer.fiber = base.run_watched(function()
+        if s.timer == timer then -- there was no memory to go on, or to tell
+            s.timer = nil
+            arm(s)
+        end
+    end, thrum.fiber.named("dgram timeout", run_timer), s, timer)
+    s.timer = timer
 end
 
 -- Something was sent or received, on a socket with a timeout: the time begins anew. A timer that
@@ -36,9 +49,7 @@ end
 function timeout.refresh(s)
     s.deadline = now() + s.timeout
     if not s.timer then
-        local timer = {}
-        timer.fiber = spawn(thrum.fiber.named("dgram timeout", run_timer), s, timer)
-        s.timer = timer
+        arm(s)
     end
 end
 

@@ -8,12 +8,17 @@ end
 local getmetatable, rawget, rawset, setmetatable, type = getmetatable, rawget, rawset, setmetatable,
     type
 local error, pairs = error, pairs
-local insert, move = table.insert, table.move
 
--- Under this key an emitter keeps its lists of listeners, by event. A list whose listeners have
--- been called (is_called) is not changed any more: one with a listener more, or less, takes its
--- place, so that whoever is calling them goes on with what there was when the event came. A
--- listener that is removed meanwhile is marked, and not called.
+-- Under this key an emitter keeps its lists of listeners, by event.
+--
+-- A list has its entries in the places from `first` to `last`, with holes where some were taken
+-- off. The entries of one function are linked, from `latest[function]` on by `older` and back by
+-- `newer`. So adding and removing cost the same however many there are, and allocate nothing when
+-- they remove.
+--
+-- Whoever calls the listeners goes through the places that there were when the event came, and
+-- passes over entries that were added later (`number`) or removed meanwhile. A list that consists
+-- of holes mostly is replaced by another, and who is under way in the old one goes on there.
 local LISTENERS = setmetatable({}, {__tostring = function() return "listeners" end})
 native.listeners = LISTENERS
 
@@ -70,6 +75,113 @@ function Emitter:extend()
     return class
 end
 
+-- ---- lists ----
+
+local function new_list()
+    return {first = 1, last = 0, count = 0, number = 0, latest = {}, only = false}
+end
+
+-- `only` is the listener if there is but one, and not for once; else false.
+local function note_only(list)
+    local entry = list.first == list.last and list[list.first]
+    list.only = entry and not entry.is_once and entry.listener
+end
+
+local MAX_HOLES = 16 -- and as many again as there are entries
+
+local function is_sparse(list)
+    return list.last - list.first >= 2 * list.count + MAX_HOLES
+end
+
+-- The list without its holes, which takes its place.
+local function replace(lists, name, list)
+    local dense = new_list()
+    local last = 0
+    for i = list.first, list.last do
+        if list[i] then
+            last = last + 1
+            dense[last] = list[i]
+        end
+    end
+    dense.last, dense.count, dense.number = last, list.count, list.number
+    dense.latest, dense.only = list.latest, list.only
+    for i = 1, last do -- no memory is needed any more
+        dense[i].place = i
+    end
+    lists[name] = dense
+    return dense
+end
+
+local function insert(list, listener, is_once, is_first)
+    local place = is_first and list.first - 1 or list.last + 1
+    local older = list.latest[listener]
+    local entry = {
+        listener = listener, is_once = is_once, is_removed = false, place = place,
+        number = list.number + 1, older = older, newer = nil,
+    }
+    list[place] = entry
+    list.latest[listener] = entry
+    if older then
+        older.newer = entry
+    end
+    list.first, list.last = is_first and place or list.first, is_first and list.last or place
+    list.count, list.number = list.count + 1, entry.number
+    note_only(list)
+end
+
+local function unlink(list, entry)
+    local older, newer = entry.older, entry.newer
+    if older then
+        older.newer = newer
+    end
+    if newer then
+        newer.older = older
+    else
+        list.latest[entry.listener] = older
+    end
+end
+
+local function take_off(lists, name, entry)
+    local list = lists[name]
+    entry.is_removed = true
+    unlink(list, entry)
+    list[entry.place] = nil
+    list.count = list.count - 1
+    if list.count == 0 then
+        lists[name] = nil
+        return
+    end
+    while not list[list.first] do
+        list.first = list.first + 1
+    end
+    while not list[list.last] do
+        list.last = list.last - 1
+    end
+    note_only(list)
+end
+
+-- These two return how many there were.
+local function take_off_all(lists, name)
+    local list = lists[name]
+    for i = list.first, list.last do
+        if list[i] then
+            list[i].is_removed = true
+        end
+    end
+    lists[name] = nil
+    return list.count
+end
+
+local function take_off_function(lists, name, listener)
+    local count, entry = 0, lists[name].latest[listener]
+    while entry do
+        local older = entry.older
+        take_off(lists, name, entry)
+        count, entry = count + 1, older
+    end
+    return count
+end
+
 -- ---- listeners ----
 
 local function add(self, op, name, listener, is_once, is_first)
@@ -81,13 +193,16 @@ local function add(self, op, name, listener, is_once, is_first)
         lists = {}
         rawset(self, LISTENERS, lists)
     end
-    local entry = {listener = listener, is_once = is_once, is_removed = false}
-    local list = lists[name] or {}
-    if list.is_called then
-        list = move(list, 1, #list, 1, {})
+    local list = lists[name]
+    if not list then
+        list = new_list()
+        insert(list, listener, is_once, is_first)
+        lists[name] = list
+        return self
+    elseif is_sparse(list) then
+        list = replace(lists, name, list)
     end
-    insert(list, is_first and 1 or #list + 1, entry)
-    lists[name] = list
+    insert(list, listener, is_once, is_first)
     return self
 end
 
@@ -111,38 +226,6 @@ function Emitter:prependOnceListener(name, listener)
     return add(self, "prependOnceListener", name, listener, true, true)
 end
 
--- Take off the entries that `is_meant` tells; returns how many there were.
-local function remove(lists, name, is_meant, what)
-    local list, count = lists[name], 0
-    local rest, n = list.is_called and {} or list, #list
-    for i = 1, n do
-        local entry = list[i]
-        if is_meant(entry, what) then
-            entry.is_removed = true
-            count = count + 1
-        else
-            rest[i - count] = entry
-        end
-    end
-    for i = n - count + 1, n do
-        rest[i] = nil
-    end
-    lists[name] = rest[1] and rest or nil
-    return count
-end
-
-local function is_any()
-    return true
-end
-
-local function is_entry(entry, what)
-    return entry == what
-end
-
-local function has_listener(entry, listener)
-    return entry.listener == listener
-end
-
 local function remove_listener(self, op, name, listener)
     check_self(self, op)
     check_name(name, op)
@@ -153,7 +236,10 @@ local function remove_listener(self, op, name, listener)
     if not lists or not lists[name] then
         return 0
     end
-    return remove(lists, name, listener and has_listener or is_any, listener)
+    if listener then
+        return take_off_function(lists, name, listener)
+    end
+    return take_off_all(lists, name)
 end
 
 function Emitter:removeListener(name, listener)
@@ -173,12 +259,12 @@ function Emitter:removeAllListeners(name)
         return self
     elseif name ~= nil then
         if lists[name] then
-            remove(lists, name, is_any)
+            take_off_all(lists, name)
         end
         return self
     end
     for each in pairs(lists) do
-        remove(lists, each, is_any)
+        take_off_all(lists, each)
     end
     return self
 end
@@ -186,18 +272,21 @@ end
 local function list_of(self, op, name)
     check_self(self, op)
     local lists = rawget(self, LISTENERS)
-    return lists and lists[name] or {}
+    return lists and lists[name]
 end
 
 function Emitter:listenerCount(name)
-    return #list_of(self, "listenerCount", name)
+    local list = list_of(self, "listenerCount", name)
+    return list and list.count or 0
 end
 
 function Emitter:listeners(name)
     local functions = {}
     local list = list_of(self, "listeners", name)
-    for i = 1, #list do
-        functions[i] = list[i].listener
+    for i = list and list.first or 1, list and list.last or 0 do
+        if list[i] then
+            functions[#functions + 1] = list[i].listener
+        end
     end
     return functions
 end
@@ -241,12 +330,15 @@ function Emitter:emit(name, ...)
     if not list then
         return emit_to_nobody(self, name, ...)
     end
-    list.is_called = true
-    for i = 1, #list do
+    if is_sparse(list) then
+        list = replace(lists, name, list)
+    end
+    local number = list.number
+    for i = list.first, list.last do
         local entry = list[i]
-        if not entry.is_removed then
+        if entry and not entry.is_removed and entry.number <= number then
             if entry.is_once then
-                remove(lists, name, is_entry, entry)
+                take_off(lists, name, entry)
             end
             entry.listener(...)
         end
@@ -254,23 +346,35 @@ function Emitter:emit(name, ...)
     return self
 end
 
+-- The callbacks that `wrap` has made: wrapping one again changes nothing.
+local callbacks = setmetatable({}, {__mode = "k"})
+
 function Emitter:wrap(name)
     check_self(self, "wrap")
-    check_name(name, "wrap")
-    return function(err, ...)
-        local emit = self.emit or Emitter.emit
+    local method = self[name]
+    if type(method) ~= "function" then
+        native.raise_arg("emitter.Emitter.wrap", 2, "name", "name of a method", name)
+    elseif callbacks[method] then
+        return
+    end
+    local function callback(err, ...)
         if err then
+            local emit = self.emit or Emitter.emit
             return emit(self, "error", err)
         end
-        return emit(self, name, ...)
+        return method(self, ...)
     end
+    callbacks[callback] = true
+    self[name] = callback
 end
 
 function Emitter:propagate(name, target)
     check_self(self, "propagate")
     check_name(name, "propagate")
-    if type(target) ~= "table" or type(target.emit) ~= "function" then
-        native.raise_arg("emitter.Emitter.propagate", 3, "target", "emitter", target)
+    if target == nil then
+        return self
+    elseif type(target) ~= "table" or type(target.emit) ~= "function" then
+        native.raise_arg("emitter.Emitter.propagate", 3, "target", "emitter or nil", target)
     end
     add(self, "propagate", name, function(...)
         target:emit(name, ...)

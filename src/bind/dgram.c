@@ -15,7 +15,7 @@
  *   send(sock, data[, addr, port]) -> true | false | nil, error | nothing
  *       false: it would have to wait; nothing: data is no string, or port is no port
  *   hold(sock, receiver, strings, data, addr, port) -> true | false | nothing
- *       keep it, to be sent with others; false: there is room for no other; nothing: not this one
+ *       keep it, to be sent with others; false: they are to be sent now; nothing: not this one
  *   send_held(sock, receiver) -> "done" | "wait" | nil, error
  *       send them; "wait": the next one would have to; an error: the one it is about is gone
  *   take_held(sock, receiver, strings) -> data, addr, port | nothing
@@ -26,9 +26,14 @@
  *       whether that is to be called before a fiber suspends
  *   may_hold
  *       whether they would leave if the program were ended meanwhile
+ *   is_overdue(receiver) -> boolean
+ *       whether something has been held for some milliseconds
+ *   at_end(fiber, f)
+ *       have f called when it has ended, before that is known to anybody: fiber.h
  *   set_peer(sock, addr, port) -> true | nil, error
  *   bytes(value) -> string | nil
  *       of a byte_span
+ *   interface(name) -> index | nil
  *   interfaces() -> list of indexes */
 #include <errno.h>
 
@@ -36,6 +41,7 @@
 
 #include <thrum/error.h>
 
+#include "base/clock.h"
 #include "bind/address.h"
 #include "bind/byte_span.h"
 #include "bind/call.h"
@@ -61,6 +67,7 @@ struct receiver {
     bool is_flooded;
     int n_held; /* datagrams to be sent together; those before the next have left */
     int next_held;
+    int64_t held_since_ns; /* the first of them; of the steady clock, coarsely */
     struct datagram held[MAX_BATCH];
     unsigned char data[DATAGRAM_SIZE];
 };
@@ -266,7 +273,13 @@ static int native_send(lua_State *L)
  *
  * lua/thrum/dgram_queue.lua tells when. The strings are kept by a table, under their numbers. */
 
-enum { MAX_HELD = 2048 }; /* bytes: more would be kept for too long */
+enum { MAX_HELD = 2048 };       /* bytes: more would be kept for too long */
+enum { MAX_HELD_NS = 10000000 }; /* from the first on; the clock's step comes on top */
+
+static bool is_overdue(const struct receiver *receiver)
+{
+    return receiver->n_held > 0 && clock_coarse_now_ns() - receiver->held_since_ns > MAX_HELD_NS;
+}
 
 static int native_hold(lua_State *L)
 {
@@ -280,9 +293,17 @@ static int native_hold(lua_State *L)
     datagram->data = (void *)lua_tolstring(L, ARG_DATA, &datagram->size);
     socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false,
                                 &datagram->peer);
+    if (receiver->n_held == 0)
+        receiver->held_since_ns = clock_coarse_now_ns();
     lua_settop(L, ARG_DATA);
     lua_rawseti(L, ARG_STRINGS, ++receiver->n_held);
-    lua_pushboolean(L, receiver->n_held < MAX_BATCH);
+    lua_pushboolean(L, receiver->n_held < MAX_BATCH && !is_overdue(receiver));
+    return 1;
+}
+
+static int native_is_overdue(lua_State *L)
+{
+    lua_pushboolean(L, is_overdue(lua_touserdata(L, 1)));
     return 1;
 }
 
@@ -355,6 +376,15 @@ void dgram_send_held(lua_State *L)
         lua_pop(L, 1);
 }
 
+static int native_at_end(lua_State *L)
+{
+    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    lua_settop(L, 2);
+    if (handle->fiber)
+        handle->fiber->at_end = fiber_anchor_value(L, noun_runtime(L));
+    return 0;
+}
+
 static int native_set_peer(lua_State *L)
 {
     enum { ARG_REMOTE = 2 };
@@ -377,6 +407,17 @@ static int native_bytes(lua_State *L)
         lua_pushlstring(L, (const char *)span->data, span->size);
     else
         lua_pushnil(L);
+    return 1;
+}
+
+static int native_interface(lua_State *L)
+{
+    size_t length;
+    const char *name = luaL_checklstring(L, 1, &length);
+    unsigned index;
+    if (interface_by_name(name, length, &index))
+        return 0;
+    lua_pushinteger(L, index);
     return 1;
 }
 
@@ -405,6 +446,9 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime)
                                                     {"hold", native_hold},
                                                     {"send_held", native_send_held},
                                                     {"take_held", native_take_held},
+                                                    {"is_overdue", native_is_overdue},
+                                                    {"at_end", native_at_end},
+                                                    {"interface", native_interface},
                                                     {"on_suspend", native_on_suspend},
                                                     {"set_send_held", native_set_send_held},
                                                     {"set_peer", native_set_peer},

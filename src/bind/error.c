@@ -372,7 +372,8 @@ static void push_endpoint_text(lua_State *L)
         lua_pushfstring(L, " %s", text);
     } else if (is_endpoint && lua_type(L, -2) == LUA_TSTRING) {
         const char *host = lua_tostring(L, -2);
-        lua_pushfstring(L, strchr(host, ':') ? " [%s]:%I" : " %s:%I", host, (LUAI_UACINT)port);
+        bool needs_brackets = strchr(host, ':') && host[0] != '[';
+        lua_pushfstring(L, needs_brackets ? " [%s]:%I" : " %s:%I", host, (LUAI_UACINT)port);
     } else if (get_path(L, &endpoint)) {
         thrum_endpoint_format(&endpoint, text);
         lua_pushfstring(L, " %s", text);

@@ -110,6 +110,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
     *fiber = (struct fiber){.runtime = runtime,
                             .anchor = LUA_NOREF,
                             .cleanup_anchor = LUA_NOREF,
+                            .at_end = LUA_NOREF,
                             .traceback = LUA_NOREF,
                             .end = LUA_NOREF,
                             .origin = LUA_NOREF,
@@ -253,6 +254,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     thrum_operation_deinit(&fiber->operation);
     fiber_release_anchor(L, runtime, fiber->anchor);
     fiber_release_anchor(L, runtime, fiber->cleanup_anchor);
+    fiber_release_anchor(L, runtime, fiber->at_end);
     fiber_release_anchor(L, runtime, fiber->traceback);
     fiber_release_anchor(L, runtime, fiber->end);
     fiber_release_anchor(L, runtime, fiber->origin);

@@ -74,6 +74,8 @@ struct fiber {
     int body_status;
     bool is_body_over; /* that has ended, and there was no memory yet to run the handlers */
     int cleanup_anchor;
+    int at_end; /* anchor: of a function to be called before it is over, outside any fiber; if that
+                   raises, whoever drives is told, and a later drive calls it again */
     struct list link; /* in the runtime's list of fibers, or of those that have failed or are
                          unreported */
     struct fiber *next_ready;

@@ -14,6 +14,7 @@
 #include "dgram_args_lua.h"
 #include "dgram_base_lua.h"
 #include "dgram_bind_lua.h"
+#include "dgram_block_list_lua.h"
 #include "dgram_connect_lua.h"
 #include "dgram_lua.h"
 #include "dgram_multicast_lua.h"

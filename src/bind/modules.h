@@ -55,6 +55,7 @@ void lua_modules_open(lua_State *L, struct runtime *runtime);
     ROW(dgram_args)       \
     ROW(dgram_base)       \
     ROW(dgram_bind)       \
+    ROW(dgram_block_list) \
     ROW(dgram_connect)    \
     ROW(dgram_multicast)  \
     ROW(dgram_queue)      \

@@ -89,12 +89,18 @@ static int native_error_name(lua_State *L)
     return 1;
 }
 
-/* address(text) -> ip.address, or nil for what is no address */
+/* address(value) -> ip.address of a text, or the object itself; nil for what is no address */
 static int native_address(lua_State *L)
 {
+    if (address_test(L, 1)) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return 0;
     struct thrum_address address;
     size_t length;
-    const char *text = luaL_checklstring(L, 1, &length);
+    const char *text = lua_tolstring(L, 1, &length);
     if (thrum_address_parse(text, length, &address))
         return 0;
     address_push(L, noun_runtime(L), &address);

@@ -111,9 +111,9 @@ static struct fiber *begin(lua_State *L, struct query *query)
 
 static void write_endpoint(const struct query *query, char *text, size_t size)
 {
-    bool has_colon = strchr(query->host, ':');
-    snprintf(text, size, "%s%s%s:%s", has_colon ? "[" : "", query->host, has_colon ? "]" : "",
-             query->service);
+    bool needs_brackets = strchr(query->host, ':') && query->host[0] != '[';
+    snprintf(text, size, "%s%s%s:%s", needs_brackets ? "[" : "", query->host,
+             needs_brackets ? "]" : "", query->service);
 }
 
 static void describe_query(lua_State *L, const struct fiber *fiber)

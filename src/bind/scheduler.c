@@ -182,6 +182,21 @@ static int end_cleanup(lua_State *L, struct fiber *fiber)
     return fiber->body_status;
 }
 
+static void call_at_end(lua_State *L, struct fiber *fiber, int status)
+{
+    if (fiber->at_end == LUA_NOREF)
+        return;
+    fiber_push_anchored(L, fiber->runtime, fiber->at_end);
+    if (lua_pcall(L, 0, 0, 0)) {
+        fiber->body_status = status;
+        fiber->is_body_over = true;
+        scheduler_make_ready(fiber);
+        lua_error(L);
+    }
+    fiber_release_anchor(L, fiber->runtime, fiber->at_end);
+    fiber->at_end = LUA_NOREF;
+}
+
 static void run_fiber(lua_State *L, struct fiber *fiber)
 {
     int nargs = 0;
@@ -195,7 +210,10 @@ static void run_fiber(lua_State *L, struct fiber *fiber)
         status = resume_fiber(L, fiber, 0);
     if (status == LUA_YIELD)
         return;
-    end_fiber(L, fiber, fiber->body ? end_cleanup(L, fiber) : status);
+    if (fiber->body)
+        status = end_cleanup(L, fiber);
+    call_at_end(L, fiber, status);
+    end_fiber(L, fiber, status);
 }
 
 /* ---- rounds ---- */

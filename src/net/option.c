@@ -244,6 +244,8 @@ static int encode_v6_interface(const struct option_interface *interface, void *v
 {
     unsigned index = 0;
     int error = resolve_v6(interface, &index);
+    if (error == ENODEV && interface->by == INTERFACE_BY_ADDRESS)
+        return EADDRNOTAVAIL; /* as the kernel says for IPv4 */
     if (error)
         return error;
     memcpy(value, &index, sizeof(index));

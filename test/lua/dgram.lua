@@ -42,17 +42,33 @@ t["test the same over v6"] = function()
     d.close(server, client)
 end
 
-t["test a v4 sender appears plain to a udp6 socket, and is answered (pitfall 13)"] = function()
+t["test a v4 sender appears mapped to a udp6 socket, and either text reaches it (pitfall 13)"] =
+function()
     h.skip_without_v6()
     local server, client = dgram.createSocket {type = "udp6", ipv6Only = false}, d.bound()
     server:bind(0)
+    local heard = {}
     server:on("message", function(msg, rinfo)
-        lu.assertEquals({rinfo.address, rinfo.family}, {"127.0.0.1", "IPv4"})
+        heard = {rinfo.address, rinfo.ip, rinfo.family, rinfo.port}
         server:send(msg, rinfo.port, rinfo.address)
+        server:send(msg .. " again", rinfo.port, "127.0.0.1")
     end)
     client:send("mapped", d.port(server), "127.0.0.1")
     lu.assertEquals(d.wait(client, "message"), "mapped")
+    lu.assertEquals(d.wait(client, "message"), "mapped again")
+    lu.assertEquals(heard, {"::ffff:127.0.0.1", "::ffff:127.0.0.1", "IPv6", d.port(client)})
+    client:send("to the mapped text", d.port(server), "::ffff:127.0.0.1")
+    lu.assertEquals(d.wait(client, "message"), "to the mapped text")
+    server:connect(d.port(client), "127.0.0.1")
+    d.wait(server, "connect")
+    local remote = server:remoteAddress()
+    lu.assertEquals({remote.address, remote.family}, {"::ffff:127.0.0.1", "IPv6"})
     d.close(server, client)
+    server = dgram.createSocket("udp6")
+    server:bind(0, "::ffff:127.0.0.1")
+    lu.assertEquals({server:address().address, server:address().family},
+        {"::ffff:127.0.0.1", "IPv6"})
+    d.close(server)
 end
 
 t["test datagrams of every size arrive whole, the empty one as well (pitfalls 1, 9)"] = function()
@@ -227,6 +243,112 @@ t["test close ends receiving at once: no message afterwards (I06)"] = function()
     lu.assertEquals(count, 1)
 end
 
+-- Every event, in the order they come.
+local function events_of(socket)
+    local log = {}
+    for _, name in ipairs {"listening", "connect", "error", "timeout", "drain", "close"} do
+        socket:on(name, function(what)
+            log[#log + 1] = name .. (what and " " .. tostring(what.errno) or "")
+        end)
+    end
+    return log
+end
+
+-- Seen: "listening" and its listener ran, and met a closed socket.
+t["test bind and close in one breath: only close is told (Node)"] = function()
+    for _, address in ipairs {"127.0.0.1", "some.name"} do
+        local socket = dgram.createSocket {type = "udp4", lookup = h.loopback}
+        local log = events_of(socket)
+        socket:bind(0, address, function() log[#log + 1] = "the listener of bind" end)
+        socket:close(function() log[#log + 1] = "the listener of close" end)
+        h.let_others_run(8)
+        lu.assertEquals(log, {"close", "the listener of close"})
+    end
+end
+
+t["test connect and close in one breath: the callback gets an error, no event comes"] = function()
+    local answers = {}
+    local lookups = {
+        ["127.0.0.1"] = false, ["some.name"] = function() return "127.0.0.1" end,
+        ["slow.name"] = function(_, _, callback) answers[1] = callback end,
+    }
+    for address, lookup in pairs(lookups) do
+        for _, is_early in ipairs {true, false} do
+            local socket = dgram.createSocket {type = "udp4", lookup = lookup or nil}
+            local log = events_of(socket)
+            socket:connect(9, address, function(err)
+                log[#log + 1] = "callback " .. tostring(err and err.errno)
+            end)
+            if not is_early and address == "slow.name" then
+                h.let_others_run(4)
+                lu.assertEquals(log, {"listening"})
+                log[1] = nil
+            end
+            socket:close()
+            h.let_others_run(8)
+            lu.assertEquals(log, {"callback ECANCELED", "close"}, address)
+            lu.assertEquals(socket:listenerCount("connect"), 1) -- that of the log
+            for _, answer in ipairs(answers) do
+                answer(nil, "127.0.0.1") -- too late
+            end
+            h.let_others_run(4)
+            lu.assertEquals(#log, 2)
+        end
+    end
+    local socket = dgram.createSocket {type = "udp4", lookup = lookups["slow.name"]}
+    local log = events_of(socket)
+    socket:bind(0, "slow.name"):connect(9, "127.0.0.1", function(err)
+        log[#log + 1] = "callback " .. tostring(err and err.errno)
+    end)
+    socket:close()
+    h.let_others_run(8)
+    lu.assertEquals(log, {"callback ECANCELED", "close"})
+end
+
+t["test what fails just before close, or until it is done, is told to callbacks only"] = function()
+    local first = d.bound()
+    local fails = {
+        function(socket) socket:bind(d.port(first), "127.0.0.1") end,
+        function(socket) socket:bind(0, "bad.name") end,
+        function(socket) socket:send(("x"):rep(65508), 9, "127.0.0.1") end,
+        function(socket) socket:send("x", 9, "bad.name") end, -- the queue is sent until the end
+        function(socket) socket:connect(9, "::1") end,
+        function(socket) socket:connect(9, "bad.name") end,
+    }
+    for i, fail in ipairs(fails) do
+        local socket = dgram.createSocket {type = "udp4", lookup = function() error("bad", 0) end}
+        local log = events_of(socket)
+        fail(socket)
+        socket:close()
+        h.wait_until(function() return log[1] end)
+        h.let_others_run(4)
+        lu.assertEquals(log, {"close"}, i)
+    end
+    local socket = dgram.createSocket {type = "udp4", lookup = function() error("bad", 0) end}
+    local log = events_of(socket)
+    socket:send("x", 9, "bad.name", function(err) log[#log + 1] = err end)
+    socket:close()
+    h.wait_until(function() return log[2] end)
+    lu.assertEquals(log, {"bad", "close"})
+    d.close(first)
+end
+
+t["test an idle time that ends as the socket is closed is not told"] = function()
+    for n = 0, 5 do -- in one of these it has been found over, and waits to be told
+        local socket = d.bound()
+        local log = events_of(socket)
+        socket:setTimeout(1)
+        thrum.this_fiber.yield()
+        local start = time.steady_clock.now()
+        repeat until time.steady_clock.now() > start + 0.003
+        h.let_others_run(n)
+        socket:close()
+        local n_before = #log
+        h.let_others_run(6)
+        lu.assertEquals({table.unpack(log, n_before + 1)}, {"close"}, n)
+    end
+end
+
 t["test close is quiet the second time, and its callback is called if it is not too late"] =
 function()
     local socket = d.bound()
@@ -379,6 +501,45 @@ function()
     socket:send("still usable", d.port(socket), "127.0.0.1")
     lu.assertEquals(d.wait(socket, "message"), "still usable")
     d.close(socket)
+end
+
+-- Seen: "[[::1]]:9".
+t["test a host in brackets is a name like others, and is shown as it is"] = function()
+    local a = dgram.createSocket {type = "udp4", lookup = function() error("not found", 0) end}
+    a:bind(0, "127.0.0.1")
+    a:send("x", 9, "[::1]")
+    lu.assertEquals(d.wait(a, "error"), "not found")
+    d.close(a)
+    a = d.bound()
+    a:send("x", 9, "[::zz]")
+    local err = d.wait(a, "error")
+    h.assert_contains(tostring(err), "dgram.Socket.send [::zz]:9")
+    lu.assertEquals(err.address, "[::zz]")
+    d.close(a)
+end
+
+-- ---- growth ----
+
+-- Seen: each of the sockets that one signal closes went through the listeners of all others.
+t["test eight times as many sockets are eight times the work to close"] = function()
+    local function run(n)
+        local signal, sockets, n_closed, count = thrum.emitter.new(), {}, 0, 0
+        for i = 1, n do
+            sockets[i] = dgram.createSocket {type = "udp4", signal = signal}
+            sockets[i]:on("close", function() n_closed = n_closed + 1 end)
+        end
+        for i = 1, n, 4 do
+            sockets[i]:close()
+        end
+        debug.sethook(function() count = count + 1 end, "", 100)
+        signal:emit("abort")
+        debug.sethook()
+        lu.assertEquals(signal:listenerCount("abort"), 0)
+        h.wait_until(function() return n_closed == n end)
+        return count
+    end
+    local few, many = run(h.is_slow and 10 or 40), run(h.is_slow and 80 or 320)
+    lu.assertTrue(many < 16 * few + 16, few .. " and " .. many)
 end
 
 -- ---- stress ----

@@ -259,7 +259,7 @@ end
 
 t["test L10: bind(port, host, options) also starts receiving"] = function()
     local a, b = dgram.createSocket("udp4"), dgram.createSocket("udp4")
-    a:bind(0, "127.0.0.1", {reuseaddr = true, linux_recverr = true})
+    a:bind(0, "127.0.0.1", {reuseaddr = true, linux_recverr = false})
     b:bind(a:address().port, "127.0.0.1", {reuseaddr = true}) -- only with the option
     b:send("to the last one", d.port(b), "127.0.0.1")
     lu.assertEquals(d.wait(b, "message"), "to the last one")
@@ -276,6 +276,23 @@ t["test L10: bind(port, host, options) also starts receiving"] = function()
     g:bind(d.port(f), "0.0.0.0") -- would be taken otherwise
     d.wait(g, "listening")
     d.close(f, g)
+end
+
+t["test L10: an option that would do nothing is refused"] = function()
+    local socket = dgram.createSocket("udp4")
+    local err = h.raises("EINVAL", socket.bind, socket, 0, "127.0.0.1", {linux_recverr = true})
+    h.assert_contains(err.detail, "option linux_recverr: not supported")
+    for _, name in ipairs {"reuse_addr", "recverr", "port", "address", "type", 1} do
+        err = h.raises("EINVAL", socket.bind, socket, 0, "127.0.0.1", {[name] = true})
+        h.assert_contains(err.detail, "unknown option: " .. name)
+        lu.assertEquals(err.op, "dgram.Socket.bind")
+    end
+    h.raises_arg(4, socket.bind, socket, 0, "127.0.0.1", {linux_recverr = 1})
+    err = h.raises("EINVAL", socket.bind, socket, 0, "127.0.0.1", {ipv6only = true})
+    h.assert_contains(err.detail, "option ipv6only: this is a udp4 socket")
+    socket:bind(0, "127.0.0.1", {ipv6only = false})
+    d.wait(socket, "listening")
+    d.close(socket)
 end
 
 t["test L10: a failed bind is an error event, never silent; no host is any address"] = function()

@@ -275,7 +275,14 @@ t["test setMulticastInterface takes an address, a name and an index"] = function
     for _, interface in ipairs {"127.0.0.1", "lo", 1, "0.0.0.0"} do
         socket:setMulticastInterface(interface)
     end
-    h.raises("ENODEV", socket.setMulticastInterface, socket, "no-such-if")
+    for _, name in ipairs {"no-such-if", "", "a name that is much too long for an interface"} do
+        local err = h.raises("ENODEV", socket.setMulticastInterface, socket, name)
+        h.assert_contains(err.detail, "there is no interface " .. name)
+        lu.assertNil(err.arg)
+    end
+    for _, address in ipairs {"192.0.2.77", "255.255.255.255", "224.0.0.1"} do
+        h.raises("EADDRNOTAVAIL", socket.setMulticastInterface, socket, address)
+    end
     h.raises("EAFNOSUPPORT", socket.setMulticastInterface, socket, "::1")
     for _, bad in ipairs {true, {}, 1.5, -1} do
         h.raises_arg(2, socket.setMulticastInterface, socket, bad)
@@ -287,6 +294,8 @@ t["test setMulticastInterface takes an address, a name and an index"] = function
     for _, interface in ipairs {"::%lo", "::%1", "lo", 1, "::1"} do
         socket:setMulticastInterface(interface)
     end
+    h.raises("EADDRNOTAVAIL", socket.setMulticastInterface, socket, "2001:db8::77")
+    h.raises("ENODEV", socket.setMulticastInterface, socket, "::%no-such-if")
     d.close(socket)
 end
 
@@ -335,10 +344,11 @@ t["test ipv6Only keeps IPv4 out"] = function()
     d.close(a, b)
 end
 
-t["test options of the wrong type are refused, unknown ones are not looked at"] = function()
+t["test options of the wrong type are refused, and so are unknown ones"] = function()
     local wrong = {
         reuseAddr = 1, reusePort = "x", recvBufferSize = "1", sendBufferSize = -1, lookup = "x",
-        signal = 1, sendQueueSize = "x", sendQueueCount = 0,
+        signal = 1, sendQueueSize = "x", sendQueueCount = 0, receiveBlockList = {},
+        sendBlockList = "10.0.0.0/8", ipv6Only = true,
     }
     for name, value in pairs(wrong) do
         local err = h.raises("EINVAL", dgram.createSocket, {type = "udp4", [name] = value})
@@ -348,7 +358,24 @@ t["test options of the wrong type are refused, unknown ones are not looked at"] 
     h.raises("EINVAL", dgram.createSocket, {type = "udp4", signal = {}})
     h.raises("EINVAL", dgram.createSocket, {type = "udp4", sendQueueCount = 0 / 0})
     h.raises("EINVAL", dgram.createSocket, {type = "udp4", recvBufferSize = 1.5})
-    local socket = dgram.createSocket {type = "udp4", anything = print}
+    for _, name in ipairs {"anything", "reuseaddr", "recvbuffersize", 1} do
+        local err = h.raises("EINVAL", dgram.createSocket, {type = "udp4", [name] = print})
+        lu.assertEquals(err.detail, "unknown option: " .. name)
+        lu.assertEquals(err.op, "dgram.createSocket")
+    end
+    local socket = dgram.createSocket {type = "udp4", ipv6Only = false}
+    d.close(socket)
+end
+
+t["test bind's options: exclusive is what is so anyway, unknown ones are refused"] = function()
+    local socket = dgram.createSocket("udp4")
+    local err = h.raises("EINVAL", socket.bind, socket, {port = 0, exclusive = false})
+    h.assert_contains(err.detail, "option exclusive: there is no cluster")
+    h.raises("EINVAL", socket.bind, socket, {port = 0, exclusive = 1})
+    err = h.raises("EINVAL", socket.bind, socket, {prot = 0})
+    h.assert_contains(err.detail, "unknown option: prot")
+    socket:bind {port = 0, address = "127.0.0.1", exclusive = true, reuseAddr = true}
+    d.wait(socket, "listening")
     d.close(socket)
 end
 
@@ -390,7 +417,45 @@ t["test bind adopts a descriptor: the option fd"] = function()
     for _, bad in ipairs {1, "x", true, {}} do
         h.raises("EINVAL", socket.bind, socket, {fd = bad})
     end
+    local spare = h.bound():release()
+    for _, options in ipairs {{fd = spare, port = 9}, {fd = spare, address = "127.0.0.1"}} do
+        local err = h.raises("EINVAL", socket.bind, socket, options)
+        h.assert_contains(err.detail, "option fd: it is bound already")
+    end
+    socket:setTTL(3)
+    local err = h.raises("EINVAL", socket.bind, socket, {fd = spare})
+    h.assert_contains(err.detail, "option fd: what was set on this socket before")
+    spare:close()
     socket:bind(0, "127.0.0.1")
+    d.wait(socket, "listening")
+    d.close(socket)
+end
+
+-- Seen: they were set on a socket that the descriptor then took the place of.
+t["test what createSocket and bind ask for holds for an adopted descriptor, too"] = function()
+    local size = dgram.createSocket {type = "udp4", recvBufferSize = 16384}
+    local wanted = size:getRecvBufferSize()
+    d.close(size)
+    local native = h.bound()
+    lu.assertTrue(native:get_option("receive_buffer_size") ~= wanted)
+    local fd = native:release()
+    local other = fd:dup()
+    local socket = dgram.createSocket {type = "udp4", recvBufferSize = 16384}
+    socket:bind {fd = fd, reuseaddr = true}
+    d.wait(socket, "listening")
+    lu.assertEquals(socket:getRecvBufferSize(), wanted)
+    native:assign("v4", other)
+    lu.assertTrue(native:get_option("reuse_address"))
+    native:close()
+    d.close(socket)
+    h.skip_without_v6()
+    native = thrum.ip.udp.socket.new()
+    native:open("v6")
+    native:bind(thrum.ip.address.loopback_v6(), 0)
+    socket = dgram.createSocket("udp6")
+    local err = h.raises("EINVAL", socket.bind, socket, {fd = native:release(), ipv6Only = true})
+    lu.assertEquals(err.syscall, "bind") -- that is too late for a bound socket
+    socket:bind(0, "::1")
     d.wait(socket, "listening")
     d.close(socket)
 end

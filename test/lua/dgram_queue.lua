@@ -77,6 +77,85 @@ t["test an answer has left when a listener suspends inside a coroutine"] = funct
     d.close(a, b)
 end
 
+-- A flood for a dgram socket from one of the native kind, and whether an answer has come to that.
+local function flood_from(sock, b, count)
+    for i = 1, count do
+        sock:send_to(tostring(i), h.loopback(), d.port(b))
+    end
+    return function() return sock:io_control("bytes_readable") > 0 end
+end
+
+-- How many listeners had run when the first answer was there to be read.
+local function first_answer(sends)
+    local sock, b = h.bound(), d.bound()
+    local n_heard, has_answer, first_seen = 0, nil, nil
+    b:on("message", function(msg, rinfo)
+        n_heard = n_heard + 1
+        first_seen = first_seen or has_answer() and n_heard - 1
+        if sends[n_heard] then
+            b:send(msg, rinfo.port, rinfo.address)
+        end
+        local now = time.steady_clock.now
+        local start = now()
+        repeat until now() > start + 0.02
+    end)
+    has_answer = flood_from(sock, b, 12)
+    h.wait_until(function() return n_heard == 12 end)
+    sock:close()
+    d.close(b)
+    return first_seen
+end
+
+t["test answers of listeners that compute for long are not held until the last has run"] =
+function() -- the first three come alone
+    local all = {[4] = true, [5] = true, [6] = true, [7] = true, [8] = true, [9] = true}
+    local first_seen = first_answer(all)
+    lu.assertTrue(first_seen and first_seen <= 5, tostring(first_seen))
+    first_seen = first_answer {[5] = true}
+    lu.assertTrue(first_seen and first_seen <= 8, tostring(first_seen))
+end
+
+t["test an answer has left after each kind of wait"] = function()
+    local lock, gate = thrum.mutex.new(), thrum.channel.new()
+    local waits = {
+        sleep = function() time.sleep(0) end,
+        yield = function() thrum.this_fiber.yield() end,
+        pcall = function() thrum.pcall(time.sleep, 0.001) end,
+        coroutine = function() thrum.coroutine.wrap(time.sleep)(0) end,
+        timeout = function() thrum.pcall(time.with_timeout, 0.001, gate.receive, gate) end,
+        select = function() thrum.fiber.select {gate, timeout = 0.001} end,
+        join = function() thrum.spawn(function() end):join() end,
+        group = function() thrum.fiber.group(function(g) g:spawn(time.sleep, 0) end) end,
+        mutex = function() thrum.pcall(time.with_timeout, 0.001, lock.lock, lock) end,
+        scope = function()
+            thrum.scope(function() thrum.scope_cleanup_push(function() time.sleep(0) end) end)
+        end,
+        socket = function() thrum.socket.sleep(0.001) end,
+        poll = function() thrum.socket.select({}, {}, 0.001) end,
+        lookup = function() thrum.ip.udp.get_name_info(h.loopback(), 9) end,
+        child = function() thrum.system.spawn {program = "true", arguments = {"true"}}:wait() end,
+    }
+    lock:lock()
+    for name, wait in pairs(waits) do
+        local sock, b = h.bound(), d.bound()
+        local n_heard, has_answer, has_left = 0, nil, nil
+        b:on("message", function(msg, rinfo)
+            n_heard = n_heard + 1
+            if n_heard == 5 then -- in the midst of what is delivered in a row
+                b:send(msg, rinfo.port, rinfo.address)
+                wait()
+                has_left = has_answer()
+            end
+        end)
+        has_answer = flood_from(sock, b, 8)
+        h.wait_until(function() return n_heard == 8 end)
+        lu.assertTrue(has_left, name)
+        sock:close()
+        d.close(b)
+    end
+    lock:unlock()
+end
+
 t["test an answer has left when its listener raises, or closes the socket"] = function()
     local a, b = d.bound(), d.bound()
     local heard = collect(a)

@@ -40,6 +40,8 @@ local parts = {
     ["porting_socket.lua"] = {"you said one\nyou said two\nyou said three\n",
         "false\tConnection timed out: ", "false\ttrue\nyou said one at a time\ntrue\ttrue\n"},
     ["porting.lua"] = {"done: one", "done: two", "done: three"},
+    ["porting_luvit.lua"] = {"answer to ping from 127.0.0.1\nanswer to ping from 127.0.0.1\n",
+        "closed\t", "porting_luvit.lua\n"},
     ["luasocket.lua"] = {"ONE\tnil\tnil\nTWO\tnil\tnil\n\tnil\tnil\nnil\ttimeout\t\n",
         "1\ttrue\t1\na datagram\n"},
     ["emitter.lua"] = {"full at\t14", "1 of 3\n2 of 3\n3 of 3", "the task is done"},

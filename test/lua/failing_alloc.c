@@ -233,6 +233,18 @@ static const struct {
      "b:send('z', port, 'a.name') b:once('drain', function() b:send('x', port, host) end) "
      "for i = 1, 100 do if n < 4 then thrum.time.sleep(0.0002) end end b:close() end) "
      "assert(n == 4 or number < 5000, n)"},
+    /* Seen: with no memory for the fiber that takes a dead one's place, nobody received any more. */
+    {"dgram, listeners that raise",
+     "local dgram, host, is_ready, is_heard = thrum.dgram, '127.0.0.1' "
+     "local a, b = dgram.createSocket():unref(), dgram.createSocket():unref() "
+     "finish = function() if is_ready then a:removeAllListeners('message') "
+     "a:on('message', function() is_heard = true end) b:send('y', a:address().port, host) "
+     "for i = 1, 1000 do if not is_heard then pcall(thrum.poll) end end "
+     "if not is_heard then error('it stays deaf') end end a:close() b:close() end "
+     "a:bind(0, host) b:bind(0, host) is_ready = true "
+     "a:on('message', function() error('x', 0) end) "
+     "for i = 1, 3 do b:send('x', a:address().port, host) end "
+     "for i = 1, 12 do pcall(thrum.poll) end"},
     {"socket, a stream",
      "local s = thrum.socket local l = s.bind('127.0.0.1', 0) local _, port = l:getsockname() "
      "local c = s.connect('127.0.0.1', port) local a = l:accept() a:settimeout(0.5) "

@@ -264,6 +264,8 @@ t["test multicast_interface takes an address, a name and an index (E40)"] = func
         sock:set_option("multicast_interface", interface)
     end
     h.raises("ENODEV", sock.set_option, sock, "multicast_interface", "no-such-if")
+    h.raises("EADDRNOTAVAIL", sock.set_option, sock, "multicast_interface",
+        ip.address.new("192.0.2.77"))
     h.raises("EAFNOSUPPORT", sock.set_option, sock, "multicast_interface",
         ip.address.loopback_v6())
     for _, bad in ipairs {-1, 1.5, 2 ^ 40, true, {}} do
@@ -275,6 +277,8 @@ t["test multicast_interface takes an address, a name and an index (E40)"] = func
     for _, interface in ipairs {"lo", 1, 0} do
         sock:set_option("multicast_interface", interface)
     end
+    h.raises("EADDRNOTAVAIL", sock.set_option, sock, "multicast_interface",
+        ip.address.new("2001:db8::77"))
     h.raises("EAFNOSUPPORT", sock.set_option, sock, "multicast_interface", loopback)
     sock:close()
 end

@@ -185,7 +185,7 @@ class Between(unittest.TestCase):
         """a broadcast reaches every host of the network once it is allowed, and no other network"""
         two, three, four = self.receive(2), self.receive(3, ends=2), self.receive(4)
         said = self.hosts[1].send(f'''
-            socket:send("not allowed", {PORT}, "10.77.1.255")
+            socket:send("not allowed", {PORT}, "10.77.1.255", function(err) print(err.errno) end)
             socket:setBroadcast(true)
             socket:send("to the network", {PORT}, "10.77.1.255")
             socket:send("to everybody", {PORT}, "255.255.255.255")
