@@ -93,6 +93,7 @@ struct fiber {
     bool is_detached : 1;
     bool is_told : 1;    /* somebody has got its error */
     bool is_limited : 1; /* a time.with_timeout has ended a wait since this was last cleared */
+    bool waits_in_place : 1; /* in a call that cannot be suspended: nobody resumes it */
     unsigned n_at_once;  /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
@@ -155,7 +156,8 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 void fiber_forget(lua_State *L, struct fiber *fiber);
 /* Whether it has ended with an error that nobody has got, or is about to get. */
 bool fiber_is_unheard(const struct fiber *fiber);
-void fiber_init_outside(struct runtime *runtime);
+/* Those that stand for callers where no fiber runs. */
+void fiber_init_callers(struct runtime *runtime);
 
 /* The thread on the top of L is a fiber's: nobody but the scheduler resumes it. */
 void fiber_reserve_thread(lua_State *L, const struct runtime *runtime);

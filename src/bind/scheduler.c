@@ -21,8 +21,8 @@ void scheduler_make_ready(struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     fiber->is_ready = true;
-    if (!fiber->thread)
-        return; /* the caller outside looks at is_ready itself */
+    if (!fiber->thread || fiber->waits_in_place)
+        return; /* such a caller looks at is_ready itself */
     fiber->next_ready = NULL;
     *runtime->ready_end = fiber;
     runtime->ready_end = &fiber->next_ready;
@@ -256,6 +256,20 @@ void scheduler_report(lua_State *L, struct runtime *runtime)
         if (lua_pcall(L, 4, 0, 0))
             lua_pop(L, 1);
     }
+}
+
+void scheduler_report_error(lua_State *L, struct runtime *runtime)
+{
+    const struct fiber *fiber = runtime_caller(runtime);
+    luaL_checkstack(L, LUA_MINSTACK, "report");
+    if (!push_reporter(L, runtime))
+        return;
+    lua_pushvalue(L, -2);
+    luaL_traceback(L, L, NULL, 1);
+    lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
+    lua_pushstring(L, fiber->name);
+    if (lua_pcall(L, 4, 0, 0))
+        lua_pop(L, 1);
 }
 
 bool scheduler_take_unreported(lua_State *L, struct runtime *runtime)

@@ -36,6 +36,9 @@ bool scheduler_is_busy(const struct runtime *runtime);
 /* Give the errors that nobody can join any more to the reporter, if there is one. */
 void scheduler_report(lua_State *L, struct runtime *runtime);
 
+/* Give the reporter the error value on the top, which stays there: it is raised to nobody. */
+void scheduler_report_error(lua_State *L, struct runtime *runtime);
+
 /* The oldest such error that no reporter took: pushed, and true; or raised. */
 bool scheduler_take_unreported(lua_State *L, struct runtime *runtime);
 void scheduler_raise_unreported(lua_State *L, struct runtime *runtime);
