@@ -158,6 +158,11 @@ static inline int finish_call(lua_State *L, struct fiber *fiber, int error, call
     return finish(L, fiber, error);
 }
 
+int call_refuse_as(lua_State *L, struct fiber *fiber, int error, call_finish *finish)
+{
+    return finish_here(L, fiber, error, finish);
+}
+
 int call_refuse(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
     return finish_here(L, fiber, THRUM_ECANNOT_SUSPEND, finish);
@@ -342,6 +347,8 @@ static bool wait_in_place(lua_State *L, const struct fiber *fiber)
 {
     thrum_context *context = fiber->runtime->context;
     bool is_blocking = is_luasocket(L) && fiber->wait && fiber->wait->traits & WAIT_EXTERNAL;
+    if (is_blocking && fiber->runtime->has_held)
+        dgram_send_held(L);
     if (!fiber->is_ready)
         thrum_context_poll(context);
     while (!fiber->is_ready && is_blocking && thrum_context_run_one(context) > 0) {

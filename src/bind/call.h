@@ -40,6 +40,9 @@ int call_take_error(lua_State *L, struct fiber *fiber);
 bool call_can_wait(lua_State *L, const struct fiber *fiber);
 /* It cannot: finish with THRUM_ECANNOT_SUSPEND. */
 int call_refuse(lua_State *L, struct fiber *fiber, call_finish *finish);
+/* The same with another error that comes of where the call stands, and so must not leave a finalizer
+ * either. */
+int call_refuse_as(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
 /* Why not, in words. */
 const char *call_why_not(lua_State *L);
 

@@ -4,9 +4,8 @@
  *
  * So two fibers may ask for one module at a time: the second waits until the first has it. Who
  * loads what stands in a table, by name: {the fiber's id, a channel that is closed at the end, how
- * deep the fiber is in loads of it inside its load}; and
- * who waits for what, by the fiber's id: the name. So a loop is found before it would wait for
- * itself. */
+ * deep the fiber is in loads of it inside its load}; and who waits for what, by the fiber's id: the
+ * name. So a loop is found before it would wait for itself. */
 #include <stdnoreturn.h>
 
 #include <lauxlib.h>

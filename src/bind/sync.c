@@ -90,12 +90,18 @@ static void hand_over(struct mutex *mutex)
     fiber_wake(waiter->fiber, waiter->fiber->wait_outcome);
 }
 
+static int finish_deadlock(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    error_raise_detail(L, error, "this fiber holds it already");
+}
+
 static int mutex_lock(lua_State *L)
 {
     struct mutex *mutex = self_mutex(L);
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     if (is_owner(mutex, fiber))
-        error_raise_detail(L, EDEADLK, "this fiber holds it already");
+        return call_refuse_as(L, fiber, EDEADLK, finish_deadlock);
     if (mutex->is_locked) {
         fiber->wait_outcome = 0;
         fiber->wait_object = mutex;

@@ -105,7 +105,7 @@ local function refused_in_every_place(f)
         lu.assertFalse(results[1], name)
         lu.assertTrue(h.is_error(results[2]), name .. ": " .. tostring(results[2]))
         h.assert_starts(tostring(results[2]), "A fiber cannot be suspended here")
-        lu.assertEquals(thrum.stats().operations, before, name)
+        lu.assertTrue(thrum.stats().operations <= before, name) -- others may have ended meanwhile
     end
 end
 
@@ -466,7 +466,7 @@ t["test a finalizer that would have to wait raises in nobody, and is reported"] 
         lu.assertIs(reports[1].err, results[2])
         lu.assertEquals(reports[1].id, this_fiber.id)
         h.assert_contains(reports[1].traceback, "call_in_place.lua")
-        lu.assertEquals(thrum.stats().operations, before, label)
+        lu.assertTrue(thrum.stats().operations <= before, label)
     end
     ch:send(1)
     ch:send(2)
@@ -476,6 +476,17 @@ t["test a finalizer that would have to wait raises in nobody, and is reported"] 
     own:unlock()
     close(a, b, tcp, acceptor)
     collectgarbage()
+end
+
+t["test a finalizer that locks what the running fiber holds raises in nobody"] = function()
+    local m = thrum.mutex.new()
+    m:lock()
+    local results = collect(function() return m:lock() end)
+    lu.assertNil(results[1])
+    lu.assertTrue(results[2] == thrum.generic_error.EDEADLK)
+    lu.assertIs(h.take_reports()[1].err, results[2])
+    h.raises("EDEADLK", m.lock, m)
+    m:unlock()
 end
 
 t["test an interruption, a timeout and a forbidden wait leave a finalizer alone"] = function()
@@ -615,6 +626,24 @@ t["test module socket connects and accepts in such a place"] = function()
         close(client, accepted)
     end)
     close(listener)
+end
+
+-- What dgram holds back until its fiber suspends leaves before the others stand still.
+t["test what a listener has sent is sent before module socket waits"] = function()
+    local peer, sock, answer = socket.udp4(), thrum.dgram.createSocket("udp4"), nil
+    peer:setsockname("127.0.0.1", 0)
+    peer:settimeout(5)
+    local _, port = peer:getsockname()
+    sock:on("message", function()
+        sock:send("answer", port, "127.0.0.1")
+        string.gsub("x", "x", function() answer = peer:receive() or "none" end)
+    end)
+    sock:bind(0, "127.0.0.1")
+    this_fiber.yield()
+    peer:sendto("question", "127.0.0.1", sock:address().port)
+    h.wait_until(function() return answer end)
+    lu.assertEquals(answer, "answer")
+    close(peer, sock)
 end
 
 -- Another fiber's bytes come first, and only that fiber could take them.
