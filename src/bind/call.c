@@ -153,7 +153,7 @@ static bool is_about_place(int error)
 
 static inline int finish_call(lua_State *L, struct fiber *fiber, int error, call_finish *finish)
 {
-    if (__builtin_expect(is_about_place(error), false))
+    if (__builtin_expect(error != 0, false) && is_about_place(error))
         return finish_here(L, fiber, error, finish);
     return finish(L, fiber, error);
 }
