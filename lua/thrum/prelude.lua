@@ -9,14 +9,34 @@ local short_names = {
     "unix",
 }
 
-local is_lazy = {}
+-- Two stand in front of modules of the same name that are installed, because to be them is their
+-- purpose, and so do the parts of `socket`. All others are found when nothing else is: the script's
+-- own `time` and an installed `system` come first.
+local in_front = {dgram = true, socket = true}
+local parts = {"socket", "socket.core", "socket.unix", "socket.serial", "ssl.core"}
+
+-- What stood in the place of the parts, and whether an installed LuaSocket was loaded.
+local preloaded, has_luasocket = {}, false
+for _, name in ipairs(parts) do
+    local loaded = name ~= "ssl.core" and package.loaded[name]
+    preloaded[name] = package.preload[name]
+    if loaded and loaded ~= thrum.socket and loaded ~= thrum.socket.unix then
+        has_luasocket = true
+    end
+end
+
+local is_short, is_lazy = {}, {}
 for _, name in ipairs(short_names) do
-    is_lazy[name] = true
-    if not package.preload[name] then
+    is_short[name], is_lazy[name] = true, true
+    if in_front[name] and not package.preload[name] then
         package.preload[name] = function()
             return thrum[name]
         end
     end
+end
+
+package.searchers[#package.searchers + 1] = function(name)
+    return is_short[name] and function() return thrum[name] end or nil
 end
 
 -- LuaSocket's core, for the rest of LuaSocket (socket.http, ...), which is taken from where it is
@@ -58,7 +78,7 @@ function metatable.__index(globals, name)
     if not is_lazy[name] then
         return answer_inherited(globals, name)
     end
-    local module = require(name)
+    local module = in_front[name] and require(name) or thrum[name]
     is_lazy[name] = nil
     rawset(globals, name, module)
     return module
@@ -76,6 +96,18 @@ function metatable.__newindex(globals, name, value)
 end
 
 setmetatable(_G, metatable)
+
+-- An installed LuaSocket that was loaded before stays what `socket` and its parts are, for whoever
+-- asks from here on: half of it and half of ours would not know each other's objects.
+if has_luasocket then
+    for _, name in ipairs(parts) do
+        package.preload[name] = preloaded[name]
+    end
+end
+
+-- Defold's name for LuaSocket.
+package.preload["builtins.scripts.socket"] = package.preload["builtins.scripts.socket"] or
+    function() return require "socket" end
 
 for _, name in ipairs {
     "spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall", "require",

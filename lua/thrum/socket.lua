@@ -147,7 +147,7 @@ for suffix, family in pairs {[""] = "any", ["4"] = "inet", ["6"] = "inet6"} do
     end
 end
 
-local sleep = thrum.time.sleep
+local sleep = native.sleep
 
 function M.sleep(...)
     local seconds = args.number(1, "sleep", (...), select("#", ...))

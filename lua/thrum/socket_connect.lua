@@ -3,8 +3,8 @@
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
-local ip, pcall, error, ipairs, select, tostring, type = thrum.ip, pcall, error, ipairs, select,
-    tostring, type
+local pcall, error, ipairs, pairs = thrum.pcall, error, ipairs, pairs
+local select, tostring, type = select, tostring, type
 local tonumber = tonumber
 local args = native.socket_args
 local address_of, become = native.address, native.socket_become
@@ -29,16 +29,13 @@ local function call(f, ...)
     return nil, native.socket_text(tostring(result.category), result.code), result
 end
 
-local lookups = {
-    tcp = {
-        any = ip.tcp.get_address_info, inet = ip.tcp.get_address_v4_info,
-        inet6 = ip.tcp.get_address_v6_info,
-    },
-    udp = {
-        any = ip.udp.get_address_info, inet = ip.udp.get_address_v4_info,
-        inet6 = ip.udp.get_address_v6_info,
-    },
-}
+local lookups = {}
+for protocol, functions in pairs(native.socket_lookups) do
+    lookups[protocol] = {
+        any = functions.get_address_info, inet = functions.get_address_v4_info,
+        inet6 = functions.get_address_v6_info,
+    }
+end
 
 -- The port as a number; a name of a service as it is; nil for neither.
 local function check_port(port)

@@ -6,6 +6,7 @@ assert(type(thrum) == "table", "this is a part of thrum.socket")
 local ip, error, ipairs, select, tostring = thrum.ip, error, ipairs, select, tostring
 local args, address_of = native.socket_args, native.address
 local call = native.part "socket_connect".call
+local lookups = native.socket_lookups.tcp
 local CANONICAL_NAME = ip.address_info_flag.canonical_name
 
 local NOT_KNOWN = "host or service not provided, or not known"
@@ -22,7 +23,7 @@ end
 
 -- The name of an address, or nil: a host without one is called by its address.
 local function name_of(address)
-    local found, text = call(ip.tcp.get_name_info, address, 0)
+    local found, text = call(lookups.get_name_info, address, 0)
     if not found then
         return nil, text
     end
@@ -44,7 +45,7 @@ local function gethost(host)
         end
         return {name = name, alias = {}, ip = {tostring(address)}}
     end
-    local found, text = call(ip.tcp.get_address_v4_info, host, 0, CANONICAL_NAME)
+    local found, text = call(lookups.get_address_v4_info, host, 0, CANONICAL_NAME)
     if not found or not found[1] then
         return host_failure(text)
     end
@@ -86,7 +87,7 @@ local function addresses_of(host, service)
     elseif host == "" or host == "*" then
         return nil, NOT_KNOWN
     end
-    return call(ip.tcp.get_address_info, host, service or 0)
+    return call(lookups.get_address_info, host, service or 0)
 end
 
 function M.getaddrinfo(...)
@@ -106,12 +107,12 @@ end
 
 -- The service's usual name: "http" for "80".
 local function service_name(service)
-    local found, text = call(ip.tcp.get_address_info, "127.0.0.1", service)
+    local found, text = call(lookups.get_address_info, "127.0.0.1", service)
     if not found then
         return nil, text
     end
     local names
-    names, text = call(ip.tcp.get_name_info, found[1].address, found[1].port)
+    names, text = call(lookups.get_name_info, found[1].address, found[1].port)
     if not names then
         return nil, text
     end
@@ -126,7 +127,7 @@ local function names_of(host)
     local names = {}
     for i, entry in ipairs(found) do
         local list
-        list, text = call(ip.tcp.get_name_info, entry.address, 0)
+        list, text = call(lookups.get_name_info, entry.address, 0)
         if not list then
             return nil, text
         end

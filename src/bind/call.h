@@ -3,9 +3,14 @@
  *
  * Four steps, in this order, so that nothing can leak:
  *   1. check every argument;
- *   2. fiber = call_begin(L): may it suspend here? is it interrupted?
+ *   2. fiber = call_begin(L): is it interrupted?
  *   3. try, or start fiber->operation;
- *   4. return call_done (it is finished already) or call_suspend (it completes later). */
+ *   4. return call_done (it is finished already) or call_suspend (it completes later).
+ *
+ * Where the caller cannot be suspended all but the wait happens: it ends at once with
+ * THRUM_ECANNOT_SUSPEND, unless it need not be, and in the module socket it takes place without
+ * letting any fiber run. An error of that kind does not leave a finalizer: it is reported, and the
+ * call returns nil and the error. */
 #ifndef BIND_CALL_H
 #define BIND_CALL_H
 
@@ -20,17 +25,33 @@
 #define NO_DEADLINE CLOCK_NEVER
 
 /* The fiber that calls: its operation and its wait are free to use. Outside any fiber it is the
- * runtime's stand-in, and call_suspend drives the loop. Raises where suspending is impossible, and
- * the interruption error in an interrupted fiber. */
+ * runtime's stand-in, and call_suspend drives the loop. Raises the interruption error in an
+ * interrupted fiber, an error where suspending is forbidden, and in a state that has been closed. */
 struct fiber *call_begin(lua_State *L, struct runtime *runtime);
 
 /* The same for a call that has begun: one that waits in any case, for the end of what it has made,
- * or one of many steps, before another. Where suspending is impossible there is no wait, and the
- * error that says so is returned; else 0. */
+ * or one of many steps, before another. An error: there can be no wait. */
 int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber);
 /* What call_begin would raise besides, or 0: an interruption, a timeout, which is spent then. After
  * an error, and without this call, the wait must be WAIT_UNSTOPPABLE. */
-int call_take_error(struct fiber *fiber);
+int call_take_error(lua_State *L, struct fiber *fiber);
+
+/* Whether a wait can take place here. For calls whose start has consequences, and those that do
+ * nothing but wait: the others just call call_suspend. */
+bool call_can_wait(lua_State *L, const struct fiber *fiber);
+/* It cannot: finish with THRUM_ECANNOT_SUSPEND. */
+int call_refuse(lua_State *L, struct fiber *fiber, call_finish *finish);
+/* The same with another error that comes of where the call stands, and so must not leave a finalizer
+ * either. */
+int call_refuse_as(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
+/* Why not, in words. */
+const char *call_why_not(lua_State *L);
+
+/* Whether call_suspend and call_yield return in this call, as they do outside any fiber and where
+ * the caller cannot be suspended; else `finish` runs in a continuation. With call_note as `finish`
+ * they return the outcome: so a call of many steps is a loop and no recursion. */
+bool call_returns(lua_State *L, const struct fiber *fiber);
+int call_note(lua_State *L, struct fiber *fiber, int outcome);
 
 /* Whether it would be interrupted now: nothing that holds disables that. */
 bool call_is_interrupted(const struct fiber *fiber);

@@ -72,10 +72,13 @@ static int finish(lua_State *L, int status, lua_KContext n_arguments)
     return lua_gettop(L) - (int)n_arguments;
 }
 
-/* Call the chunk's function of that name with the values above `n_arguments`. */
-static int call_chunk(lua_State *L, const char *name, int n_arguments)
+/* Call the chunk's function of that name with the values above `n_arguments`. Only datagram sockets
+ * connect without a wait. */
+static int call_chunk(lua_State *L, const char *name, int n_arguments, bool will_wait)
 {
-    call_begin(L, noun_runtime(L)); /* before anything has begun */
+    struct fiber *fiber = call_begin(L, noun_runtime(L)); /* before anything has begun */
+    if (will_wait && !call_can_wait(L, fiber))
+        return call_refuse(L, fiber, call_finish_plain);
     lua_part_push(L, noun_runtime(L), "ip_connect");
     replace_by_field(L, name);
     lua_insert(L, n_arguments + 1);
@@ -96,7 +99,7 @@ int ip_connect(lua_State *L)
     lua_pushvalue(L, ARG_SOCKET);
     copy_results(L, ARG_RESULTS);
     lua_pushvalue(L, ARG_CONDITION);
-    return call_chunk(L, "connect", ARG_CONDITION);
+    return call_chunk(L, "connect", ARG_CONDITION, socket->class->kind != THRUM_DATAGRAM);
 }
 
 /* The recommended delay of RFC 8305, 8. */
@@ -132,5 +135,5 @@ int ip_connect_any(lua_State *L)
     lua_settop(L, ARG_OPTIONS);
     copy_results(L, ARG_RESULTS);
     lua_pushnumber(L, delay);
-    return call_chunk(L, "connect_any", ARG_OPTIONS);
+    return call_chunk(L, "connect_any", ARG_OPTIONS, true);
 }

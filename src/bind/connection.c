@@ -34,6 +34,8 @@ static int socket_connect(lua_State *L)
     int error = thrum_socket_try_connect(socket->core, &remote);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_connect);
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, finish_connect);
     socket_prepare_wait(L, socket, fiber);
     error = thrum_socket_connect(socket->core, &fiber->operation, &remote);
     if (error)

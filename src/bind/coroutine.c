@@ -342,8 +342,8 @@ static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
 
 static int coroutine_yield(lua_State *L)
 {
-    const struct runtime *runtime = noun_runtime(L);
-    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    struct runtime *runtime = noun_runtime(L);
+    const struct fiber *fiber = runtime_caller(runtime);
     if (is_fiber_itself(L, runtime))
         error_raise(L, THRUM_ECOROUTINE_RESERVED);
     if (fiber->cleaner == L) /* the coroutine might never be resumed, or by another fiber */

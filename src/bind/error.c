@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 
 #include "bind/address.h"
+#include "bind/call.h"
 #include "bind/modules.h"
 #include "bind/noun.h"
 #include "bind/runtime.h"
@@ -143,6 +144,8 @@ void error_push(lua_State *L, int error)
     noun_function_name(L, name, sizeof(name));
     error_push_from(L, noun_runtime(L), error, name);
     error_set_where(L);
+    if (error == THRUM_ECANNOT_SUSPEND)
+        error_set_detail(L, "%s", call_why_not(L));
 }
 
 void error_set_where(lua_State *L)

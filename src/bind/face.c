@@ -541,7 +541,21 @@ static const struct function_row functions[] = {{"socket_new", native_new},
                                                 {"socket_multicast_if", native_multicast_if},
                                                 {"select", face_select},
                                                 {"select_closing", native_select_closing},
+                                                {"sleep", time_sleep},
                                                 {0}};
+
+/* native.socket_lookups: ip.tcp's and ip.udp's own, under the module's name. */
+static void set_lookups(lua_State *L, struct runtime *runtime)
+{
+    lua_newtable(L);
+    lua_newtable(L);
+    resolver_set_functions(L, runtime, NOUN_FACE_TCP);
+    lua_setfield(L, -2, "tcp");
+    lua_newtable(L);
+    resolver_set_functions(L, runtime, NOUN_FACE_UDP);
+    lua_setfield(L, -2, "udp");
+    lua_setfield(L, -2, "socket_lookups");
+}
 
 void face_set_natives(lua_State *L, struct runtime *runtime)
 {
@@ -550,6 +564,7 @@ void face_set_natives(lua_State *L, struct runtime *runtime)
     noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_wait_natives);
     list_init(&runtime->face_watches);
     face_open_buffers(L, runtime);
+    set_lookups(L, runtime);
     lua_pushinteger(L, FACE_MAX_SELECTED);
     lua_setfield(L, -2, "socket_setsize");
 }

@@ -199,7 +199,7 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
 /* Others have run: they may have interrupted the fiber. */
 static int ask_again(lua_State *L, struct fiber *fiber, bool with_sender)
 {
-    int error = call_take_error(fiber);
+    int error = call_take_error(L, fiber);
     fiber->is_limited = error == ETIMEDOUT;
     return error ? face_push_failure(L, fiber, error) : ask(L, fiber, with_sender);
 }

@@ -333,7 +333,7 @@ static bool is_in_vain(lua_State *L, struct watch *watch, struct fiber *fiber, i
         *error = 0;
     if (*error || count > 0)
         return false;
-    *error = call_take_error(fiber);
+    *error = call_take_error(L, fiber);
     fiber->is_limited = *error == ETIMEDOUT;
     return *error == 0;
 }
@@ -355,25 +355,18 @@ static int finish_select(lua_State *L, struct fiber *fiber, int error)
     return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
 }
 
-static int note_end(lua_State *L, struct fiber *fiber, int error)
-{
-    (void)L;
-    (void)fiber;
-    return error;
-}
-
 /* Outside any fiber one wait after the other returns: were each inside the one before, a busy
  * neighbour could have the C stack overflow. */
 static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
     int error;
-    if (fiber->thread) {
+    if (!call_returns(L, fiber)) {
         start_or_raise(L, watch, fiber);
         return call_suspend(L, fiber, &wait_select, watch->deadline_ns, finish_select);
     }
     do {
         start_or_raise(L, watch, fiber);
-        error = call_suspend(L, fiber, &wait_select, watch->deadline_ns, note_end);
+        error = call_suspend(L, fiber, &wait_select, watch->deadline_ns, call_note);
     } while (is_in_vain(L, watch, fiber, &error));
     return end_select(L, watch, fiber, error);
 }
@@ -424,7 +417,7 @@ static int ask_first(lua_State *L, struct watch *watch, struct fiber *fiber)
 static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
 {
     struct watch *watch = lua_touserdata(L, PLACE_WATCH);
-    error = call_take_error(fiber);
+    error = call_take_error(L, fiber);
     if (error)
         error_raise(L, error);
     notice_closed(L, watch);

@@ -64,7 +64,7 @@ static int wait_for_turn(lua_State *L, struct face *face, struct face_way *way, 
 
 static struct fiber *caller(const struct face *face)
 {
-    return face->runtime->current ? face->runtime->current : &face->runtime->outside;
+    return runtime_caller(face->runtime);
 }
 
 /* Before a wait inside a call. */
@@ -75,18 +75,10 @@ static int begin_wait(lua_State *L, struct face *face, struct fiber **fiber, int
         return ETIMEDOUT;
     int error = call_begin_late(L, face->runtime, fiber);
     if (!error)
-        error = call_take_error(*fiber);
+        error = call_take_error(L, *fiber);
     if (error == ETIMEDOUT)
         (*fiber)->is_limited = true;
     return error ? error : face_prepare_wait(*fiber, *deadline_ns);
-}
-
-/* Outside any fiber a step returns how its wait has ended. */
-static int note(lua_State *L, struct fiber *fiber, int outcome)
-{
-    (void)L;
-    (void)fiber;
-    return outcome;
 }
 
 /* ---- receive ---- */
@@ -257,7 +249,7 @@ static int wait_to_receive(lua_State *L, struct face *face, unsigned char *data,
     if (error)
         return error;
     enter(&face->receiving, fiber);
-    error = face_suspend(L, face, fiber, deadline_ns, fiber->thread ? go_on_received : note);
+    error = face_suspend(L, face, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_received);
     face->receiving.inside = WAY_RUNNING;
     if (!error)
         inbox_add(&face->inbox, fiber->operation.size);
@@ -295,7 +287,7 @@ static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
     if (!call_is_due(fiber))
         return 0;
     enter(&face->receiving, fiber);
-    error = call_yield(L, fiber, 0, fiber->thread ? go_on_after_others : note);
+    error = call_yield(L, fiber, 0, call_returns(L, fiber) ? call_note : go_on_after_others);
     face->receiving.inside = WAY_RUNNING;
     return error;
 }
@@ -443,7 +435,7 @@ static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
     if (error)
         return error;
     enter(&face->sending, fiber);
-    error = face_suspend(L, face, fiber, deadline_ns, fiber->thread ? go_on_sent : note);
+    error = face_suspend(L, face, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_sent);
     face->sending.inside = WAY_RUNNING;
     if (!error)
         add_sent(face, fiber->operation.size);
@@ -468,7 +460,7 @@ static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struc
     if (size == rest.size || !call_is_due(fiber))
         return 0;
     enter(&face->sending, fiber);
-    error = call_yield(L, fiber, 0, fiber->thread ? go_on_sending_after_others : note);
+    error = call_yield(L, fiber, 0, call_returns(L, fiber) ? call_note : go_on_sending_after_others);
     face->sending.inside = WAY_RUNNING;
     return error;
 }

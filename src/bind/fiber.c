@@ -124,10 +124,11 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
     thrum_operation_init(&fiber->operation, operation_done, fiber);
 }
 
-void fiber_init_outside(struct runtime *runtime)
+void fiber_init_callers(struct runtime *runtime)
 {
     init_record(&runtime->outside, runtime);
-    runtime->outside.state = FIBER_ALIVE;
+    init_record(&runtime->nested, runtime);
+    runtime->outside.state = runtime->nested.state = FIBER_ALIVE;
 }
 
 int fiber_anchor_value(lua_State *L, struct runtime *runtime)

@@ -96,6 +96,7 @@ struct fiber {
     bool is_detached : 1;
     bool is_told : 1;    /* somebody has got its error */
     bool is_limited : 1; /* a time.with_timeout has ended a wait since this was last cleared */
+    bool waits_in_place : 1; /* in a call that cannot be suspended: nobody resumes it */
     unsigned n_at_once;  /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
@@ -159,7 +160,8 @@ void fiber_free(lua_State *L, struct fiber *fiber);
 /* Nobody can join it any more: an ended fiber is freed, or reported first if it has an error that
  * nobody has got. One whose error a group keeps waits for the group. */
 void fiber_forget(lua_State *L, struct fiber *fiber);
-void fiber_init_outside(struct runtime *runtime);
+/* Those that stand for callers where no fiber runs. */
+void fiber_init_callers(struct runtime *runtime);
 
 /* Push `3` or `3 "rx"`. */
 void fiber_push_title(lua_State *L, const struct fiber *fiber);

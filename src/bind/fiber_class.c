@@ -393,7 +393,10 @@ int fiber_open(lua_State *L, struct runtime *runtime)
 
 static int this_fiber_yield(lua_State *L)
 {
-    return call_yield(L, call_begin(L, noun_runtime(L)), 0, call_finish_yield);
+    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, call_finish_yield);
+    return call_yield(L, fiber, 0, call_finish_yield);
 }
 
 static const struct fiber *check_current(lua_State *L)
@@ -449,7 +452,7 @@ static int get_local(lua_State *L)
 static struct fiber *current_fiber(lua_State *L)
 {
     struct runtime *runtime = noun_runtime(L);
-    return runtime->current ? runtime->current : &runtime->outside;
+    return runtime_caller(runtime);
 }
 
 static int disable_interruption(lua_State *L)

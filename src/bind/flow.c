@@ -2,7 +2,7 @@
 /* Flows: see flow.h.
  *
  * Inside a fiber a step that has to wait does not return: its continuation goes on with the next.
- * Outside any fiber it drives the loop and returns, so that a call of a million steps is a loop and
+ * Outside any fiber, and where the fiber cannot be suspended, it returns, so that a call of a million steps is a loop and
  * no recursion. */
 #include "bind/flow.h"
 
@@ -87,7 +87,7 @@ static struct flow *leave(lua_State *L)
 
 static struct fiber *caller(const struct flow *flow)
 {
-    return flow->runtime->current ? flow->runtime->current : &flow->runtime->outside;
+    return runtime_caller(flow->runtime);
 }
 
 /* ---- the steps ---- */
@@ -115,15 +115,7 @@ int flow_run(lua_State *L, struct flow *flow)
     struct fiber *fiber;
     if (call_begin_late(L, flow->runtime, &fiber))
         call_begin(L, flow->runtime); /* raises, and says why */
-    return go_on(L, flow, call_take_error(fiber));
-}
-
-/* Outside any fiber: the step returns how its wait has ended. */
-static int note(lua_State *L, struct fiber *fiber, int outcome)
-{
-    (void)fiber;
-    leave(L);
-    return outcome;
+    return go_on(L, flow, call_take_error(L, fiber));
 }
 
 static int go_on_moved(lua_State *L, struct fiber *fiber, int error)
@@ -144,7 +136,9 @@ static int let_others_run(lua_State *L, struct fiber *fiber, struct flow *flow)
     if (!call_is_due(fiber))
         return 0;
     enter(flow, fiber);
-    return call_yield(L, fiber, 0, fiber->thread ? go_on_after_others : note);
+    int error = call_yield(L, fiber, 0, call_returns(L, fiber) ? call_note : go_on_after_others);
+    flow->state = FLOW_FREE;
+    return error;
 }
 
 /* ---- a step with a socket ---- */
@@ -186,7 +180,8 @@ static int step_socket(lua_State *L, struct fiber *fiber, struct flow *flow)
     if (error)
         return flow->kind->moved(flow, error, 0);
     enter(flow, fiber);
-    error = socket_suspend(L, flow->socket, fiber, fiber->thread ? go_on_moved : note);
+    error = socket_suspend(L, flow->socket, fiber, call_returns(L, fiber) ? call_note : go_on_moved);
+    flow->state = FLOW_FREE;
     return flow->kind->moved(flow, error, fiber->operation.size);
 }
 
@@ -271,7 +266,7 @@ static int step_object(lua_State *L, struct fiber *fiber, struct flow *flow)
 static int take_step(lua_State *L, struct fiber *fiber, struct flow *flow)
 {
     int error = call_begin_late(L, flow->runtime, &fiber);
-    error = error ? error : call_take_error(fiber);
+    error = error ? error : call_take_error(L, fiber);
     if (error)
         return error;
     return flow->socket ? step_socket(L, fiber, flow) : step_object(L, fiber, flow);

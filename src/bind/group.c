@@ -278,7 +278,7 @@ static int raise_failure(lua_State *L, struct group *group)
 static int wait_for_children(lua_State *L, struct group *group, struct fiber *fiber,
                              call_finish *finish)
 {
-    int error = group->is_settled ? 0 : call_take_error(fiber);
+    int error = group->is_settled ? 0 : call_take_error(L, fiber);
     if (error)
         group->is_settled = true;
     if (group->is_settled)
@@ -334,10 +334,12 @@ static int group_join(lua_State *L)
     lua_settop(L, 1);
     if (call_begin_late(L, noun_runtime(L), &fiber))
         call_begin(L, noun_runtime(L)); /* raises */
+    if (group->n_children > 0 && !call_can_wait(L, fiber))
+        return call_refuse(L, fiber, call_finish_plain);
     if (group->n_children > 0)
         return wait_for_children(L, group, fiber, finish_join);
     group->has_ended = true;
-    return call_done(L, fiber, group->is_settled ? 0 : call_take_error(fiber), finish_join);
+    return call_done(L, fiber, group->is_settled ? 0 : call_take_error(L, fiber), finish_join);
 }
 
 /* ---- with a function ----
@@ -397,6 +399,8 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
     if (group)
         keep_nothing(L, noun_runtime(L), group, KEPT_LIMIT);
     int error = call_begin_late(L, noun_runtime(L), &fiber);
+    if (!error && !call_can_wait(L, fiber))
+        error = THRUM_ECANNOT_SUSPEND;
     if (group) {
         group->body = NULL;
         if (!was_well && is_own_interruption(L, group, fiber)) {
@@ -419,7 +423,9 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
 static int call_function(lua_State *L)
 {
     struct runtime *runtime = noun_runtime(L);
-    call_begin(L, runtime); /* it can wait, here and at its end */
+    struct fiber *fiber = call_begin(L, runtime);
+    if (!call_can_wait(L, fiber)) /* here and at its end */
+        return call_refuse(L, fiber, call_finish_plain);
     struct group *group = push_group(L, runtime);
     group->has_function = true;
     group->body = limit_push(L, runtime, NO_DEADLINE);

@@ -139,7 +139,7 @@ static int limit_gc(lua_State *L)
 
 struct limit *limit_push(lua_State *L, struct runtime *runtime, int64_t deadline_ns)
 {
-    struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    struct fiber *fiber = runtime_caller(runtime);
     struct limit *limit = lua_newuserdata(L, sizeof(*limit));
     *limit = (struct limit){{&noun_kinds[NOUN_LIMIT]},
                             .thread = L,

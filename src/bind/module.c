@@ -38,9 +38,28 @@ static void open_all(lua_State *L, struct runtime *runtime)
 /* Key of the table in the registry: its address. A state has one or none. */
 static const char table_key;
 
+/* The long names are ours from here on, whatever stands in package.path. */
+static void preload(lua_State *L)
+{
+    static const luaL_Reg loaders[] = {
+#define LOADER(name) {"thrum." #name, luaopen_thrum_##name},
+        MODULES(LOADER) LUA_MODULES(LOADER){NULL, NULL}};
+#undef LOADER
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    for (const luaL_Reg *loader = loaders; loader->name; loader++) {
+        if (lua_getfield(L, -1, loader->name) == LUA_TNIL) {
+            lua_pushcfunction(L, loader->func);
+            lua_setfield(L, -3, loader->name);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 static int open_table(lua_State *L)
 {
     open_all(L, runtime_get(L));
+    preload(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
     return 1;

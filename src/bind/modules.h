@@ -114,6 +114,7 @@ int fiber_spawn_function(lua_State *L);
 
 /* Functions of modules that stand in files of their own. */
 int ip_connect(lua_State *L);
+int time_sleep(lua_State *L);
 int ip_connect_any(lua_State *L);
 int process_spawn_function(lua_State *L);
 int require_function(lua_State *L);

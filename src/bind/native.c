@@ -68,8 +68,7 @@ static int native_raise_text(lua_State *L)
 
 static int native_spent_limits(lua_State *L)
 {
-    const struct runtime *runtime = noun_runtime(L);
-    const struct fiber *fiber = runtime->current ? runtime->current : &runtime->outside;
+    const struct fiber *fiber = runtime_caller(noun_runtime(L));
     lua_pushinteger(L, limit_count_spent(fiber));
     return 1;
 }

@@ -12,6 +12,7 @@
 #include "bind/group.h"
 #include "bind/inspect.h"
 #include "bind/runtime.h"
+#include "bind/traceback.h"
 
 /* ---- what is known of a dead fiber ----
  *
@@ -439,6 +440,18 @@ void report_all(lua_State *L, struct runtime *runtime, bool is_over)
         push_report(L, fiber, false);
         give(L, runtime, write_report);
     }
+}
+
+void report_error(lua_State *L, struct runtime *runtime)
+{
+    const struct fiber *fiber = runtime_caller(runtime);
+    luaL_checkstack(L, LUA_MINSTACK, "report");
+    lua_pushvalue(L, -1);
+    lua_pushliteral(L, "stack traceback:");
+    traceback_append(L, L, 1);
+    lua_pushfstring(L, "%I", (LUAI_UACINT)fiber->id);
+    lua_pushstring(L, fiber->name);
+    give(L, runtime, write_report);
 }
 
 bool report_take(lua_State *L, struct runtime *runtime)

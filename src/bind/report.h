@@ -46,6 +46,9 @@ void report_all(lua_State *L, struct runtime *runtime, bool is_over);
 /* The state is being closed: the same, and whether anybody has waited in vain for a first run. */
 void report_close(lua_State *L, struct runtime *runtime);
 
+/* Give the reporter the error value on the top, which stays there: it is raised to nobody. */
+void report_error(lua_State *L, struct runtime *runtime);
+
 /* Without a reporter: push the oldest error that is due; false if there is none. */
 bool report_take(lua_State *L, struct runtime *runtime);
 

@@ -3,7 +3,11 @@
  * nothing can.
  *
  * So two fibers may ask for one module at a time: the second waits until the first has it. Who
- * loads what stands in a table, by name: {the fiber's id, a channel that is closed at the end}. */
+ * loads what stands in a table, by name: {the fiber's id, a channel that is closed at the end, how
+ * deep the fiber is in loads of it inside its load}; and who waits for what, by the fiber's id: the
+ * name. So a loop is found before it would wait for itself. */
+#include <stdnoreturn.h>
+
 #include <lauxlib.h>
 #include <lualib.h>
 
@@ -17,20 +21,27 @@
 #include "bind/stock.h"
 
 enum { NAME = 1, LOADED, HANDLER };
-enum { FIBER_ID = 1, CHANNEL };
+enum { FIBER_ID = 1, CHANNEL, DEPTH };
+
+/* How often a module may be asked for anew while it is being loaded, by its own fiber. Lua has a
+ * stack of C calls that ends such a loop; a chunk that suspends has none. */
+enum { MAX_DEPTH = 100 };
 
 /* ---- who loads what ---- */
 
 static const char loaders_key;
 
-static void push_loaders(lua_State *L)
+/* By fiber: the name of the module it waits for. */
+static const char waits_key;
+
+static void push_registered(lua_State *L, const char *key)
 {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loaders_key) != LUA_TNIL)
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) != LUA_TNIL)
         return;
     lua_pop(L, 1);
     lua_newtable(L);
     lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &loaders_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
 static lua_Integer current_id(const struct runtime *runtime)
@@ -50,7 +61,7 @@ static void push_channel(lua_State *L)
 
 static void begin_loading(lua_State *L, const struct runtime *runtime)
 {
-    push_loaders(L);
+    push_registered(L, &loaders_key);
     lua_pushvalue(L, NAME);
     lua_createtable(L, 2, 0);
     lua_pushinteger(L, current_id(runtime));
@@ -63,7 +74,7 @@ static void begin_loading(lua_State *L, const struct runtime *runtime)
 
 static void end_loading(lua_State *L)
 {
-    push_loaders(L);
+    push_registered(L, &loaders_key);
     lua_pushvalue(L, NAME);
     lua_rawget(L, -2);
     lua_pushvalue(L, NAME);
@@ -79,7 +90,7 @@ static void end_loading(lua_State *L)
 /* Push the fiber's id and the channel, or return false if nobody loads it. */
 static bool push_loading(lua_State *L)
 {
-    push_loaders(L);
+    push_registered(L, &loaders_key);
     lua_pushvalue(L, NAME);
     if (lua_rawget(L, -2) == LUA_TNIL) {
         lua_pop(L, 2);
@@ -90,22 +101,83 @@ static bool push_loading(lua_State *L)
     return true;
 }
 
-static int ask_again(lua_State *L, int status, lua_KContext context)
+/* The fiber waits for the module, or, without `is_waiting`, for none any more. */
+static void note_wait(lua_State *L, lua_Integer id, bool is_waiting)
 {
-    (void)status;
-    (void)context;
+    push_registered(L, &waits_key);
+    if (is_waiting)
+        lua_pushvalue(L, NAME);
+    else
+        lua_pushnil(L);
+    lua_rawseti(L, -2, id);
+    lua_pop(L, 1);
+}
+
+/* Who loads the module that the fiber waits for, or -1. */
+static lua_Integer next_in_chain(lua_State *L, lua_Integer id)
+{
+    lua_Integer loader = -1;
+    push_registered(L, &loaders_key);
+    push_registered(L, &waits_key);
+    if (lua_rawgeti(L, -1, id) != LUA_TNIL && lua_rawget(L, -3) != LUA_TNIL) {
+        lua_rawgeti(L, -1, FIBER_ID);
+        loader = lua_tointeger(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 3);
+    return loader;
+}
+
+noreturn static void raise_loop(lua_State *L)
+{
+    luaL_error(L, "loop or previous error loading module '%s'", lua_tostring(L, NAME));
+    __builtin_unreachable();
+}
+
+/* Inside a load of the same module by the same fiber another begins, or has ended. */
+static void count_depth(lua_State *L, int change)
+{
+    push_registered(L, &loaders_key);
+    lua_pushvalue(L, NAME);
+    if (lua_rawget(L, -2) != LUA_TNIL) {
+        lua_rawgeti(L, -1, DEPTH);
+        lua_Integer depth = lua_tointeger(L, -1) + change;
+        if (depth > MAX_DEPTH)
+            raise_loop(L);
+        lua_pushinteger(L, depth);
+        lua_rawseti(L, -3, DEPTH);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 2);
+}
+
+/* Each fiber in the chain waits for the next one's module: would this one wait for itself? */
+static void refuse_loop(lua_State *L, lua_Integer id, lua_Integer loader)
+{
+    while (loader >= 0 && loader != id)
+        loader = next_in_chain(L, loader);
+    if (loader == id)
+        raise_loop(L);
+}
+
+static int ask_again(lua_State *L, int status, lua_KContext id)
+{
+    note_wait(L, (lua_Integer)id, false);
+    if (status != LUA_OK && status != LUA_YIELD)
+        return lua_error(L);
     lua_settop(L, NAME);
     return require_function(L);
 }
 
-/* The channel is on the top. */
-static int wait_for_other(lua_State *L)
+/* The loader's id and the channel are on the top. */
+static int wait_for_other(lua_State *L, lua_Integer id)
 {
+    refuse_loop(L, id, lua_tointeger(L, -2));
     lua_getfield(L, -1, "values");
     lua_insert(L, -2);
     lua_call(L, 1, 2);
-    lua_callk(L, 1, 1, 0, ask_again);
-    return ask_again(L, LUA_OK, 0);
+    note_wait(L, id, true);
+    return ask_again(L, lua_pcallk(L, 1, 1, 0, (lua_KContext)id, ask_again), (lua_KContext)id);
 }
 
 /* ---- loading: as in Lua's loadlib.c ---- */
@@ -142,6 +214,8 @@ static int finish(lua_State *L, int status, lua_KContext is_outermost)
     const char *name = lua_tostring(L, NAME);
     if (is_outermost)
         end_loading(L);
+    else
+        count_depth(L, -1);
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
     if (!lua_isnil(L, -1))
@@ -166,14 +240,16 @@ int require_function(lua_State *L)
     lua_settop(L, LOADED);
     bool is_nested = push_loading(L);
     if (is_nested && lua_tointeger(L, -2) != current_id(runtime))
-        return wait_for_other(L);
+        return wait_for_other(L, current_id(runtime));
     lua_settop(L, LOADED);
 
     lua_pushcfunction(L, inspect_keep_traceback);
     push_loader(L, name);
     lua_pushvalue(L, NAME);
     lua_insert(L, -2);
-    if (!is_nested)
+    if (is_nested)
+        count_depth(L, 1);
+    else
         begin_loading(L, runtime);
     return finish(L, lua_pcallk(L, 2, 1, HANDLER, !is_nested, finish), !is_nested);
 }

@@ -18,14 +18,16 @@
 /* ---- protocols ---- */
 
 struct protocol {
-    enum noun_id id;
+    enum noun_id id; /* also of the module socket's, whose callers may wait in place */
     int type;
     int number;
     int name_flags; /* of getnameinfo(3) */
 };
 
 static const struct protocol protocols[] = {{NOUN_UDP, SOCK_DGRAM, IPPROTO_UDP, NI_DGRAM},
-                                            {NOUN_TCP, SOCK_STREAM, IPPROTO_TCP, 0}};
+                                            {NOUN_TCP, SOCK_STREAM, IPPROTO_TCP, 0},
+                                            {NOUN_FACE_UDP, SOCK_DGRAM, IPPROTO_UDP, NI_DGRAM},
+                                            {NOUN_FACE_TCP, SOCK_STREAM, IPPROTO_TCP, 0}};
 
 /* The one whose table holds the running function. */
 static const struct protocol *own_protocol(lua_State *L)
@@ -248,6 +250,8 @@ static int look_up(lua_State *L, int family)
         error_raise_arg(L, EINVAL, ARG_SERVICE, "service", "name or port number up to 65535");
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_addresses);
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, finish_addresses);
     error = thrum_resolver_look_up(query->core, &fiber->operation, host, query->service, &hints);
     if (error)
         return finish_addresses(L, fiber, error);
@@ -297,6 +301,8 @@ static int get_name_info(lua_State *L)
     thrum_address_format(&address, query->host);
     snprintf(query->service, sizeof(query->service), "%u", (unsigned)port);
     struct fiber *fiber = begin(L, query);
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, finish_names);
     int error = thrum_resolver_look_up_names(query->core, &fiber->operation, &endpoint,
                                              own_protocol(L)->name_flags);
     if (error)

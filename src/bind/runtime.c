@@ -38,6 +38,15 @@ static void free_fibers(lua_State *L, struct list *fibers)
         fiber_free(L, LIST_ITEM(fibers->next, struct fiber, link));
 }
 
+static void end_caller(struct fiber *fiber)
+{
+    limit_forget(fiber);
+    deadline_free(fiber);
+    thrum_timer_free(fiber->timer);
+    fiber->timer = NULL;
+    thrum_operation_deinit(&fiber->operation);
+}
+
 void runtime_end(struct runtime *runtime, lua_State *L)
 {
     if (!runtime->context)
@@ -56,12 +65,9 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     free_fibers(L, &runtime->failed);
     free_fibers(L, &runtime->unreported);
     report_deinit(runtime);
-    limit_forget(&runtime->outside);
-    deadline_free(&runtime->outside);
+    end_caller(&runtime->outside);
+    end_caller(&runtime->nested);
     deadline_free_orphans(runtime);
-    thrum_timer_free(runtime->outside.timer);
-    runtime->outside.timer = NULL;
-    thrum_operation_deinit(&runtime->outside.operation);
     dgram_free_batch(L, runtime);
 }
 
@@ -140,6 +146,22 @@ int runtime_call_quietly(lua_State *L, lua_CFunction function)
 
 static int runtime_new(lua_State *L);
 
+static lua_CFunction global_function(lua_State *L, const char *name)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    lua_CFunction function = lua_tocfunction(L, -1);
+    lua_pop(L, 2);
+    return function;
+}
+
+static void note_protected_calls(lua_State *L, struct runtime *runtime)
+{
+    runtime->lua_pcall = global_function(L, "pcall");
+    runtime->lua_xpcall = global_function(L, "xpcall");
+}
+
 struct runtime *runtime_get(lua_State *L)
 {
     struct runtime *runtime = runtime_find(L);
@@ -179,7 +201,8 @@ static int runtime_new(lua_State *L)
                    thrum_error_message(error, text, sizeof(text)),
                    error == ENOSPC ? " (fs.epoll.max_user_watches, see epoll(7))" : "");
     }
-    fiber_init_outside(runtime);
+    fiber_init_callers(runtime);
+    note_protected_calls(L, runtime);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
     lua_pushlightuserdata(L, runtime);
     return 1;

@@ -27,6 +27,8 @@ struct runtime {
     bool is_suspending;   /* the yield on its way up is a suspension, not the user's */
     bool is_driving;      /* somebody outside drives the loop */
     struct fiber outside; /* stands for the caller outside any fiber */
+    struct fiber nested;  /* stands for whom the loop itself calls while somebody outside drives
+                             it: finalizers, the reporter */
     struct fiber *ready;  /* a queue, linked by next_ready */
     struct fiber **ready_end;
     struct list fibers;        /* every fiber that has a record */
@@ -61,7 +63,18 @@ struct runtime {
     int groups;    /* weak table: what a group's handle keeps, by the group's record */
     int reporter;  /* LUA_NOREF: the default */
     int fatal;     /* the error that ended the run, LUA_NOREF for none */
+
+    /* Lua's own pcall and xpcall, to be recognised on a stack; or NULL. */
+    lua_CFunction lua_pcall, lua_xpcall;
 };
+
+/* Who calls: the running fiber, or who stands for a caller where there is none. */
+static inline struct fiber *runtime_caller(struct runtime *runtime)
+{
+    if (runtime->current)
+        return runtime->current;
+    return runtime->is_driving ? &runtime->nested : &runtime->outside;
+}
 
 /* The state's runtime, made if need be. Raises when memory or descriptors run out. */
 struct runtime *runtime_get(lua_State *L);

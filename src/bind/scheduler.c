@@ -21,8 +21,8 @@ void scheduler_make_ready(struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     fiber->is_ready = true;
-    if (!fiber->thread)
-        return; /* the caller outside looks at is_ready itself */
+    if (!fiber->thread || fiber->waits_in_place)
+        return; /* such a caller looks at is_ready itself */
     fiber->next_ready = NULL;
     *runtime->ready_end = fiber;
     runtime->ready_end = &fiber->next_ready;

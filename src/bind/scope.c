@@ -159,7 +159,7 @@ static void raise_fatal(lua_State *L, struct runtime *runtime)
 
 static struct fiber *current_fiber(struct runtime *runtime)
 {
-    return runtime->current ? runtime->current : &runtime->outside;
+    return runtime_caller(runtime);
 }
 
 /* Below the handler stays which thread ran the one around it. */
@@ -275,6 +275,11 @@ static int scope_xpcall(lua_State *L)
     lua_copy(L, 2, 1);
     lua_replace(L, 2);
     return call_handled(L);
+}
+
+bool scope_is_protected_call(lua_CFunction function)
+{
+    return function == scope_pcall || function == scope_xpcall;
 }
 
 /* It raises what f does: the traceback is kept before the frames are gone. */

@@ -53,7 +53,7 @@ static const struct wait_kind wait_mutex_again = {0, never_cancelled, describe_m
 static struct fiber *current_fiber(lua_State *L)
 {
     struct runtime *runtime = noun_runtime(L);
-    return runtime->current ? runtime->current : &runtime->outside;
+    return runtime_caller(runtime);
 }
 
 static int mutex_new(lua_State *L)
@@ -90,12 +90,18 @@ static void hand_over(struct mutex *mutex)
     fiber_wake(waiter->fiber, waiter->fiber->wait_outcome);
 }
 
+static int finish_deadlock(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    error_raise_detail(L, error, "this fiber holds it already");
+}
+
 static int mutex_lock(lua_State *L)
 {
     struct mutex *mutex = self_mutex(L);
     struct fiber *fiber = call_begin(L, noun_runtime(L));
     if (is_owner(mutex, fiber))
-        error_raise_detail(L, EDEADLK, "this fiber holds it already");
+        return call_refuse_as(L, fiber, EDEADLK, finish_deadlock);
     if (mutex->is_locked) {
         fiber->wait_outcome = 0;
         fiber->wait_object = mutex;
@@ -184,6 +190,8 @@ static int condition_wait(lua_State *L)
     if (!is_owner(mutex, current_fiber(L)))
         error_raise_detail(L, EPERM, "this fiber does not hold the mutex");
     struct fiber *fiber = call_begin(L, noun_runtime(L));
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, call_finish_plain);
     hand_over(mutex);
     fiber->wait_object = mutex;
     return wait_queue_suspend(L, &condition->waiters, fiber, &wait_condition, call_finish_plain);

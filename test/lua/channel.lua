@@ -301,14 +301,18 @@ t["test a channel works from coroutines inside fibers"] = function()
     lu.assertEquals(got, {1, 2, 3})
 end
 
-t["test calls are refused where they cannot suspend, and move nothing"] = function()
-    local ch = channel.new(2)
-    ch:send(1)
-    for _, call in ipairs {ch.send, ch.receive, (ch:values())} do
+t["test calls that would wait are refused where they cannot suspend, and move nothing"] = function()
+    local full, empty = channel.new(1), channel.new(1)
+    full:send(1)
+    local calls = {[full.send] = full, [empty.receive] = empty, [empty:values()] = empty}
+    for call, ch in pairs(calls) do
         h.raises_text("fiber", "A fiber cannot be suspended here", string.gsub, "x", "x",
             function() call(ch, 1) end)
     end
-    lu.assertEquals(#ch, 1)
+    lu.assertEquals({#full, #empty}, {1, 0})
+    lu.assertEquals(full:receive(), 1)
+    empty:send(2)
+    lu.assertEquals(empty:receive(), 2)
 end
 
 t["test bad values are refused cleanly"] = function()

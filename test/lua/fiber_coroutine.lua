@@ -393,9 +393,6 @@ t["test every suspending call is refused where it cannot suspend, and starts not
         function() fiber:join() end,
         function() a:receive(buf) end,
         function() a:receive_from(buf) end,
-        function() a:send("never") end,
-        function() a:send_to("never", b.local_address, b.local_port) end,
-        function() a:connect(b.local_address, b.local_port) end,
     }
     for _, call in ipairs(calls) do
         cannot_suspend(string.gsub, "x", "x", call)

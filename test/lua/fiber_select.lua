@@ -490,11 +490,11 @@ t["test select works in coroutines inside fibers"] = function()
     lu.assertEquals(got, {1, 2, 3})
 end
 
-t["test select is refused where it cannot suspend, and moves nothing"] = function()
-    local ch = channel.new(1)
+t["test a select that would wait is refused where it cannot suspend"] = function()
+    local ch, empty = channel.new(1), channel.new()
     ch:send(1)
     h.raises_text("fiber", "A fiber cannot be suspended here", string.gsub, "x", "x",
-        function() select_one {ch} end)
+        function() select_one {empty, {ch, 2}} end)
     this_fiber.forbid_suspend()
     h.raises_text("fiber", "Operation not permitted within a forbid-suspend block", select_one,
         {ch})

@@ -378,3 +378,75 @@ t["test a finaliser that receives from a stream in use gets lines, and leaves li
     client:close()
     server:close()
 end
+
+-- ---- finalizers, in whatever runs ----
+
+local function collect(f)
+    local results
+    setmetatable({}, {__gc = function() results = table.pack(f()) end})
+    collectgarbage()
+    collectgarbage()
+    return results
+end
+
+-- Seen: "error in __gc metamethod" out of collectgarbage.
+t["test a finalizer that waits for nobody raises nothing, and is reported"] = function()
+    local results = collect(function() return thrum.channel.new():receive() end)
+    local reports = h.take_reports()
+    lu.assertNil(results[1])
+    h.assert_starts(tostring(results[2]), "Every fiber waits and nothing is pending")
+    lu.assertEquals(#reports, 1)
+    lu.assertIs(reports[1].err, results[2])
+    lu.assertEquals(collect(function() return pcall(thrum.channel.new().receive, 1) end)[1], false)
+end
+
+t["test what is meant for the caller outside leaves its finalizers alone"] = function()
+    local log = {}
+    local function wait()
+        time.sleep(0.001)
+        log[#log + 1] = "slept"
+    end
+    time.with_timeout(0, function() lu.assertNotNil(collect(wait)) end)
+    lu.assertEquals(log, {"slept"})
+    local m = thrum.mutex.new()
+    this_fiber.forbid_suspend()
+    local results = collect(function()
+        m:lock()
+        return time.sleep(0.001)
+    end)
+    this_fiber.allow_suspend()
+    lu.assertNil(results[1])
+    h.assert_starts(tostring(results[2]), "A fiber cannot be suspended here")
+    lu.assertEquals(#h.take_reports(), 1)
+    m:unlock()
+end
+
+-- Seen: "the loop is being driven already", out of a call that had nothing to do with it.
+t["test finalizers that run in the scheduler itself may call, and end no drive"] = function()
+    local buf, a, b = thrum.byte_span.new(8), h.connected()
+    local n_done, n_made = 0, 0
+    local function litter()
+        n_made = n_made + 1
+        setmetatable({}, {__gc = function()
+            a:send("text")
+            b:receive(buf)
+            time.sleep(0) -- waits in the caller's own code, and is reported elsewhere
+            n_done = n_done + 1
+        end})
+    end
+    local pause, step = collectgarbage("setpause", 0), collectgarbage("setstepmul", 1000000)
+    for _ = 1, 200 do -- spawning and ending allocate, outside any fiber
+        litter()
+        spawn(litter):join()
+        spawn(error, "of a fiber", 0):detach()
+        this_fiber.yield()
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", step)
+    collectgarbage()
+    collectgarbage()
+    lu.assertEquals(n_done, n_made)
+    h.take_reports()
+    a:close()
+    b:close()
+end

@@ -3,7 +3,7 @@
 local lu = require "luaunit"
 local h, t = ...
 local thrum = h.thrum
-local spawn, time = thrum.spawn, thrum.time
+local spawn, this_fiber, time = thrum.spawn, thrum.this_fiber, thrum.time
 local unpack, pack = table.unpack, table.pack
 
 local name = "thrum_require_test"
@@ -219,6 +219,102 @@ t["test the fiber that loads is interrupted: the next one loads"] = function()
         first:join()
         lu.assertEquals(second:join(), 2)
     end)
+end
+
+-- Loaders of two modules and more that require one another in a circle, each begun by a fiber.
+local function with_circle(n, f)
+    local names = {}
+    for i = 1, n do
+        names[i] = name .. i
+    end
+    for i = 1, n do
+        package.preload[names[i]] = function()
+            this_fiber.yield() -- so that all have begun
+            require(names[i % n + 1])
+            return i
+        end
+    end
+    local results = pack(pcall(f, names))
+    for i = 1, n do
+        package.loaded[names[i]], package.preload[names[i]] = nil, nil
+    end
+    if not results[1] then
+        error(results[2], 0)
+    end
+end
+
+-- Seen: they waited for ever.
+t["test modules that require one another from different fibers are a loop"] = function()
+    for n = 2, 5 do
+        with_circle(n, function(names)
+            local fibers, n_loops = {}, 0
+            for i, module in ipairs(names) do
+                fibers[i] = spawn(pcall, require, module)
+            end
+            for _, fiber in ipairs(fibers) do
+                local ok, err = fiber:join()
+                lu.assertFalse(ok) -- as in plain Lua, where such a circle overflows the stack
+                lu.assertStrContains(err, "loop or previous error loading module '" .. name)
+                n_loops = n_loops + 1
+            end
+            lu.assertEquals(n_loops, n)
+        end)
+    end
+end
+
+t["test a circle in one fiber is a loop, too, though its chunks suspend"] = function()
+    with_circle(2, function(names)
+        local ok, err = pcall(require, names[1])
+        lu.assertFalse(ok)
+        lu.assertStrContains(err, "loop or previous error loading module '" .. name)
+    end)
+end
+
+t["test a chain of waits that is no circle goes on waiting"] = function()
+    local first, second = name .. "1", name .. "2"
+    package.preload[first] = function()
+        time.sleep(0.002)
+        return "first"
+    end
+    package.preload[second] = function()
+        return require(first) .. " second"
+    end
+    local fibers = {spawn(require, first), spawn(require, second), spawn(require, second)}
+    lu.assertEquals(fibers[3]:join(), "first second")
+    lu.assertEquals(fibers[2]:join(), "first second")
+    lu.assertEquals(fibers[1]:join(), "first")
+    for _, module in ipairs {first, second} do
+        package.loaded[module], package.preload[module] = nil, nil
+    end
+end
+
+-- What an interrupted fiber has waited for is no part of a chain any more.
+t["test a wait that was interrupted makes no loop"] = function()
+    local first, second, gate = name .. "1", name .. "2", thrum.channel.new()
+    package.preload[first] = function()
+        pcall(require, second)
+        gate:receive()
+        return "first"
+    end
+    package.preload[second] = function()
+        gate:receive()
+        return require(first) .. " second"
+    end
+    local loads_second = h.start(require, second)
+    local loads_first = spawn(function()
+        local waits = spawn(require, second)
+        this_fiber.yield()
+        waits:interrupt()
+        waits:join()
+        return waits.interruption_caught
+    end)
+    lu.assertTrue(loads_first:join())
+    package.preload[first] = function() return "first" end
+    gate:send(true)
+    lu.assertEquals(loads_second:join(), "first second")
+    for _, module in ipairs {first, second} do
+        package.loaded[module], package.preload[module] = nil, nil
+    end
 end
 
 t["test an uncaught error has the traceback of the chunk"] = function()

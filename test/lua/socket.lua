@@ -204,15 +204,6 @@ case("a with_timeout round a call is raised, and the object's own is returned", 
     lu.assertEquals(client:receive(), "still there")
 end)
 
-case("a call outside the reach of the scheduler raises before anything begins", function()
-    local client, peer = pair()
-    peer:send("x\n")
-    local ok, err = pcall(string.gsub, "a", "a", function() client:receive() end)
-    lu.assertFalse(ok)
-    lu.assertTrue(h.is_error(err))
-    lu.assertEquals(client:receive(), "x")
-end)
-
 case("a fiber whose calls complete at once lets others run", function()
     local client, peer = pair()
     peer:send(("x\n"):rep(1000))
