@@ -21,7 +21,6 @@ void operation_begin(struct thrum_operation *operation, object *owner, purpose d
     state.is_cancelled = false;
     state.is_retry = false;
     state.is_waiting = false;
-    state.is_queued = false;
     state.is_late = false;
     state.is_eof = false;
     list_append(&owner->pending, &state.hook);
@@ -65,6 +64,60 @@ void operation_emit(struct thrum_operation *operation) noexcept
     operation_state &state = state_of(operation);
     if (state.cancel)
         state.cancel(state.canceller);
+}
+
+void operation_unqueue(struct thrum_operation *operation) noexcept
+{
+    operation_state &state = state_of(operation);
+    list_remove(&state.hook);
+    list_append(&state.owner->pending, &state.hook);
+    state.cancel = nullptr;
+}
+
+namespace
+{
+
+class withdraw
+{
+  public:
+    explicit withdraw(struct thrum_operation *operation) noexcept : operation_(operation)
+    {
+    }
+
+    void operator()(boost::asio::cancellation_type_t) noexcept
+    {
+        operation_unqueue(operation_);
+        operation_post(operation_, ECANCELED, 0);
+    }
+
+  private:
+    struct thrum_operation *operation_;
+};
+
+} // namespace
+
+void operation_queue::add(struct thrum_operation *operation) noexcept
+{
+    operation_state &state = state_of(operation);
+    list_remove(&state.hook);
+    list_append(&waiting, &state.hook);
+    operation_slot(operation).emplace<withdraw>(operation);
+}
+
+struct thrum_operation *operation_queue::take() noexcept
+{
+    if (list_is_empty(&waiting))
+        return nullptr;
+    struct thrum_operation *operation = operation_at(waiting.next);
+    operation_unqueue(operation);
+    return operation;
+}
+
+// A result goes into the operation's own storage.
+void operation_queue::post_all(int error, std::size_t size) noexcept
+{
+    while (struct thrum_operation *operation = take())
+        operation_post(operation, error, size);
 }
 
 void completion::operator()() const noexcept

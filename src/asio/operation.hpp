@@ -41,7 +41,7 @@ struct operation_state {
     // And a function object for cancelling: four words.
     static constexpr std::size_t canceller_size = 32;
 
-    struct list hook;       // in its object's pending list
+    struct list hook;       // in its object's pending list, or in a queue
     object *owner;          // NULL when nothing is pending
     void (*cancel)(void *); // calls what stands in `canceller`; NULL when it cannot be cancelled
     alignas(void *) unsigned char canceller[canceller_size];
@@ -59,7 +59,6 @@ struct operation_state {
     bool is_retry;         // cancelled by us, to be tried again
     bool is_eof;           // cancelled by us, because nothing will be received any more
     bool is_waiting;       // tried again when its wait is over: until then nothing has happened
-    bool is_queued;        // behind one that waits, where Asio does not know it
     bool is_late;          // queued behind nobody, to be launched with others
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };
@@ -94,6 +93,37 @@ void operation_complete(struct thrum_operation *operation, int error, std::size_
 void operation_post(struct thrum_operation *operation, int error, std::size_t size);
 // Ask Asio to end it.
 void operation_emit(struct thrum_operation *operation) noexcept;
+
+// Operations that wait for the same thing. Asio knows the first of them only, and the others queue:
+// among many that it knows, it searches for the one to be cancelled.
+struct operation_queue {
+    struct thrum_operation *launched = nullptr; // or its result is on its way
+    struct list waiting;
+    // Asio's reactor has seen an error here and waits for an edge that may never come: ask first.
+    bool is_stale = false;
+
+    operation_queue() noexcept
+    {
+        list_init(&waiting);
+    }
+
+    operation_queue(const operation_queue &) = delete;
+    operation_queue &operator=(const operation_queue &) = delete;
+
+    bool is_busy() const noexcept
+    {
+        return launched || !list_is_empty(&waiting);
+    }
+
+    // Put a pending one at the end: it can be cancelled there.
+    void add(struct thrum_operation *operation) noexcept;
+    // Take the first off, or NULL.
+    struct thrum_operation *take() noexcept;
+    // Complete those that wait, with this result.
+    void post_all(int error, std::size_t size = 0) noexcept;
+};
+// Take it off its queue; its cancel finds nothing to do any more.
+void operation_unqueue(struct thrum_operation *operation) noexcept;
 
 // Hands out the operation's own storage, once at a time. Anything else comes from the heap.
 template <typename T>

@@ -13,6 +13,7 @@ using boost::system::error_code;
 
 struct thrum_signal_set final : thrum::object {
     std::optional<boost::asio::basic_signal_set<thrum::executor>> io;
+    thrum::operation_queue waits;
 
     explicit thrum_signal_set(thrum_context *context) : object(context), io(*context->io)
     {
@@ -20,6 +21,7 @@ struct thrum_signal_set final : thrum::object {
 
     void reset() noexcept override
     {
+        waits.post_all(ECANCELED);
         disarm();
         io.reset();
     }
@@ -43,8 +45,54 @@ struct thrum_signal_set final : thrum::object {
             return EBADF;
         if (thrum_operation_is_pending(operation))
             return EBUSY;
-        return operation_start(operation, this, thrum::purpose::other,
-                               [&](thrum::completion handler) { io->async_wait(handler); });
+        int error = operation_start(operation, this, thrum::purpose::other, [&](thrum::completion) {
+            if (waits.is_busy())
+                waits.add(operation);
+            else
+                launch(operation);
+        });
+        if (error && waits.launched == operation)
+            waits.launched = nullptr;
+        return error;
+    }
+
+    int cancel() noexcept
+    {
+        waits.post_all(ECANCELED);
+        return change([](auto &set, error_code &code) { set.cancel(code); });
+    }
+
+    // A notification ends every wait; and after one that was cancelled the next is Asio's.
+    bool settle(struct thrum_operation *operation) noexcept override
+    {
+        if (waits.launched != operation)
+            return true;
+        waits.launched = nullptr;
+        if (operation->error != ECANCELED)
+            waits.post_all(operation->error, operation->size);
+        else
+            launch_next();
+        return true;
+    }
+
+  private:
+    void launch(struct thrum_operation *operation)
+    {
+        waits.launched = operation;
+        io->async_wait(thrum::completion{operation});
+    }
+
+    void launch_next() noexcept
+    {
+        struct thrum_operation *next = waits.take();
+        if (!next)
+            return;
+        int error = thrum::guarded([&] {
+            launch(next);
+            return 0;
+        });
+        if (error)
+            thrum::operation_post(next, error, 0);
     }
 };
 
@@ -81,7 +129,7 @@ int thrum_signal_set_clear(thrum_signal_set *set) noexcept
 
 int thrum_signal_set_cancel(thrum_signal_set *set) noexcept
 {
-    return set->change([](auto &io, error_code &code) { io.cancel(code); });
+    return set->cancel();
 }
 
 int thrum_signal_set_wait(thrum_signal_set *set, struct thrum_operation *operation) noexcept

@@ -10,7 +10,6 @@
 using boost::system::error_code;
 using thrum::error_from;
 using thrum::guarded;
-using thrum::operation_state;
 using thrum::state_of;
 
 namespace
@@ -66,26 +65,34 @@ void thrum_socket::opened(int new_family, int fd) noexcept
 {
     descriptor = fd;
     family = new_family;
-    receiving = thrum::direction();
-    sending = thrum::direction();
+    reset_queues();
     receiving.gate = 0;
     sending.gate = 0;
     ++life;
 }
 
+// Nothing waits in them.
+void thrum_socket::reset_queues() noexcept
+{
+    each_queue([](thrum::operation_queue &queue) {
+        queue.launched = nullptr;
+        queue.is_stale = false;
+    });
+    for (thrum::direction *way : {&receiving, &sending}) {
+        way->gate = thrum::gate_closed;
+        way->n_waiting = 0;
+    }
+}
+
 void thrum_socket::end_life() noexcept
 {
-    each_pending([this](struct thrum_operation *operation, operation_state &state) {
-        if (state.is_queued)
-            cancel_queued(operation);
-    });
+    each_queue([this](thrum::operation_queue &queue) { end_queue(queue); });
     disarm();
     if (pause)
         pause->cancel();
     descriptor = -1;
     family = AF_UNSPEC;
-    receiving = thrum::direction();
-    sending = thrum::direction();
+    reset_queues();
     ++life;
 }
 
@@ -151,10 +158,10 @@ int thrum_socket::cancel() noexcept
 {
     if (!is_open())
         return EBADF;
-    each_pending([this](struct thrum_operation *operation, operation_state &state) {
-        state.is_cancelled = true;
-        if (state.is_queued)
-            cancel_queued(operation);
+    each_queue([this](thrum::operation_queue &queue) {
+        if (queue.launched)
+            state_of(queue.launched).is_cancelled = true;
+        end_queue(queue);
     });
     if (pause)
         pause->cancel();

@@ -25,15 +25,9 @@ enum gate : unsigned {
 };
 
 // One direction of a socket.
-struct direction {
+struct direction : operation_queue {
     unsigned gate = gate_closed;
-    unsigned n_waiting = 0;
-    unsigned n_queued = 0; // of those
-    // The one that Asio has no words for: it waits until the descriptor is ready and is tried then.
-    // Whoever comes after it queues.
-    struct thrum_operation *awaited = nullptr;
-    // Asio's reactor has seen an error here and waits for an edge that may never come: ask first.
-    bool is_stale = false;
+    unsigned n_waiting = 0; // operations that have not completed
 };
 
 } // namespace thrum
@@ -45,6 +39,10 @@ struct thrum_socket final : thrum::object {
     int family = AF_UNSPEC;
     thrum::direction receiving;
     thrum::direction sending;
+    thrum::operation_queue urgent;   // receives out of band
+    thrum::operation_queue connects; // to unix listeners whose backlog is full
+    thrum::operation_queue read_waits;
+    thrum::operation_queue write_waits;
     std::optional<thrum::io_timer> pause; // where the kernel does not tell when to send again
     unsigned life = 0; // counts openings; an operation of an earlier one changes nothing here
 
@@ -93,7 +91,6 @@ struct thrum_socket final : thrum::object {
     int connect(struct thrum_operation *operation, const struct thrum_endpoint *remote) noexcept;
     int wait(struct thrum_operation *operation, thrum_wait what) noexcept;
     void cancel_urgent(struct thrum_operation *operation) noexcept;
-    void cancel_queued(struct thrum_operation *operation) noexcept;
     void cancel_late(struct thrum_operation *operation) noexcept;
     void launch_late() noexcept;
     bool try_late(struct thrum_operation *operation) noexcept;
@@ -101,18 +98,19 @@ struct thrum_socket final : thrum::object {
   private:
     void opened(int family, int fd) noexcept;
     void end_life() noexcept;
+    void reset_queues() noexcept;
     thrum::direction &direction_of(thrum::purpose does) noexcept;
+    thrum::operation_queue &queue_of(struct thrum_operation *operation) noexcept;
     bool is_unbound() const noexcept;
     bool is_connected() const noexcept;
     bool is_at_end(const thrum::transfer &what, std::size_t size) const noexcept;
     bool is_untold(struct thrum_operation *operation) noexcept;
     bool is_awaited(struct thrum_operation *operation) noexcept;
-    bool has_turn(struct thrum_operation *operation) noexcept;
+    bool asks_first(struct thrum_operation *operation) noexcept;
     bool must_queue(struct thrum_operation *operation) noexcept;
     int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;
     int begin(struct thrum_operation *operation, thrum::purpose does) noexcept;
     bool may_be_late(struct thrum_operation *operation) noexcept;
-    void queue(struct thrum_operation *operation) noexcept;
     void enter(struct thrum_operation *operation);
     void launch(struct thrum_operation *operation);
     void launch_receive(struct thrum_operation *operation);
@@ -121,26 +119,25 @@ struct thrum_socket final : thrum::object {
     void launch_pause(struct thrum_operation *operation);
     void launch_awaited(struct thrum_operation *operation);
     void launch_wait(struct thrum_operation *operation);
-    void advance(thrum::direction &way) noexcept;
+    void advance(thrum::operation_queue &queue) noexcept;
+    void leave(struct thrum_operation *operation) noexcept;
     bool retry(struct thrum_operation *operation) noexcept;
     void settle_transfer(struct thrum_operation *operation) noexcept;
     void settle_receive(struct thrum_operation *operation) noexcept;
     void end_receives() noexcept;
-    void kick(thrum::purpose does) noexcept;
+    void end_receives_of(thrum::operation_queue &queue) noexcept;
+    void end_queue(thrum::operation_queue &queue) noexcept;
     template <typename Visit>
-    void each_pending(Visit visit) noexcept;
+    void each_queue(Visit visit) noexcept;
 };
 
-// The operations of this life, in the order they were started.
 template <typename Visit>
-void thrum_socket::each_pending(Visit visit) noexcept
+void thrum_socket::each_queue(Visit visit) noexcept
 {
-    for (struct list *node = pending.next; node != &pending; node = node->next) {
-        struct thrum_operation *operation = thrum::operation_at(node);
-        thrum::operation_state &state = thrum::state_of(operation);
-        if (state.life == life)
-            visit(operation, state);
-    }
+    thrum::operation_queue *queues[] = {&receiving, &sending,    &urgent,
+                                        &connects,  &read_waits, &write_waits};
+    for (thrum::operation_queue *queue : queues)
+        visit(*queue);
 }
 
 namespace thrum

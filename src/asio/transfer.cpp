@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // Sockets: what is tried, what is started, and what follows from its completion.
 //
-// Asio performs what it has words for. The rest is awaited: Asio tells when the descriptor is
-// ready, and then we try (launch_awaited, retry). Between that and the try somebody else could take
-// what is there, so while one operation of a direction is awaited, those that come later queue, and
-// one that is to be awaited queues behind those that Asio has (must_queue, advance). First come,
-// first served.
+// Asio knows one operation of each direction at a time, and the others queue (must_queue, advance):
+// first come, first served, and one of many ends at the cost of one. Asio performs what it has
+// words for. The rest is awaited: Asio tells when the descriptor is ready, and then we try
+// (launch_awaited, retry). Those who wait until the socket is ready are told together (leave).
 //
 // Two things have to be done for Asio's reactor, which is edge-triggered. When a stream's end or
-// an error is seen, it looks no further: receives that wait behind the first one, or that start
-// later, would never be woken. So the end is remembered and given to everybody (end_receives), and
-// after an error whoever waits tries again (kick), and whoever comes next asks first (is_stale).
+// an error is seen, it looks no further: receives that start later would never be woken. So the end
+// is remembered and given to everybody (end_receives), and after an error whoever is next asks
+// first (is_stale).
 //
 // And one thing for Linux, which does not always tell when to try again: a unix datagram socket
 // that sends to a named receiver whose queue is full counts as writable, each attempt that fails
@@ -33,6 +32,7 @@ using thrum::guarded;
 using thrum::operation_emit;
 using thrum::operation_post;
 using thrum::operation_state;
+using thrum::operation_unqueue;
 using thrum::purpose;
 using thrum::state_of;
 using thrum::transfer;
@@ -80,8 +80,14 @@ bool is_urgent(const operation_state &state) noexcept
     return state.does == purpose::receive && state.what.flags & MSG_OOB;
 }
 
+// One that others of its direction have to mind.
+bool is_transfer(const operation_state &state) noexcept
+{
+    return state.does != purpose::connect && state.does != purpose::other && !is_urgent(state);
+}
+
 // Where Asio cannot cancel: it looks for an out-of-band receive in the wrong queue, and does not
-// know what queues.
+// know what is late.
 template <void (thrum_socket::*cancel)(struct thrum_operation *) noexcept>
 class canceller
 {
@@ -108,6 +114,19 @@ class canceller
 thrum::direction &thrum_socket::direction_of(purpose does) noexcept
 {
     return does == purpose::send ? sending : receiving;
+}
+
+thrum::operation_queue &thrum_socket::queue_of(struct thrum_operation *operation) noexcept
+{
+    const operation_state &state = state_of(operation);
+    switch (state.does) {
+    case purpose::connect:
+        return connects;
+    case purpose::other:
+        return state.what.flags == THRUM_WAIT_READ ? read_waits : write_waits;
+    default:
+        return is_urgent(state) ? urgent : direction_of(state.does);
+    }
 }
 
 [[gnu::always_inline]] inline int thrum_socket::send_to_now(const transfer &what,
@@ -246,8 +265,8 @@ bool thrum_socket::is_awaited(struct thrum_operation *operation) noexcept
     const operation_state &state = state_of(operation);
     if (state.does == purpose::accept)
         return true;
-    bool is_transfer = state.does == purpose::receive || state.does == purpose::send;
-    return is_transfer && state.list && !is_untold(operation);
+    bool may_have_list = state.does == purpose::receive || state.does == purpose::send;
+    return may_have_list && state.list && !is_untold(operation);
 }
 
 bool thrum_socket::is_untold(struct thrum_operation *operation) noexcept
@@ -335,7 +354,6 @@ void thrum_socket::launch_connect(struct thrum_operation *operation)
                           completion{operation});
 }
 
-// All who pause try again together, in their order.
 void thrum_socket::launch_pause(struct thrum_operation *operation)
 {
     if (!pause)
@@ -351,7 +369,6 @@ void thrum_socket::launch_awaited(struct thrum_operation *operation)
     bool is_send = state_of(operation).does == purpose::send;
     io->async_wait(is_send ? io->wait_write : io->wait_read, completion{operation});
     state_of(operation).is_waiting = true;
-    direction_of(state_of(operation).does).awaited = operation;
 }
 
 void thrum_socket::launch_wait(struct thrum_operation *operation)
@@ -360,19 +377,11 @@ void thrum_socket::launch_wait(struct thrum_operation *operation)
     io->async_wait(is_read ? io->wait_read : io->wait_write, completion{operation});
 }
 
+// Linux answers the second connect itself: EALREADY.
 bool thrum_socket::must_queue(struct thrum_operation *operation) noexcept
 {
-    const thrum::direction &way = direction_of(state_of(operation).does);
-    bool is_alone = way.n_waiting - way.n_queued == 1;
-    return way.awaited || (!is_alone && is_awaited(operation));
-}
-
-void thrum_socket::queue(struct thrum_operation *operation) noexcept
-{
-    state_of(operation).is_queued = true;
-    ++direction_of(state_of(operation).does).n_queued;
-    thrum::operation_slot(operation).emplace<canceller<&thrum_socket::cancel_queued>>(this,
-                                                                                      operation);
+    bool is_answered = state_of(operation).does == purpose::connect && family != AF_UNIX;
+    return !is_answered && queue_of(operation).is_busy();
 }
 
 // It will be launched with others: see late.cpp.
@@ -392,13 +401,10 @@ bool thrum_socket::try_late(struct thrum_operation *operation) noexcept
 {
     operation_state &state = state_of(operation);
     std::size_t size = 0;
-    int result = EAGAIN;
     state.is_late = false;
-    state.is_queued = false;
-    state.cancel = nullptr;
-    --receiving.n_queued;
-    if (receiving.n_waiting - receiving.n_queued == 1)
-        result = attempt(operation, &size);
+    operation_unqueue(operation);
+    receiving.launched = operation;
+    int result = attempt(operation, &size);
     state.is_found_at_once = result == 0;
     if (result != EAGAIN) {
         thrum::operation_complete(operation, result, size);
@@ -421,28 +427,24 @@ void thrum_socket::cancel_late(struct thrum_operation *operation) noexcept
     operation_emit(operation);
 }
 
-void thrum_socket::cancel_queued(struct thrum_operation *operation) noexcept
+// Where launching would not ask, or not in time.
+bool thrum_socket::asks_first(struct thrum_operation *operation) noexcept
 {
-    operation_state &state = state_of(operation);
-    if (state.is_late)
-        context->remove_late(operation);
-    state.is_queued = false;
-    state.cancel = nullptr;
-    --direction_of(state.does).n_queued;
-    operation_post(operation, ECANCELED, 0);
+    if (state_of(operation).does == purpose::connect)
+        return family == AF_UNIX;
+    return queue_of(operation).is_stale || is_awaited(operation) || is_untold(operation);
 }
 
-// Its turn has come: launch it, or ask first where launching would not ask.
+// It is first: launch it.
 void thrum_socket::enter(struct thrum_operation *operation)
 {
     operation_state &state = state_of(operation);
-    thrum::direction &way = direction_of(state.does);
+    thrum::operation_queue &queue = queue_of(operation);
     std::size_t size = 0;
-    int result = EAGAIN;
-    if (way.n_waiting - way.n_queued == 1 &&
-        (way.is_stale || is_awaited(operation) || is_untold(operation)))
-        result = attempt(operation, &size);
-    way.is_stale = way.is_stale && result != EAGAIN;
+    if (!queue.launched)
+        queue.launched = operation;
+    int result = asks_first(operation) ? attempt(operation, &size) : EAGAIN;
+    queue.is_stale = queue.is_stale && result != EAGAIN;
     state.is_found_at_once = result == 0;
     if (result == EAGAIN)
         launch(operation);
@@ -453,18 +455,15 @@ void thrum_socket::enter(struct thrum_operation *operation)
 // Start what stands in the operation.
 int thrum_socket::begin(struct thrum_operation *operation, purpose does) noexcept
 {
-    thrum::direction &way = direction_of(does);
     operation_state &state = state_of(operation);
     state.life = life;
     state.does = does;
-    if (is_urgent(state)) // apart from the others
-        return operation_start(operation, this, does, [&](completion) { launch(operation); });
-    ++way.n_waiting;
+    thrum::operation_queue &queue = queue_of(operation);
     int error = operation_start(operation, this, does, [&](completion) {
-        if (way.n_queued > 0 || must_queue(operation)) {
-            queue(operation);
+        if (must_queue(operation)) {
+            queue.add(operation);
         } else if (may_be_late(operation)) {
-            queue(operation);
+            queue.add(operation);
             thrum::operation_slot(operation).emplace<canceller<&thrum_socket::cancel_late>>(
                 this, operation);
             context->add_late(operation);
@@ -472,11 +471,13 @@ int thrum_socket::begin(struct thrum_operation *operation, purpose does) noexcep
             enter(operation);
         }
     });
-    if (error)
-        --way.n_waiting;
-    if (way.n_waiting > 0)
-        way.gate |= thrum::gate_waiting;
-    return error;
+    if (error && queue.launched == operation)
+        queue.launched = nullptr;
+    if (error || !is_transfer(state))
+        return error;
+    ++direction_of(does).n_waiting;
+    direction_of(does).gate |= thrum::gate_waiting;
+    return 0;
 }
 
 int thrum_socket::start(struct thrum_operation *operation, purpose does, const transfer &what,
@@ -539,15 +540,8 @@ int thrum_socket::connect(struct thrum_operation *operation,
     int error = is_open() ? 0 : open(remote->sa.any.sa_family, 0);
     if (error)
         return error;
-    state_of(operation).life = life;
     operation->endpoint = *remote;
-    return operation_start(operation, this, purpose::connect, [&](completion) {
-        int result = family == AF_UNIX ? connect_now(&operation->endpoint) : EAGAIN;
-        if (result == EAGAIN)
-            launch(operation);
-        else
-            operation_post(operation, result, 0);
-    });
+    return begin(operation, purpose::connect);
 }
 
 int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexcept
@@ -556,10 +550,8 @@ int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexc
         return EBUSY;
     if (!is_open())
         return EBADF;
-    state_of(operation).life = life;
     state_of(operation).what = {nullptr, 0, what};
-    return operation_start(operation, this, purpose::other,
-                           [&](completion) { launch_wait(operation); });
+    return begin(operation, purpose::other);
 }
 
 // ---- what follows from a completion ----
@@ -579,8 +571,9 @@ bool thrum_socket::settle(struct thrum_operation *operation) noexcept
     }
     if ((state.is_retry || state.is_waiting) && retry(operation))
         return false;
-    if (state.does != purpose::connect && state.does != purpose::other)
+    if (is_transfer(state))
         settle_transfer(operation);
+    leave(operation);
     return true;
 }
 
@@ -588,64 +581,44 @@ void thrum_socket::settle_transfer(struct thrum_operation *operation) noexcept
 {
     const operation_state &state = state_of(operation);
     thrum::direction &way = direction_of(state.does);
-    if (is_urgent(state))
-        return;
     if (--way.n_waiting == 0)
         way.gate &= ~thrum::gate_waiting;
-    if (way.awaited == operation)
-        way.awaited = nullptr;
     if (state.does != purpose::accept && is_stream() && operation->error &&
-        operation->error != ECANCELED) {
+        operation->error != ECANCELED)
         way.is_stale = true;
-        kick(state.does);
-    }
     if (state.does != purpose::send)
         settle_receive(operation);
-    if (way.n_queued > 0)
-        advance(way);
 }
 
-// Those who queue go on, as far as they may.
-void thrum_socket::advance(thrum::direction &way) noexcept
+// Somebody else is first. What those who wait for the socket were waiting for has happened to all.
+void thrum_socket::leave(struct thrum_operation *operation) noexcept
 {
-    bool may_go_on = true;
-    each_pending([&](struct thrum_operation *operation, operation_state &state) {
-        if (!may_go_on || !state.is_queued || &direction_of(state.does) != &way)
-            return;
-        --way.n_queued;
-        may_go_on = !must_queue(operation);
-        if (!may_go_on) {
-            ++way.n_queued;
-            return;
-        }
-        if (state.is_late)
-            context->remove_late(operation);
-        state.is_queued = false;
-        state.cancel = nullptr;
-        int error = guarded([&] {
-            enter(operation);
-            return 0;
-        });
-        if (error)
-            operation_post(operation, error, 0);
-    });
+    thrum::operation_queue &queue = queue_of(operation);
+    if (queue.launched != operation)
+        return;
+    queue.launched = nullptr;
+    if (state_of(operation).does == purpose::other && operation->error != ECANCELED)
+        queue.post_all(operation->error);
+    else
+        advance(queue);
 }
 
-// Is it to ask itself, or rather to be launched again? Those who pause ask in their order.
-bool thrum_socket::has_turn(struct thrum_operation *operation) noexcept
+void thrum_socket::advance(thrum::operation_queue &queue) noexcept
 {
-    const operation_state &state = state_of(operation);
-    if (!is_untold(operation))
-        return state.does != purpose::other && !is_urgent(state);
-    struct thrum_operation *first = nullptr;
-    each_pending([&first](struct thrum_operation *other, operation_state &its) {
-        if (!first && its.does == purpose::send)
-            first = other;
+    struct thrum_operation *operation = queue.take();
+    if (!operation)
+        return;
+    if (state_of(operation).is_late)
+        context->remove_late(operation);
+    int error = guarded([&] {
+        enter(operation);
+        return 0;
     });
-    return first == operation;
+    if (error)
+        operation_post(operation, error, 0);
 }
 
-// True if it goes on.
+// To ask itself, or rather to be launched again. True if it goes on.
 bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 {
     operation_state &state = state_of(operation);
@@ -657,7 +630,7 @@ bool thrum_socket::retry(struct thrum_operation *operation) noexcept
     operation->error = ECANCELED; // also if its wait was over before it was cancelled
     if (state.is_cancelled)
         return false;
-    if (has_turn(operation)) {
+    if (state.does != purpose::other && !is_urgent(state)) {
         operation->error = attempt(operation, &operation->size);
         if (operation->error != EAGAIN)
             return false;
@@ -694,33 +667,40 @@ void thrum_socket::end_receives() noexcept
     if (receiving.gate & thrum::gate_eof)
         return;
     receiving.gate |= thrum::gate_eof;
-    each_pending([this](struct thrum_operation *operation, operation_state &state) {
-        if (state.does != purpose::receive)
-            return;
-        state.is_eof = true;
-        if (state.is_queued)
-            cancel_queued(operation);
-        else
-            operation_emit(operation);
-    });
+    end_receives_of(receiving);
+    end_receives_of(urgent);
 }
 
-void thrum_socket::kick(purpose does) noexcept
+// Those who accept are told by the system.
+void thrum_socket::end_receives_of(thrum::operation_queue &queue) noexcept
 {
-    each_pending([does](struct thrum_operation *operation, operation_state &state) {
-        if (state.does != does || is_urgent(state) || state.is_queued)
-            return;
-        state.is_retry = true;
-        operation_emit(operation);
-    });
+    if (queue.launched && state_of(queue.launched).does == purpose::accept)
+        return;
+    for (struct list *node = queue.waiting.next; node != &queue.waiting; node = node->next)
+        state_of(thrum::operation_at(node)).is_eof = true;
+    end_queue(queue);
+    if (!queue.launched)
+        return;
+    state_of(queue.launched).is_eof = true;
+    operation_emit(queue.launched);
+}
+
+// Withdraw those who wait.
+void thrum_socket::end_queue(thrum::operation_queue &queue) noexcept
+{
+    while (struct thrum_operation *operation = queue.take()) {
+        if (state_of(operation).is_late)
+            context->remove_late(operation);
+        operation_post(operation, ECANCELED, 0);
+    }
 }
 
 // Cancel all, and have the others try again.
 void thrum_socket::cancel_urgent(struct thrum_operation *urgent) noexcept
 {
-    each_pending([urgent](struct thrum_operation *operation, operation_state &state) {
-        if (operation != urgent && !state.is_eof && !state.is_queued)
-            state.is_retry = true;
+    each_queue([urgent](thrum::operation_queue &queue) {
+        if (queue.launched && queue.launched != urgent && !state_of(queue.launched).is_eof)
+            state_of(queue.launched).is_retry = true;
     });
     error_code code;
     io->cancel(code);
