@@ -2,8 +2,10 @@
 /* The runtime: made once per state, kept in the registry, ended by the state's collector. */
 #include "bind/runtime.h"
 
+#include <errno.h>
 #include <stdalign.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
@@ -146,6 +148,12 @@ struct runtime *runtime_get(lua_State *L)
     return runtime;
 }
 
+static void raise_error(lua_State *L, const char *what, int error)
+{
+    char text[128];
+    luaL_error(L, "thrum: %s: %s", what, thrum_error_message(error, text, sizeof(text)));
+}
+
 /* Pushes its address. */
 static int runtime_new(lua_State *L)
 {
@@ -166,12 +174,11 @@ static int runtime_new(lua_State *L)
     lua_setmetatable(L, -2);
     init_registry(L, runtime);
 
+    if (getentropy(runtime->address_secrets, sizeof(runtime->address_secrets)))
+        raise_error(L, "cannot get random bytes", errno);
     int error = thrum_context_new(&runtime->context);
-    if (error) {
-        char text[128];
-        luaL_error(L, "thrum: cannot make an event loop: %s",
-                   thrum_error_message(error, text, sizeof(text)));
-    }
+    if (error)
+        raise_error(L, "cannot make an event loop", error);
     fiber_init_outside(runtime);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);
     lua_pushlightuserdata(L, runtime);

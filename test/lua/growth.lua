@@ -313,3 +313,313 @@ for _, name in ipairs(names) do
         end
     end
 end
+
+t["test waiters whose time has come"] = function()
+    assert_in_proportion(1000, function(n)
+        local sock, buf = h.bound(), byte_span.new(1)
+        sock.timeout = 0.001
+        return function()
+            start_waiters(n, function() sock:receive_from(buf) end).join()
+        end, function() sock:close() end
+    end)
+end
+
+t["test waiters that are served one after the other"] = function()
+    assert_in_proportion(1000, function(n)
+        local a, b = unix.stream.socket.pair()
+        local waiters = start_waiters(n, function() a:read_some(byte_span.new(1)) end)
+        return function()
+            for _ = 1, n do
+                b:write_some("x")
+            end
+            waiters.join()
+        end, function()
+            a:close()
+            b:close()
+        end
+    end)
+end
+
+t["test selects of which each has a socket of its own, and all sockets are closed"] = function()
+    assert_in_proportion(100, function(n)
+        local socks, next_sock = {}, 0
+        for i = 1, n do
+            socks[i] = assert(thrum.socket.udp())
+            assert(socks[i]:setsockname("127.0.0.1", 0))
+        end
+        local other = assert(thrum.socket.udp())
+        assert(other:setsockname("127.0.0.1", 0))
+        local waiters = start_waiters(n, function()
+            next_sock = next_sock + 1
+            thrum.socket.select({socks[next_sock], other})
+        end)
+        return function()
+            for i = 1, n do
+                socks[i]:close()
+            end
+            waiters.join()
+        end, function() other:close() end
+    end)
+end
+
+t["test a group's children are interrupted and end"] = function()
+    assert_in_proportion(1000, function(n)
+        local group, semaphore = fiber.group(), thrum.semaphore.new(0)
+        for _ = 1, n do
+            group:spawn(function() semaphore:acquire() end)
+        end
+        h.let_others_run()
+        return function()
+            group:interrupt()
+            group:join()
+        end
+    end)
+end
+
+t["test groups inside groups are interrupted and end"] = function()
+    assert_in_proportion(100, function(n)
+        local semaphore = thrum.semaphore.new(0)
+        local function nest(depth)
+            local group = fiber.group()
+            group:spawn(function()
+                if depth == 0 then
+                    semaphore:acquire()
+                else
+                    nest(depth - 1):join()
+                end
+            end)
+            return group
+        end
+        local group = nest(n)
+        for _ = 1, n do
+            this_fiber.yield()
+        end
+        return function()
+            group:interrupt()
+            group:join()
+        end
+    end)
+end
+
+t["test a select with many cases"] = function()
+    assert_in_proportion(400, function(n)
+        local cases = {}
+        for i = 1, n do
+            cases[i] = thrum.semaphore.new(0)
+        end
+        local waiters = start_waiters(10, function() fiber.select(cases) end)
+        return function()
+            for i = 1, 10 do
+                waiters.fibers[i]:interrupt()
+            end
+            waiters.join()
+        end
+    end)
+end
+
+-- ---- what strangers send ----
+
+-- The inverse of a bijection that anybody can look up: thrum once scattered addresses by it.
+local function inverse(bits)
+    bits = bits ~ bits >> 16
+    bits = bits * 0x43021123 & 0xffffffff
+    bits = bits ~ bits >> 15 ~ bits >> 30
+    bits = bits * 0x1d69e2a5 & 0xffffffff
+    return bits ~ bits >> 16
+end
+
+local function assert_interned_in_proportion(choose)
+    assert_in_proportion(1024, function(n)
+        local texts, kept = {}, {}
+        for i = 1, n do
+            texts[i] = choose(i)
+        end
+        return function()
+            for i = 1, n do
+                kept[i] = ip.address.from_bytes(texts[i])
+            end
+            for i = 1, n do
+                assert(rawequal(kept[i], ip.address.from_bytes(texts[i])))
+            end
+        end
+    end)
+end
+
+t["test addresses that are chosen to have one hash"] = function()
+    assert_interned_in_proportion(function(i)
+        return string.pack("<I4", inverse(i << 17))
+    end)
+end
+
+t["test addresses of one network, and of many"] = function()
+    for shift = 0, 16, 8 do
+        assert_interned_in_proportion(function(i)
+            return string.pack(">I4", i << shift)
+        end)
+        assert_interned_in_proportion(function(i)
+            return string.pack(">I8I8", 0x20010db800000000 + i, i << 3 * shift)
+        end)
+    end
+end
+
+t["test texts that are nearly addresses or networks"] = function()
+    for _, piece in ipairs {"1", "1.", ":", "1:", "%", "/", "0", "\0"} do
+        for _, parse in ipairs {ip.address.new, ip.network.new, ip.toendpoint} do
+            assert_in_proportion(100000, function(n)
+                local text = "1:" .. piece:rep(n)
+                return function()
+                    lu.assertFalse((pcall(parse, text)))
+                end
+            end)
+        end
+    end
+end
+
+-- ---- searches ----
+
+-- What has cost n squared somewhere: a needle half as long as what is searched, which nearly fits
+-- everywhere.
+local function assert_searches_in_proportion(search)
+    local hard = {
+        function(n) return ("a"):rep(2 * n), "b" .. ("a"):rep(n) end,
+        function(n) return ("a"):rep(2 * n), ("a"):rep(n) .. "b" end,
+        function(n) return ("a"):rep(2 * n), ("a"):rep(n // 2) .. "b" .. ("a"):rep(n // 2) end,
+        function(n) return ("ab"):rep(n), ("ab"):rep(n // 2) .. "b" end,
+        function(n) return ("ab"):rep(n), "a" .. ("ab"):rep(n // 2) end,
+    }
+    for _, make in ipairs(hard) do
+        assert_in_proportion(8192, function(n)
+            return search(make(n))
+        end)
+    end
+end
+
+for _, name in ipairs {"find", "rfind", "find_first_not_of", "find_last_not_of"} do
+    t["test byte_span." .. name] = function()
+        assert_searches_in_proportion(function(text, needle)
+            local span = byte_span.append(text)
+            return function()
+                span[name](span, needle)
+            end
+        end)
+    end
+end
+
+-- The text comes in `n_pieces` pieces.
+local function feed(text, n_pieces, read)
+    local rest, size = text, #text // n_pieces
+    local stream = {}
+    function stream:read_some(span) -- luacheck: ignore 212
+        if rest == "" then
+            return nil
+        end
+        local n = span:copy(rest:sub(1, size))
+        rest = rest:sub(n + 1)
+        return n
+    end
+    return function()
+        read(thrum.stream.reader(stream))
+    end
+end
+
+t["test stream.reader: read_until with a long delimiter, in pieces"] = function()
+    assert_searches_in_proportion(function(text, needle)
+        return feed(text, 16, function(reader) reader:read_until(needle) end)
+    end)
+end
+
+t["test stream.reader: a line, a record and all that come in small pieces"] = function()
+    local long = "x"
+    for _, read in ipairs {
+        function(reader) reader:line() end,
+        function(reader) reader:read_until("\r\n") end,
+        function(reader) reader:exactly(1) reader:all() end,
+    } do
+        assert_in_proportion(1000, function(n)
+            local span_of_one = byte_span.append(long)
+            local left = n
+            local stream = {}
+            function stream:read_some(span) -- luacheck: ignore 212
+                left = left - 1
+                return left >= 0 and span:copy(span_of_one) or nil
+            end
+            return function()
+                read(thrum.stream.reader(stream))
+            end
+        end)
+    end
+end
+
+t["test stream.reader: many lines in one buffer"] = function()
+    assert_in_proportion(10000, function(n)
+        return feed(("x\n"):rep(n), 1, function(reader)
+            for _ = 1, n do
+                assert(reader:line() == "x")
+            end
+        end)
+    end)
+end
+
+-- ---- what is kept ----
+
+t["test byte_span.append in a loop"] = function()
+    assert_in_proportion(5000, function(n)
+        return function()
+            local span = byte_span.new(0)
+            for _ = 1, n do
+                span = span:append("0123456789")
+            end
+        end
+    end)
+end
+
+t["test values in a channel's buffer"] = function()
+    assert_in_proportion(10000, function(n)
+        local channel = thrum.channel.new(n)
+        return function()
+            for i = 1, n do
+                channel:send(i)
+            end
+            for i = 1, n do
+                assert(channel:receive() == i)
+            end
+        end
+    end)
+end
+
+t["test fibers that are spawned and joined, and fibers that are listed"] = function()
+    assert_in_proportion(1000, function(n)
+        return function()
+            local fibers = {}
+            for i = 1, n do
+                fibers[i] = spawn(function() end)
+            end
+            lu.assertEquals(#fiber.list() >= n, true)
+            for i = n, 1, -1 do
+                fibers[i]:join()
+            end
+        end
+    end)
+end
+
+t["test dgram: a message of many pieces, and many messages to send"] = function()
+    assert_in_proportion(5000, function(n)
+        local pieces, sock = {}, thrum.dgram.createSocket("udp4")
+        for i = 1, n do
+            pieces[i] = i % 100 == 0 and "x" or ""
+        end
+        return function()
+            sock:send(pieces, 9, "127.0.0.1")
+        end, function() sock:close() end
+    end)
+    assert_in_proportion(100, function(n)
+        local sock = thrum.dgram.createSocket({type = "udp4", sendQueueCount = 1e9})
+        local n_sent = 0
+        return function()
+            for _ = 1, n do
+                sock:send("x", 9, "127.0.0.1", function() n_sent = n_sent + 1 end)
+            end
+            h.wait_until(function() return n_sent == n end)
+        end, function() sock:close() end
+    end)
+end
