@@ -11,8 +11,8 @@ local spawn, pcall = thrum.spawn, thrum.pcall
 local FACTOR, BOUND = 8, 24
 local LEAST_SECONDS = 0.0005 -- what takes less is not told from noise
 
--- How many seconds of processor time `make(n)()` takes; what `make` does counts for nothing. What it
--- returns besides is called afterwards.
+-- How many seconds of processor time `make(n)()` takes; what `make` does counts for nothing. What
+-- it returns besides is called afterwards.
 local function cost(make, n)
     local run, dispose = make(n)
     collectgarbage()
