@@ -15,66 +15,92 @@
 
 /* ---- interning ---- */
 
-/* Lua hashes an integer by its low bits, and addresses of one network differ in few: a bijection
- * that spreads them (Wellons' lowbias32), or the table of addresses would be a list. */
-static uint32_t scatter(uint32_t bits)
+/* Strangers choose the addresses, so the keys in the table have to be such that nobody can choose
+ * them: a sum of products with the state's secret factors. Its upper half is as good as random for
+ * any two addresses (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), and here
+ * it is the key's lower half, by which Lua hashes an integer. */
+static lua_Integer key_of(const struct runtime *runtime, const struct thrum_address *address)
 {
-    bits = (bits ^ bits >> 16) * 0x7feb352dU;
-    bits = (bits ^ bits >> 15) * 0x846ca68bU;
-    return bits ^ bits >> 16;
+    const uint64_t *secrets = runtime->address_secrets;
+    uint32_t words[4];
+    memcpy(words, address->bytes, sizeof(words));
+    uint64_t sum = secrets[0] + secrets[1] * words[0];
+    if (address->is_v6) {
+        sum += secrets[2] * words[1] + secrets[3] * words[2] + secrets[4] * words[3];
+        sum += secrets[5] * address->scope_id + secrets[6];
+    }
+    return (lua_Integer)(sum << 32 | sum >> 32);
 }
 
-/* The key in the table of addresses: an integer for v4, the bytes and the scope id for v6. */
-static void push_key(lua_State *L, const struct thrum_address *address)
+/* The key of an address whose place another has taken. */
+static void push_long_key(lua_State *L, const struct thrum_address *address)
 {
-    char key[sizeof(address->bytes) + sizeof(address->scope_id)];
-    if (!address->is_v6) {
-        uint32_t bits;
-        memcpy(&bits, address->bytes, sizeof(bits));
-        lua_pushinteger(L, scatter(bits));
-        return;
-    }
+    char key[sizeof(address->bytes) + sizeof(address->scope_id) + 1];
     memcpy(key, address->bytes, sizeof(address->bytes));
     memcpy(key + sizeof(address->bytes), &address->scope_id, sizeof(address->scope_id));
+    key[sizeof(key) - 1] = (char)address->is_v6;
     lua_pushlstring(L, key, sizeof(key));
 }
 
-/* The table and the key are on the top: push what stands there. */
-static bool find(lua_State *L)
+/* The table is on the top: push the object of that address, if there is one. */
+static bool find(lua_State *L, const struct runtime *runtime, lua_Integer key,
+                 const struct thrum_address *address)
 {
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) != LUA_TNIL)
+    if (lua_rawgeti(L, -1, key) != LUA_TNIL) {
+        const struct address *object = lua_touserdata(L, -1);
+        if (thrum_address_compare(&object->value, address) == 0)
+            return true;
+    }
+    lua_pop(L, 1);
+    if (!runtime->has_long_keys)
+        return false;
+    push_long_key(L, address);
+    if (lua_rawget(L, -2) != LUA_TNIL)
         return true;
     lua_pop(L, 1);
     return false;
 }
 
+/* The object is on the top, and the table below it: put it there. */
+static void keep(lua_State *L, struct runtime *runtime, lua_Integer key,
+                 const struct thrum_address *address)
+{
+    bool is_taken = lua_rawgeti(L, -2, key) != LUA_TNIL;
+    lua_pop(L, 1);
+    if (!is_taken) {
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, key);
+        return;
+    }
+    runtime->has_long_keys = true;
+    push_long_key(L, address);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+}
+
 /* The same, made now. Making it may run a finaliser that makes one, too: the first one stays. */
-static void make(lua_State *L, const struct runtime *runtime, const struct thrum_address *address)
+static void make(lua_State *L, struct runtime *runtime, lua_Integer key,
+                 const struct thrum_address *address)
 {
     struct address *object = noun_new_object(L, runtime, NOUN_ADDRESS, sizeof(*object));
     object->value = *address;
-    lua_insert(L, -3);
-    if (find(L)) {
-        lua_replace(L, -4);
-        lua_rotate(L, -3, -1);
-        return;
-    }
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
-    lua_pushnil(L); /* in place of the key */
-    lua_rotate(L, -3, -1);
+    lua_insert(L, -2);
+    bool is_there = find(L, runtime, key, address);
+    if (is_there)
+        lua_replace(L, -3);
+    lua_insert(L, -2);
+    if (!is_there)
+        keep(L, runtime, key, address);
 }
 
 void address_push(lua_State *L, struct runtime *runtime, const struct thrum_address *address)
 {
+    lua_Integer key = key_of(runtime, address);
     luaL_checkstack(L, 6, "address");
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->addresses);
-    push_key(L, address);
-    if (!find(L))
-        make(L, runtime, address);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+    if (!find(L, runtime, key, address))
+        make(L, runtime, key, address);
+    lua_replace(L, -2);
 }
 
 static int push(lua_State *L, struct thrum_address address)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdalign.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
@@ -174,6 +175,13 @@ struct runtime *runtime_get(lua_State *L)
     return runtime;
 }
 
+static void raise_error(lua_State *L, const char *what, int error)
+{
+    char text[128];
+    luaL_error(L, "thrum: %s: %s%s", what, thrum_error_message(error, text, sizeof(text)),
+               error == ENOSPC ? " (fs.epoll.max_user_watches, see epoll(7))" : "");
+}
+
 /* Pushes its address. */
 static int runtime_new(lua_State *L)
 {
@@ -194,13 +202,11 @@ static int runtime_new(lua_State *L)
     lua_setmetatable(L, -2);
     init_registry(L, runtime);
 
+    if (getentropy(runtime->address_secrets, sizeof(runtime->address_secrets)))
+        raise_error(L, "cannot get random bytes", errno);
     int error = thrum_context_new(&runtime->context);
-    if (error) {
-        char text[128];
-        luaL_error(L, "thrum: cannot make an event loop: %s%s",
-                   thrum_error_message(error, text, sizeof(text)),
-                   error == ENOSPC ? " (fs.epoll.max_user_watches, see epoll(7))" : "");
-    }
+    if (error)
+        raise_error(L, "cannot make an event loop", error);
     fiber_init_callers(runtime);
     note_protected_calls(L, runtime);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_key);

@@ -4,6 +4,7 @@
 #define BIND_RUNTIME_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <lua.h>
 
@@ -54,9 +55,12 @@ struct runtime {
     void *face_scratch;       /* for the datagrams of the module socket */
     struct list face_watches; /* what its select waits for, in all fibers */
 
+    uint64_t address_secrets[7]; /* see address.c */
+    bool has_long_keys;          /* an address has one */
+
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
-    int addresses; /* weak table: interned addresses */
+    int addresses; /* weak table: interned addresses by a key that the secrets make */
     int inner;     /* weak table: threads that only the scheduler resumes */
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */

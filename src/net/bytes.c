@@ -47,18 +47,6 @@ size_t bytes_find(struct bytes bytes, struct bytes needle, size_t from)
     return found ? (size_t)(found - bytes.data) : BYTES_NONE;
 }
 
-size_t bytes_rfind(struct bytes bytes, struct bytes needle, size_t from)
-{
-    if (needle.size > bytes.size)
-        return BYTES_NONE;
-    size_t last = bytes.size - needle.size;
-    size_t position = from < last ? from : last;
-    while (!is_at(bytes, position, needle))
-        if (position-- == 0)
-            return BYTES_NONE;
-    return position;
-}
-
 size_t bytes_find_first_of(struct bytes bytes, struct bytes set, size_t from, bool is_member)
 {
     struct byte_set members;

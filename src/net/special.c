@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Addresses with a special purpose, by IANA's registries: which are private, which are global. */
+/* Addresses with a special purpose, by IANA's registries: which are private, which are global.
+ * The test `special addresses` holds the table against Python's. */
 #include <thrum/address.h>
 
 /* A v4 block stands as its mapped v6 block, so one table and one look-up serve both families. */

@@ -11,6 +11,8 @@
 
 #include <thrum/lua.h>
 
+#include "bind/runtime.h"
+
 #define CHECK(condition) check(condition, #condition, __func__, __LINE__)
 
 static void check(int is_true, const char *text, const char *where, int line)
@@ -397,6 +399,52 @@ static void a_state_is_opened_again_by_require_alone(void)
 /* Seen: a stack overflow. A select outside any fiber waited again inside the wait before, each time
  * that a fiber was faster to take what had come. A compiler may spare the stack that, and with
  * sanitizers none does. */
+static const char addresses[] =
+    "local new, kept = thrum.ip.address.new, {}\n"
+    "for round = 1, 3 do\n"
+    "    for i = 1, 300 do\n"
+    "        local text = i % 3 == 0 and '10.0.0.' .. i % 256 or '2001:db8::' .. i .. (i % 3 == 1\n"
+    "            and '%7' or '')\n"
+    "        local address = new(text)\n"
+    "        assert(tostring(address) == tostring(new(text)), text)\n"
+    "        assert(rawequal(address, new(text)) and rawequal(address, kept[text] or address))\n"
+    "        kept[text] = (i + round) % 2 == 0 and address or nil\n"
+    "    end\n"
+    "    collectgarbage()\n"
+    "end\n"
+    "for text, address in pairs(kept) do assert(rawequal(address, new(text)), text) end\n";
+
+static struct runtime *find_runtime(lua_State *L)
+{
+    struct runtime *runtime = runtime_find(L);
+    CHECK(runtime != NULL);
+    return runtime;
+}
+
+/* With factors of nothing every address has the same key. */
+static void addresses_of_one_key_are_told_apart(void)
+{
+    lua_State *L = new_state();
+    struct runtime *runtime = find_runtime(L);
+    memset(runtime->address_secrets, 0, sizeof(runtime->address_secrets));
+    run_chunk(L, addresses);
+    CHECK(runtime->has_long_keys);
+    lua_close(L);
+}
+
+static void each_state_has_secrets_of_its_own(void)
+{
+    lua_State *a = new_state(), *b = new_state();
+    const uint64_t *of_a = find_runtime(a)->address_secrets,
+                   *of_b = find_runtime(b)->address_secrets;
+    for (size_t i = 0; i < sizeof(find_runtime(a)->address_secrets) / sizeof(*of_a); i++)
+        CHECK(of_a[i] != 0 && of_a[i] != of_b[i]);
+    run_chunk(a, addresses);
+    CHECK(!find_runtime(a)->has_long_keys);
+    lua_close(a);
+    lua_close(b);
+}
+
 static void *select_beside_others(void *unused)
 {
     static const char chunk[] =
@@ -450,6 +498,8 @@ int main(void)
         a_state_is_opened_again_by_require_alone,
         two_states_in_two_threads,
         a_select_outside_waits_as_often_as_others_are_faster,
+        addresses_of_one_key_are_told_apart,
+        each_state_has_secrets_of_its_own,
     };
     size_t count = sizeof(cases) / sizeof(cases[0]);
     for (size_t i = 0; i < count; i++)

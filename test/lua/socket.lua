@@ -401,9 +401,11 @@ end)
 case("names are looked up while others run", function()
     local ran = false
     local fib = thrum.spawn(function() ran = true end)
-    lu.assertEquals((socket.dns.toip("localhost")), "127.0.0.1")
+    local address, err = socket.dns.toip("localhost")
     lu.assertTrue(ran)
     fib:join()
+    lu.skipIf(not address, "no localhost here: " .. tostring(err))
+    lu.assertEquals(address, "127.0.0.1")
     lu.assertEquals({socket.connect("localhost", "no such service")},
         {nil, "service not supported for socket type"})
 end)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 """Lookups against name servers of this test's own, in a mount and network namespace that it makes.
 
-In there loopback is all there is, and /etc/resolv.conf, /etc/nsswitch.conf and /etc/hosts are this
-test's. Where namespaces are refused it cannot run: what /etc/hosts is enough for is tested by
+In there loopback is all there is, and resolv.conf, nsswitch.conf, hosts and services below /etc are
+this test's. Where namespaces are refused it cannot run: what /etc/hosts is enough for is tested by
 test/lua/ip_resolver.lua.
 """
 
@@ -51,22 +51,32 @@ class Namespace:
         "resolv.conf": "",
         "nsswitch.conf": "hosts: files dns\nservices: files\n",
         "hosts": "127.0.0.1 localhost\n192.0.2.99 in-hosts.test nickname\n",
+        "services": "domain 53/tcp\ndomain 53/udp\nhttp 80/tcp\n",
     }
 
     def __init__(self):
         self.directory = tempfile.TemporaryDirectory()
         try:
             self.loopback_up()
-            for name, text in self.files.items():
-                self.write(name, text)
-                self.mount("--bind", self.path(name), "/etc/" + name)
+            self.take_over_etc()
             if os.path.isdir("/run/nscd"):  # a cache would answer in place of our servers
                 self.mount("-t", "tmpfs", "none", "/run/nscd")
         except (OSError, subprocess.SubprocessError) as error:
             refuse(error)
 
+    def take_over_etc(self):
+        """A copy, but for our own: not every machine has these files."""
+        os.mkdir(self.path(""))
+        subprocess.run(["cp", "-a", "/etc/.", self.path("")], capture_output=True, timeout=60,
+                       check=False)  # all that we may read
+        for name, text in self.files.items():
+            if os.path.lexists(self.path(name)):
+                os.unlink(self.path(name))
+            self.write(name, text)
+        self.mount("--bind", self.path(""), "/etc")
+
     def path(self, name):
-        return os.path.join(self.directory.name, name)
+        return os.path.join(self.directory.name, "etc", name)
 
     def write(self, name, text):
         with open(self.path(name), "w", encoding="ascii") as file:

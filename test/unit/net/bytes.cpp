@@ -69,6 +69,42 @@ TEST_CASE("searches agree with std::string_view on random bytes")
     }
 }
 
+// What repeats itself is what a search from the back can get wrong: every text of two letters.
+TEST_CASE("rfind agrees with std::string_view on all short texts of two letters")
+{
+    auto letters = [](unsigned bits, size_t size) {
+        std::string text;
+        for (size_t i = 0; i < size; i++)
+            text += (bits >> i) & 1 ? 'b' : 'a';
+        return text;
+    };
+    for (size_t size = 1; size <= 7; size++)
+        for (unsigned bits = 0; bits < 1u << size; bits++) {
+            std::string needle = letters(bits, size);
+            for (unsigned text_bits = 0; text_bits < 1u << 13; text_bits++) {
+                std::string text = letters(text_bits, 13);
+                if (bytes_rfind(bytes_of(text), bytes_of(needle), BYTES_NONE) != text.rfind(needle))
+                    FAIL(needle << " in " << text);
+            }
+        }
+}
+
+TEST_CASE("rfind agrees with std::string_view on long needles that nearly repeat themselves")
+{
+    std::mt19937 random(10);
+    for (int i = 0; i < 20000; i++) {
+        std::string period = random_text(random, 6) + 'x', needle, text;
+        while (needle.size() < 60)
+            needle += random() % 20 == 0 ? "y" : period;
+        needle.resize(1 + random() % 60);
+        while (text.size() < 300)
+            text += random() % 4 == 0 ? needle : period;
+        size_t from = random() % 2 ? BYTES_NONE : random() % 320;
+        if (bytes_rfind(bytes_of(text), bytes_of(needle), from) != text.rfind(needle, from))
+            FAIL(needle << " in " << text << " from " << from);
+    }
+}
+
 TEST_CASE("empty runs, whose data may be NULL, are found as std::string_view finds them")
 {
     for (std::string_view text : {std::string_view(), std::string_view("ab")})

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <net/if.h>
+#include <netdb.h>
 #include <string>
 #include <vector>
 
@@ -123,7 +124,8 @@ TEST_CASE("a v6 address with a colon never reaches the name servers, whatever th
     asked lookup("::zz", "domain");
     CHECK(lookup.try_it().text() == "EAGAIN");
     CHECK((lookup.lookup.hints.ai_flags & AI_NUMERICHOST) != 0);
-    CHECK(lookup_run(&lookup.lookup) == resolver_error(EAI_NONAME));
+    bool is_known = getservbyname("domain", nullptr); // not without /etc/services
+    CHECK(lookup_run(&lookup.lookup) == resolver_error(is_known ? EAI_NONAME : EAI_SERVICE));
 }
 
 TEST_CASE("zones are kept, as numbers and as names, of any address")
