@@ -144,7 +144,7 @@ local function new_state(self, options, family)
         queue = {}, first = 1, last = 0, queue_count = 0, queue_size = 0,
         max_size = check_limit(options, "sendQueueSize", DEFAULT_QUEUE_SIZE),
         max_count = check_limit(options, "sendQueueCount", DEFAULT_QUEUE_COUNT),
-        last_named = {}, -- by name: the last item whose address is not known yet, or waits for others
+        last_named = {}, -- by name: the last item that waits for its address or others
         is_sending = false, wants_drain = false, when_empty = nil,
 
         timeout = nil, timer = nil, deadline = nil, -- dgram_timeout

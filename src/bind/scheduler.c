@@ -246,8 +246,10 @@ static bool is_reached(const struct drive *drive)
 /* What is left after a round: take what has completed, or wait for it. False: nothing can come. */
 static bool turn_loop(struct runtime *runtime)
 {
-    if (runtime->ready)
+    if (runtime->ready && thrum_context_n_pending(runtime->context) > runtime->n_hidden)
         thrum_context_poll(runtime->context);
+    else if (runtime->ready) /* nothing can complete, and a round of yields costs no system call */
+        return true;
     else if (runtime->n_pending > 0)
         thrum_context_run_some(runtime->context);
     else

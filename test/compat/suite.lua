@@ -368,7 +368,7 @@ local function warm_up()
     client:send("x")
     peer:receive(1)
     socket.select({client}, nil, 0)
-    socket.sleep(0)
+    socket.sleep(0.001) -- 0 asks for no timer
     socket.dns.toip("localhost")
     close_kept()
 end

@@ -123,7 +123,7 @@ t["test an answer has left after each kind of wait"] = function()
         pcall = function() thrum.pcall(time.sleep, 0.001) end,
         coroutine = function() thrum.coroutine.wrap(time.sleep)(0) end,
         timeout = function() thrum.pcall(time.with_timeout, 0.001, gate.receive, gate) end,
-        select = function() thrum.fiber.select {gate, timeout = 0.001} end,
+        select = function() thrum.fiber.select {gate, timeout = 0.02} end,
         join = function() thrum.spawn(function() end):join() end,
         group = function() thrum.fiber.group(function(g) g:spawn(time.sleep, 0) end) end,
         mutex = function() thrum.pcall(time.with_timeout, 0.001, lock.lock, lock) end,
@@ -451,7 +451,7 @@ end
 
 t["test sends to one name leave in the order of the calls, however the lookups end"] = function()
     local answers = {}
-    local a = dgram.createSocket {type = "udp4", lookup = function(host, _, callback)
+    local a = dgram.createSocket {type = "udp4", lookup = function(_, _, callback)
         answers[#answers + 1] = function(err) callback(err, not err and "127.0.0.1" or nil) end
     end}
     local b = d.bound()

@@ -465,10 +465,12 @@ t["test timeout against the answer"] = function()
 end
 
 -- glibc says of the first lookup that the name is not known: it could not open its files.
-t["test the first lookup without a descriptor left raises EMFILE, and the next one is answered"] = function()
+t["test the first lookup without a descriptor left raises EMFILE, the next one is answered"] =
+function()
     h.skip_without_program()
     skip_without_localhost()
-    local output, status = h.shell("ulimit -n 24; exec " .. h.quote(h.program) .. " -e " .. h.quote [[
+    local command = "ulimit -n 24; exec " .. h.quote(h.program) .. " -e "
+    local output, status = h.shell(command .. h.quote [[
         local filler, held = ip.udp.socket.new(), {}
         filler:open("v4")
         local fd = filler:release()
