@@ -22,6 +22,7 @@ PUBLIC = {
     "visibility.h": "base",
     "error.h": "base",
     "address.h": "net",
+    "message.h": "net",
     "context.h": "asio",
     "operation.h": "asio",
     "process.h": "asio",

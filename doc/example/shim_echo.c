@@ -22,14 +22,18 @@ static void check(int error, const char *what)
 struct server {
     thrum_socket *socket;
     struct thrum_operation receive, send;
+    struct thrum_message message; /* both ways */
+    struct thrum_endpoint peer;
     char bytes[2048];
 };
 
 static void start_receive(struct server *server)
 {
-    check(thrum_socket_receive_from(server->socket, &server->receive, server->bytes,
-                                    sizeof(server->bytes), MSG_TRUNC),
-          "receive_from");
+    server->message = (struct thrum_message){.data = server->bytes,
+                                             .size = sizeof(server->bytes),
+                                             .peer = &server->peer,
+                                             .flags = MSG_TRUNC};
+    check(thrum_socket_receive(server->socket, &server->receive, &server->message), "receive");
 }
 
 static void received(struct thrum_operation *operation)
@@ -37,14 +41,14 @@ static void received(struct thrum_operation *operation)
     struct server *server = operation->user;
     if (operation->error == ECANCELED) /* the socket was closed */
         return;
-    check(operation->error, "receive_from");
-    if (operation->size > sizeof(server->bytes)) { /* MSG_TRUNC tells the whole length */
+    check(operation->error, "receive");
+    if (server->message.length > sizeof(server->bytes)) { /* MSG_TRUNC tells the whole length */
         start_receive(server);
         return;
     }
-    check(thrum_socket_send_to(server->socket, &server->send, server->bytes, operation->size, 0,
-                               &operation->endpoint),
-          "send_to");
+    server->message.size = server->message.length; /* to the peer it has come from */
+    server->message.flags = 0;
+    check(thrum_socket_send(server->socket, &server->send, &server->message), "send");
 }
 
 static void sent(struct thrum_operation *operation)
@@ -79,20 +83,19 @@ static void free_server(struct server *server)
 }
 /* end::server[] */
 
-static const char question[] = "is anybody there?";
+static char question[] = "is anybody there?";
 
 /* tag::client[] */
 struct client {
     struct server *server;
+    struct thrum_message question, answer;
     char bytes[64];
-    size_t size;
 };
 
 static void answered(struct thrum_operation *operation)
 {
     struct client *client = operation->user;
     check(operation->error, "receive");
-    client->size = operation->size;
     stop_server(client->server);
 }
 
@@ -102,12 +105,13 @@ static void asked(struct thrum_operation *operation)
 }
 
 /* Ask the kernel now; start an operation only if it would have to wait. */
-static void send_question(thrum_socket *socket, struct thrum_operation *operation)
+static void send_question(struct client *client, thrum_socket *socket,
+                          struct thrum_operation *operation)
 {
-    size_t size;
-    int error = thrum_socket_try_send(socket, question, sizeof(question), 0, &size);
+    client->question = (struct thrum_message){.data = question, .size = sizeof(question)};
+    int error = thrum_socket_try_send(socket, &client->question);
     if (error == EAGAIN)
-        error = thrum_socket_send(socket, operation, question, sizeof(question), 0);
+        error = thrum_socket_send(socket, operation, &client->question);
     check(error, "send");
 }
 /* end::client[] */
@@ -130,11 +134,12 @@ int main(void)
     check(thrum_socket_try_connect(socket, &remote), "connect"); /* opens it, too */
     thrum_operation_init(&send, asked, NULL);
     thrum_operation_init(&receive, answered, &client);
-    check(thrum_socket_receive(socket, &receive, client.bytes, sizeof(client.bytes), 0), "receive");
-    send_question(socket, &send);
+    client.answer = (struct thrum_message){.data = client.bytes, .size = sizeof(client.bytes)};
+    check(thrum_socket_receive(socket, &receive, &client.answer), "receive");
+    send_question(&client, socket, &send);
 
     thrum_context_run(context); /* until nothing is pending: the client stops the server */
-    printf("%zu bytes came back: %s\n", client.size, client.bytes);
+    printf("%zu bytes came back: %s\n", client.answer.length, client.bytes);
 
     thrum_operation_deinit(&send);
     thrum_operation_deinit(&receive);

@@ -28,8 +28,8 @@ static void give(thrum_socket *socket)
     close(ends[1]);
 
     struct thrum_fds given = {.fds = &ends[0], .n = 1};
-    size_t size;
-    check(thrum_socket_try_send_with_fds(socket, "a pipe", 6, 0, &given, NULL, &size), "send");
+    struct thrum_message message = {.data = "a pipe", .size = 6, .fds = &given};
+    check(thrum_socket_try_send(socket, &message), "send");
     close(ends[0]); /* the receiver has its own */
 }
 /* end::send[] */
@@ -37,6 +37,7 @@ static void give(thrum_socket *socket)
 /* tag::receive[] */
 struct receiver {
     struct thrum_operation operation;
+    struct thrum_message message;
     struct thrum_fds came;
     int room[4];
     char text[64];
@@ -47,7 +48,8 @@ static void received(struct thrum_operation *operation)
 {
     struct receiver *receiver = operation->user;
     check(operation->error, "receive");
-    printf("%.*s, and %zu descriptor\n", (int)operation->size, receiver->text, receiver->came.n);
+    printf("%.*s, and %zu descriptor\n", (int)receiver->message.length, receiver->text,
+           receiver->came.n);
     if (receiver->came.n == 1 && read(receiver->room[0], receiver->from_pipe, 5) < 0)
         check(errno, "read");
     thrum_fds_close(&receiver->came); /* whatever has come is ours */
@@ -57,9 +59,9 @@ static void take(struct receiver *receiver, thrum_socket *socket)
 {
     receiver->came = (struct thrum_fds){.fds = receiver->room, .max = 4};
     thrum_operation_init(&receiver->operation, received, receiver);
-    check(thrum_socket_receive_with_fds(socket, &receiver->operation, receiver->text,
-                                        sizeof(receiver->text), 0, &receiver->came),
-          "receive");
+    receiver->message = (struct thrum_message){
+        .data = receiver->text, .size = sizeof(receiver->text), .fds = &receiver->came};
+    check(thrum_socket_receive(socket, &receiver->operation, &receiver->message), "receive");
 }
 /* end::receive[] */
 

@@ -10,7 +10,7 @@
 static void told(struct thrum_operation *operation)
 {
     if (operation->error == 0)
-        printf("ending by signal %d\n", (int)operation->size);
+        printf("ending by signal %d\n", operation->value);
 }
 
 static int wait_for_the_end(thrum_context *context)

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <thrum/address.h>
 #include <thrum/visibility.h>
 
 THRUM_BEGIN_DECLS
@@ -23,25 +22,23 @@ THRUM_BEGIN_DECLS
  * then the operation is pending, must not move, and keeps its own reference on the socket. Any
  * other answer is the error: nothing began and `done` is never called.
  *
- * The caller keeps the bytes that a send reads or a receive writes alive while the operation is
- * pending. thrum_context_free ends pending operations without calling `done`: nothing touches
+ * The caller keeps what the operation was given, a message and its bytes or an endpoint, alive and
+ * in its place while the operation is pending. thrum_context_free ends pending operations without calling `done`: nothing touches
  * them, or their buffers, after it has returned. */
 struct thrum_operation;
 typedef void thrum_operation_done(struct thrum_operation *operation);
 
-enum { THRUM_OPERATION_PRIVATE_SIZE = 272 };
+enum { THRUM_OPERATION_PRIVATE_SIZE = 256 };
 
 struct thrum_operation {
     /* Set by thrum_operation_init; may be changed while nothing is pending. */
     thrum_operation_done *done;
     void *user; /* the caller's, never touched */
 
-    /* The result, valid in `done` and until the next start. */
-    int error;                      /* 0, ECANCELED after a cancel, or what went wrong */
-    size_t size;                    /* bytes sent, the whole length of the datagram received, or a
-                                       signal's number */
-    struct thrum_endpoint endpoint; /* the sender, after receive_from and receive_with_fds;
-                                       else of no meaning */
+    /* The result, valid in `done` and until the next start. That of a transfer stands in its
+     * message. */
+    int error; /* 0, ECANCELED after a cancel, or what went wrong */
+    int value; /* a signal's number; of no meaning to others */
 
     union {
         max_align_t alignment;

@@ -5,6 +5,7 @@
 
 #include <netdb.h>
 
+#include <thrum/address.h>
 #include <thrum/context.h>
 #include <thrum/operation.h>
 #include <thrum/visibility.h>

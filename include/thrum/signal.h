@@ -43,9 +43,9 @@ THRUM_API int thrum_signal_set_clear(thrum_signal_set *set) THRUM_NOEXCEPT;
 /* End all pending waits with ECANCELED; signals and what is queued stay. */
 THRUM_API int thrum_signal_set_cancel(thrum_signal_set *set) THRUM_NOEXCEPT;
 
-/* Wait for a notification: `done` comes with the signal's number in operation->size. A notification
- * ends all waits of the set that are pending; one that finds none is queued and ends the next wait,
- * lower numbers first. A wait of an empty set goes on until something is added and arrives.
+/* Wait for a notification: `done` comes with the signal's number in operation->value. A
+ * notification ends all waits of the set that are pending; one that finds none is queued and ends
+ * the next wait, lower numbers first. A wait of an empty set goes on until something is added and arrives.
  * Errors: EBUSY if the operation is pending. */
 THRUM_API int thrum_signal_set_wait(thrum_signal_set *set,
                                     struct thrum_operation *operation) THRUM_NOEXCEPT;

@@ -11,6 +11,7 @@
 
 #include <thrum/address.h>
 #include <thrum/context.h>
+#include <thrum/message.h>
 #include <thrum/operation.h>
 #include <thrum/visibility.h>
 
@@ -88,7 +89,7 @@ THRUM_API int thrum_socket_at_mark(const thrum_socket *socket, bool *is_at_mark)
 
 THRUM_API int thrum_socket_bind(thrum_socket *socket,
                                 const struct thrum_endpoint *endpoint) THRUM_NOEXCEPT;
-/* Dissolve a datagram socket's association: connect(2) with AF_UNSPEC. */
+/* Disconnect a datagram socket: connect(2) with AF_UNSPEC. */
 THRUM_API int thrum_socket_disconnect(thrum_socket *socket) THRUM_NOEXCEPT;
 /* `how` is SHUT_RD, SHUT_WR or SHUT_RDWR. After SHUT_RD every receive, waiting ones included, ends
  * with THRUM_EEOF. Linux answers ENOTCONN for an unconnected datagram socket although the call
@@ -106,86 +107,47 @@ THRUM_API int thrum_socket_get_option(const thrum_socket *socket, int level, int
  *
  * The try functions ask the kernel now and answer at once; EAGAIN means: start the operation.
  * They answer EAGAIN too, without asking, where asking first would be unfair (another operation of
- * that direction waits already) or a waste (the last try found nothing, and starting an operation
- * asks the kernel as well): the caller need not keep a rule of its own.
+ * that direction waits already) or a waste (the last attempt found nothing, and a wait for
+ * readiness tells as soon): the caller need not keep a rule of its own.
  *
- * `flags` are those of recvmsg(2) and sendmsg(2); MSG_NOSIGNAL is always added. A datagram longer
- * than the buffer is reported by its whole length if `flags` has MSG_TRUNC. A receive after
- * shutdown is THRUM_EEOF, a stream's end as well. An empty datagram has size 0 and no error. The
- * end of a seqpacket socket is THRUM_EEOF, too; the system tells it from an empty record only by
- * what follows, so empty records right before the end are part of it. */
+ * MSG_NOSIGNAL and MSG_DONTWAIT are always added to a message's flags. A datagram longer than the
+ * buffer is reported by its whole length if they have MSG_TRUNC. A receive after shutdown is
+ * THRUM_EEOF, a stream's end as well. An empty datagram has length 0 and no error. The end of a
+ * seqpacket socket is THRUM_EEOF, too; the system tells it from an empty record only by what
+ * follows, so empty records right before the end are part of it.
+ *
+ * A stream has no use for a peer: EOPNOTSUPP. Descriptors: EOPNOTSUPP unless it is a unix socket;
+ * EINVAL for more than THRUM_MAX_FDS, without a byte to carry them on a stream, or for a receive
+ * into a list that is not empty. A send says EBADF for a descriptor that is not open; nothing has
+ * been sent then. A receive says EMSGSIZE if more came than there is room for, and EMFILE if the
+ * process could not have them all: then all of them have been closed, and the message's length says
+ * how many bytes there were. */
 
-THRUM_API int thrum_socket_try_receive(thrum_socket *socket, void *data, size_t size, int flags,
-                                       size_t *received) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_try_receive_from(thrum_socket *socket, void *data, size_t size,
-                                            int flags, size_t *received,
-                                            struct thrum_endpoint *sender) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_try_send(thrum_socket *socket, const void *data, size_t size, int flags,
-                                    size_t *sent) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_try_send_to(thrum_socket *socket, const void *data, size_t size,
-                                       int flags, const struct thrum_endpoint *receiver,
-                                       size_t *sent) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_receive(thrum_socket *socket,
+                                       struct thrum_message *message) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_send(thrum_socket *socket,
+                                    struct thrum_message *message) THRUM_NOEXCEPT;
+
+/* The same for several datagrams at once, each of one piece and without control data: `*count` is
+ * how many were moved, at least one without an error. Fewer than `n` does not mean that there were
+ * no more. */
+THRUM_API int thrum_socket_try_receive_batch(thrum_socket *socket, struct thrum_message *messages,
+                                             size_t n, size_t *count) THRUM_NOEXCEPT;
+THRUM_API int thrum_socket_try_send_batch(thrum_socket *socket, struct thrum_message *messages,
+                                          size_t n, size_t *count) THRUM_NOEXCEPT;
 
 /* Each starts `operation`; see operation.h. Operations of one direction complete first come, first
- * served. Errors at the start: EBADF, EBUSY (the operation is pending already), THRUM_EEOF,
- * ENOMEM. */
+ * served. Errors at the start: EBADF, EBUSY (the operation is pending already), THRUM_EEOF, ENOMEM,
+ * and those above that are about the message as it was given. */
 THRUM_API int thrum_socket_receive(thrum_socket *socket, struct thrum_operation *operation,
-                                   void *data, size_t size, int flags) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_receive_from(thrum_socket *socket, struct thrum_operation *operation,
-                                        void *data, size_t size, int flags) THRUM_NOEXCEPT;
+                                   struct thrum_message *message) THRUM_NOEXCEPT;
 THRUM_API int thrum_socket_send(thrum_socket *socket, struct thrum_operation *operation,
-                                const void *data, size_t size, int flags) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_send_to(thrum_socket *socket, struct thrum_operation *operation,
-                                   const void *data, size_t size, int flags,
-                                   const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
-
-/* ---- transfers with descriptors ----
- *
- * A message of a unix socket may carry descriptors (SCM_RIGHTS; unix(7)). On a stream they come
- * with the byte that was sent with them, the first of the send, and at least one there must be.
- * Whoever receives without a list, or with a transfer above, drops them.
- *
- * A list for sending says which; it is borrowed until the operation has completed: neither the list
- * nor what is in it may be closed before. A list for receiving says how many there is room for;
- * what is put into it is the caller's from that moment, whatever becomes of the operation, and
- * close-on-exec. */
-enum { THRUM_MAX_FDS = 253 }; /* in one message, as Linux has it */
-
-struct thrum_fds {
-    int *fds;
-    size_t max; /* receive: so many at most, up to THRUM_MAX_FDS */
-    size_t n;   /* how many there are; none before a receive */
-};
-
-/* Close what is in the list. */
-THRUM_API void thrum_fds_close(struct thrum_fds *fds) THRUM_NOEXCEPT;
-
-/* As above: the try functions ask now, EAGAIN means to start the operation. `sender` and `receiver`
- * may be NULL. Errors, besides those of the transfers: EOPNOTSUPP (no unix socket, or an endpoint
- * for a stream), EINVAL (more than THRUM_MAX_FDS; no byte to send or receive on a stream; a list
- * for receiving that is not empty). From a send EBADF, for a descriptor that is not open; nothing
- * has been sent then. From a receive EMSGSIZE if more came than there is room for, and EMFILE if
- * the process could not have them all: then all of them have been closed, and `received`, or the
- * operation's size, says how many bytes there were.
- */
-THRUM_API int thrum_socket_try_receive_with_fds(thrum_socket *socket, void *data, size_t size,
-                                                int flags, struct thrum_fds *fds, size_t *received,
-                                                struct thrum_endpoint *sender) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_try_send_with_fds(thrum_socket *socket, const void *data, size_t size,
-                                             int flags, const struct thrum_fds *fds,
-                                             const struct thrum_endpoint *receiver,
-                                             size_t *sent) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_receive_with_fds(thrum_socket *socket, struct thrum_operation *operation,
-                                            void *data, size_t size, int flags,
-                                            struct thrum_fds *fds) THRUM_NOEXCEPT;
-THRUM_API int thrum_socket_send_with_fds(thrum_socket *socket, struct thrum_operation *operation,
-                                         const void *data, size_t size, int flags,
-                                         const struct thrum_fds *fds,
-                                         const struct thrum_endpoint *receiver) THRUM_NOEXCEPT;
+                                struct thrum_message *message) THRUM_NOEXCEPT;
 
 /* ---- connecting ---- */
 
-/* Connect; a closed socket is opened first, in the endpoint's family. A datagram socket's connect
+/* Connect; a closed socket is opened first, in the endpoint's family. `remote` has to stay where it
+ * is until the operation completes. A datagram socket's connect
  * never waits: try_connect does it. For the other kinds try_connect answers EAGAIN. A connect to a
  * unix listener whose backlog is full waits until there is room. EISCONN: it is connected already.
  */

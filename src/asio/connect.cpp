@@ -11,8 +11,9 @@
 
 using thrum::completion;
 using thrum::operation_post;
-using thrum::purpose;
+using thrum::operation_type;
 using thrum::state_of;
+using thrum::step;
 
 namespace
 {
@@ -41,101 +42,78 @@ int disconnect_descriptor(int fd) noexcept
     return connect_descriptor(fd, &nowhere);
 }
 
-} // namespace
-
 // ---- zones ----
 
-unsigned thrum_socket::bound_interface() const noexcept
+unsigned bound_interface(const thrum_socket *socket) noexcept
 {
     unsigned index = 0;
-    return descriptor_bound_interface(descriptor, &index) == 0 ? index : 0;
+    return descriptor_bound_interface(socket->descriptor, &index) == 0 ? index : 0;
 }
 
 // A connect to a link-local peer has bound the socket to its zone's interface, and as long as it is
 // nobody in another zone can be reached. Only disconnecting takes that back without a privilege;
 // the port that the system has chosen goes with it, and is bound again.
-int thrum_socket::leave_zone() noexcept
+int leave_zone(thrum_socket *socket) noexcept
 {
     struct thrum_endpoint before, after;
-    bool is_as_connected = bound_interface() == connected_zone;
-    connected_zone = 0;
+    bool is_as_connected = bound_interface(socket) == socket->connected_zone;
+    socket->connected_zone = 0;
     if (!is_as_connected) // the program has bound it to another one since
         return 0;
-    int error = thrum::ask_name(::getsockname, descriptor, &before);
+    int error = thrum::ask_name(::getsockname, socket->descriptor, &before);
     if (!error)
-        error = disconnect_descriptor(descriptor);
+        error = disconnect_descriptor(socket->descriptor);
     if (!error)
-        error = thrum::ask_name(::getsockname, descriptor, &after);
+        error = thrum::ask_name(::getsockname, socket->descriptor, &after);
     if (error || port_of(&after) == port_of(&before))
         return error;
     port_of(&after) = port_of(&before);
-    return ::bind(descriptor, &after.sa.any, after.size) == 0 ? 0 : errno;
+    return ::bind(socket->descriptor, &after.sa.any, after.size) == 0 ? 0 : errno;
 }
 
-int thrum_socket::connect_datagram(const struct thrum_endpoint *remote) noexcept
+int connect_datagram(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept
 {
-    unsigned zone = zone_of(remote);
-    int error = connected_zone != 0 && connected_zone != zone ? leave_zone() : 0;
+    unsigned zone = zone_of(remote), connected = socket->connected_zone;
+    int error = connected != 0 && connected != zone ? leave_zone(socket) : 0;
     if (error)
         return error;
-    bool may_bind = zone != 0 && connected_zone == 0 && bound_interface() == 0;
-    error = connect_descriptor(descriptor, remote);
+    bool may_bind = zone != 0 && socket->connected_zone == 0 && bound_interface(socket) == 0;
+    error = connect_descriptor(socket->descriptor, remote);
     if (may_bind) // also if it has failed
-        connected_zone = bound_interface();
+        socket->connected_zone = bound_interface(socket);
     return error;
 }
 
 // ---- connecting ----
 
 // EINPROGRESS, or from a unix socket EAGAIN: it has to wait.
-int thrum_socket::connect_now(const struct thrum_endpoint *remote) noexcept
+int connect_now(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept
 {
-    return kind == THRUM_DATAGRAM ? connect_datagram(remote)
-                                  : connect_descriptor(descriptor, remote);
+    return socket->kind == THRUM_DATAGRAM ? connect_datagram(socket, remote)
+                                          : connect_descriptor(socket->descriptor, remote);
 }
 
 // A unix listener whose backlog is full is asked again, anybody else has been asked.
-int thrum_socket::attempt_connect(const struct thrum_endpoint *remote) noexcept
+int attempt(thrum_socket *socket, struct thrum_operation *operation) noexcept
 {
-    return family == AF_UNIX ? connect_now(remote) : descriptor_connect_result(descriptor);
+    return socket->family == AF_UNIX ? connect_now(socket, state_of(operation).remote)
+                                     : descriptor_connect_result(socket->descriptor);
 }
 
 // Linux: the first connect after one that did not complete at once "succeeds", wherever it was to
 // go.
-bool thrum_socket::is_connected() const noexcept
+bool is_connected(const thrum_socket *socket) noexcept
 {
     struct thrum_endpoint peer;
-    return thrum::ask_name(::getpeername, descriptor, &peer) == 0;
+    return thrum::ask_name(::getpeername, socket->descriptor, &peer) == 0;
 }
 
-int thrum_socket::connect(struct thrum_operation *operation,
-                          const struct thrum_endpoint *remote) noexcept
+int open_for(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept
 {
-    if (state_of(operation).owner)
-        return EBUSY;
-    if (kind != THRUM_DATAGRAM && is_connected())
-        return EISCONN;
-    int error = is_open() ? 0 : open(remote->sa.any.sa_family, 0);
-    if (error)
-        return error;
-    state_of(operation).life = life;
-    operation->endpoint = *remote;
-    return operation_start(operation, this, purpose::connect, [&](completion) {
-        int result = connect_now(&operation->endpoint);
-        if (result == EAGAIN || result == EINPROGRESS)
-            launch_connect(operation);
-        else
-            operation_post(operation, result, 0);
-    });
+    return socket->is_open() ? 0 : socket->open(remote->sa.any.sa_family, 0);
 }
 
-void thrum_socket::launch_connect(struct thrum_operation *operation)
-{
-    if (family == AF_UNIX)
-        return launch_pause(operation);
-    io->async_wait(io->wait_write, completion{operation});
-    state_of(operation).is_waiting = true;
-}
+} // namespace
 
 extern "C" {
 
@@ -143,14 +121,31 @@ int thrum_socket_try_connect(thrum_socket *socket, const struct thrum_endpoint *
 {
     if (socket->kind != THRUM_DATAGRAM)
         return EAGAIN;
-    int error = socket->is_open() ? 0 : socket->open(remote->sa.any.sa_family, 0);
-    return error ? error : socket->connect_now(remote);
+    int error = open_for(socket, remote);
+    return error ? error : connect_now(socket, remote);
 }
 
 int thrum_socket_connect(thrum_socket *socket, struct thrum_operation *operation,
                          const struct thrum_endpoint *remote) noexcept
 {
-    return socket->connect(operation, remote);
+    thrum::operation_state &state = state_of(operation);
+    if (state.owner)
+        return EBUSY;
+    if (socket->kind != THRUM_DATAGRAM && is_connected(socket))
+        return EISCONN;
+    int error = open_for(socket, remote);
+    if (error)
+        return error;
+    state.generation = socket->generation;
+    state.attempt = attempt;
+    state.remote = remote;
+    return operation_start(operation, socket, operation_type::connect, [&](completion) {
+        int result = connect_now(socket, remote);
+        if (result == EAGAIN || result == EINPROGRESS)
+            return socket->launch_wait(operation);
+        state.step = step::ended;
+        operation_post(operation, result);
+    });
 }
 
 int thrum_socket_disconnect(thrum_socket *socket) noexcept

@@ -84,7 +84,7 @@ size_t thrum_context_run_one(thrum_context *context) noexcept
         return 0;
     running guard(context);
     std::size_t before = context->n_completed;
-    context->launch_late();
+    context->launch_deferred();
     while (context->n_completed == before && context->n_pending != 0)
         context->io->run_one();
     return context->n_completed - before;
@@ -96,9 +96,9 @@ size_t thrum_context_run_some(thrum_context *context) noexcept
         return 0;
     running guard(context);
     std::size_t before = context->n_completed;
-    context->late.is_possible = true;
+    context->deferred.is_possible = true;
     while (context->n_completed == before && context->n_pending != 0) {
-        if (context->late.n > 0)
+        if (context->deferred.n > 0)
             context->run_some();
         else
             context->io->run_one();
@@ -121,7 +121,7 @@ size_t thrum_context_poll(thrum_context *context) noexcept
     running guard(context);
     std::size_t before = context->n_completed;
     std::size_t limit = context->n_pending;
-    context->try_late();
+    context->try_deferred();
     std::size_t n_handlers = limit + context->n_objects;
     while (context->n_completed - before < limit && n_handlers-- != 0)
         if (context->io->poll_one() == 0)

@@ -27,13 +27,13 @@ using io_timer =
 class lookup_pool;
 class signal_reader;
 
-// Receives that were started and are still to be tried: see late.cpp.
-struct late_receives {
+// Receives that were started and are still to be tried: see deferred.cpp.
+struct deferred_receives {
     static constexpr unsigned size = 128;
     std::array<struct thrum_operation *, size> operations; // NULL: gone again
     unsigned n = 0;
-    unsigned n_turns = 0;     // since they were tried last
-    unsigned n_at_once = 0;   // so many more are launched as they come
+    unsigned n_rounds = 0;       // since they were tried last
+    unsigned n_not_to_defer = 0; // so many more wait as they come
     bool is_possible = false; // whoever runs the loop looks after them
 };
 
@@ -49,7 +49,7 @@ struct thrum_context {
     std::size_t n_completed = 0; // operations, ever
     bool is_running = false;
     bool is_ending = false;
-    thrum::late_receives late;
+    thrum::deferred_receives deferred;
     std::shared_ptr<thrum::lookup_pool> lookups;   // NULL before the first lookup that needs it
     std::shared_ptr<thrum::signal_reader> signals; // NULL while there is no signal set
 
@@ -58,11 +58,11 @@ struct thrum_context {
     thrum_context &operator=(const thrum_context &) = delete;
     ~thrum_context();
 
-    bool takes_late() noexcept; // may a receive wait now?
-    void add_late(struct thrum_operation *operation) noexcept;
-    void remove_late(struct thrum_operation *operation) noexcept;
-    void launch_late() noexcept;
-    void try_late() noexcept;
+    bool may_defer() noexcept; // a receive that starts now
+    void defer(struct thrum_operation *operation) noexcept;
+    void undefer(struct thrum_operation *operation) noexcept;
+    void launch_deferred() noexcept;
+    void try_deferred() noexcept;
     void run_some();
 
     thrum::executor executor() noexcept

@@ -71,7 +71,7 @@ struct thrum_descriptor final : thrum::object {
         if (!list_is_empty(&pending) || thrum_operation_is_pending(operation))
             return EBUSY;
         return operation_start(
-            operation, this, thrum::purpose::other,
+            operation, this, thrum::operation_type::other,
             [&](thrum::completion handler) { io->async_wait(io_descriptor::wait_read, handler); });
     }
 };

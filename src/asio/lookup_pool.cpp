@@ -155,7 +155,7 @@ void lookup_pool::finish(lookup_job *job, int error) noexcept
         return;
     }
     job->at = lookup_job::phase::over;
-    operation_post(job->operation, error, 0);
+    operation_post(job->operation, error);
 }
 
 } // namespace thrum

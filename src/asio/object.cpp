@@ -49,7 +49,7 @@ void object::abandon() noexcept
     unref();
 }
 
-bool object::settle(struct thrum_operation *) noexcept
+bool object::on_complete(struct thrum_operation *) noexcept
 {
     return true;
 }

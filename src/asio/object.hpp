@@ -61,7 +61,7 @@ class object
 
     // An operation's result stands in it: correct it, and remember what follows for the object.
     // False if the operation goes on instead of completing.
-    virtual bool settle(struct thrum_operation *operation) noexcept;
+    virtual bool on_complete(struct thrum_operation *operation) noexcept;
 
     // The operation ends now, one way or the other.
     virtual void forget(struct thrum_operation *operation) noexcept;

@@ -9,21 +9,18 @@
 namespace thrum
 {
 
-void operation_begin(struct thrum_operation *operation, object *owner, purpose does) noexcept
+void operation_begin(struct thrum_operation *operation, object *owner,
+                     operation_type type) noexcept
 {
     operation_state &state = state_of(operation);
     operation->error = 0;
-    operation->size = 0;
+    operation->value = 0;
     state.owner = owner;
     state.cancel = nullptr;
-    state.does = does;
-    state.is_found_at_once = false;
+    state.type = type;
+    state.step = step::performing;
     state.is_cancelled = false;
-    state.is_retry = false;
-    state.is_waiting = false;
-    state.is_queued = false;
-    state.is_late = false;
-    state.is_eof = false;
+    state.is_untried = false;
     list_append(&owner->pending, &state.hook);
     owner->ref();
     ++owner->context->n_pending;
@@ -41,22 +38,20 @@ void operation_undo(struct thrum_operation *operation) noexcept
     owner->unref();
 }
 
-void operation_complete(struct thrum_operation *operation, int error, std::size_t size) noexcept
+void operation_complete(struct thrum_operation *operation, int error) noexcept
 {
     object *owner = state_of(operation).owner;
     operation->error = error;
-    operation->size = size;
-    if (!owner->settle(operation))
+    if (!owner->on_complete(operation))
         return;
     ++owner->context->n_completed;
     operation_undo(operation);
     operation->done(operation);
 }
 
-void operation_post(struct thrum_operation *operation, int error, std::size_t size)
+void operation_post(struct thrum_operation *operation, int error)
 {
     operation->error = error;
-    operation->size = size;
     boost::asio::post(state_of(operation).owner->context->executor(), completion{operation});
 }
 
@@ -69,12 +64,13 @@ void operation_emit(struct thrum_operation *operation) noexcept
 
 void completion::operator()() const noexcept
 {
-    operation_complete(operation, operation->error, operation->size);
+    operation_complete(operation, operation->error);
 }
 
-void completion::operator()(const boost::system::error_code &code, std::size_t size) const noexcept
+void completion::operator()(const boost::system::error_code &code, int value) const noexcept
 {
-    operation_complete(operation, error_from(code), size);
+    operation->value = value;
+    operation_complete(operation, error_from(code));
 }
 
 } // namespace thrum
@@ -90,13 +86,12 @@ void thrum_operation_init(struct thrum_operation *operation, thrum_operation_don
     operation->done = done;
     operation->user = user;
     operation->error = 0;
-    operation->size = 0;
-    operation->endpoint.size = 0;
+    operation->value = 0;
     auto *state = new (operation->private_.bytes) operation_state;
     list_init(&state->hook);
+    list_init(&state->queue_hook);
     state->owner = nullptr;
     state->cancel = nullptr;
-    state->sender = thrum::any_protocol::endpoint(&operation->endpoint);
     state->is_storage_taken = false;
 }
 

@@ -17,50 +17,51 @@
 
 #include "error.hpp"
 #include "object.hpp"
-#include "protocol.hpp"
 
+struct thrum_endpoint;
+struct thrum_message;
 struct thrum_socket;
-struct thrum_fds;
 
 namespace thrum
 {
 
 // What an operation does to its object.
-enum class purpose : std::uint8_t { receive, send, accept, connect, other };
+enum class operation_type : std::uint8_t { receive, send, accept, connect, other };
 
-// A receive or send as it was asked for.
-struct transfer {
-    void *data;
-    std::size_t size;
-    int flags;
+// How far an operation of a socket is: see queue.cpp.
+enum class step : std::uint8_t {
+    queued,     // behind others of its direction; Asio does not know it
+    deferred,   // the first of its direction, to be tried together with others' soon
+    waiting,    // until Asio says that it is worth an attempt
+    ending,     // its wait is being ended: nothing will be received any more
+    performing, // it only wants to know when its socket, or whatever it is, is ready
+    ended       // its result stands and is on its way
 };
 
 struct operation_state {
     // Asio takes one block per operation, about 130 bytes for the largest.
-    static constexpr std::size_t storage_size = 144;
+    static constexpr std::size_t storage_size = 128;
     // And a function object for cancelling: four words.
     static constexpr std::size_t canceller_size = 32;
 
     struct list hook;       // in its object's pending list
+    struct list queue_hook; // in its direction's queue
     object *owner;          // NULL when nothing is pending
     void (*cancel)(void *); // calls what stands in `canceller`; NULL when it cannot be cancelled
     alignas(void *) unsigned char canceller[canceller_size];
-    transfer what;
-    any_protocol::endpoint sender; // refers to the operation's own endpoint
     union {
-        thrum_socket *target;   // an accept's
-        struct thrum_fds *list; // a transfer's with descriptors, else NULL
+        struct thrum_message *message;       // a transfer's
+        thrum_socket *target;                // an accept's
+        const struct thrum_endpoint *remote; // a connect's
+        int wait;                            // enum thrum_wait: what a watcher waits for
     };
-    unsigned life; // which life of the object it was started in
-    purpose does;
+    int (*attempt)(thrum_socket *socket, struct thrum_operation *operation);
+    unsigned generation; // of the socket's descriptor that it was started with
+    operation_type type;
+    thrum::step step;
+    bool is_cancelled; // by the caller
+    bool is_untried;   // it has never been attempted, nor has its caller tried
     bool is_storage_taken;
-    bool is_found_at_once; // a receive that had its data before the loop ran
-    bool is_cancelled;     // by the caller
-    bool is_retry;         // cancelled by us, to be tried again
-    bool is_eof;           // cancelled by us, because nothing will be received any more
-    bool is_waiting;       // tried again when its wait is over: until then nothing has happened
-    bool is_queued;        // behind one that waits, where Asio does not know it
-    bool is_late;          // queued behind nobody, to be launched with others
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };
 
@@ -84,14 +85,22 @@ inline struct thrum_operation *operation_at(struct list *hook) noexcept
                                                       offsetof(struct thrum_operation, private_));
 }
 
+inline struct thrum_operation *operation_in_queue(struct list *queue_hook) noexcept
+{
+    return reinterpret_cast<struct thrum_operation *>(
+        reinterpret_cast<char *>(queue_hook) - offsetof(operation_state, queue_hook) -
+        offsetof(struct thrum_operation, private_));
+}
+
 // Pending from here on; the owner has one reference and the context one operation more.
-void operation_begin(struct thrum_operation *operation, object *owner, purpose does) noexcept;
+void operation_begin(struct thrum_operation *operation, object *owner,
+                     operation_type type) noexcept;
 // It did not start after all.
 void operation_undo(struct thrum_operation *operation) noexcept;
 // It has ended. `done` is called here, and nothing is touched afterwards.
-void operation_complete(struct thrum_operation *operation, int error, std::size_t size) noexcept;
-// Complete from the loop with this result.
-void operation_post(struct thrum_operation *operation, int error, std::size_t size);
+void operation_complete(struct thrum_operation *operation, int error) noexcept;
+// Complete from the loop with this error, or 0.
+void operation_post(struct thrum_operation *operation, int error);
 // Ask Asio to end it.
 void operation_emit(struct thrum_operation *operation) noexcept;
 
@@ -216,15 +225,15 @@ struct completion {
 
     // Posted: the result stands in the operation already.
     void operator()() const noexcept;
-    void operator()(const boost::system::error_code &code, std::size_t size = 0) const noexcept;
+    void operator()(const boost::system::error_code &code, int value = 0) const noexcept;
 };
 
 // Start an operation of `owner`: `launch` hands a completion to Asio. Undone if that throws.
 template <typename Launch>
-int operation_start(struct thrum_operation *operation, object *owner, purpose does,
+int operation_start(struct thrum_operation *operation, object *owner, operation_type type,
                     Launch launch) noexcept
 {
-    operation_begin(operation, owner, does);
+    operation_begin(operation, owner, type);
     int error = guarded([&] {
         launch(completion{operation});
         return 0;

@@ -63,13 +63,13 @@ struct thrum_process final : thrum::object {
 namespace
 {
 
-// An operation that waits is known to Asio only once it has ended.
+// An operation that queues is known to Asio only once it has ended.
 void finish(struct thrum_operation *operation, int error) noexcept
 {
     operation_state &state = state_of(operation);
-    state.is_waiting = false;
+    state.step = thrum::step::ended;
     state.cancel = nullptr;
-    thrum::operation_post(operation, error, 0); // in the operation's own storage
+    thrum::operation_post(operation, error); // in the operation's own storage
 }
 
 class canceller
@@ -191,7 +191,7 @@ void thrum_process::look() noexcept
 void thrum_process::wake(int error) noexcept
 {
     for (struct list *node = pending.next; node != &pending; node = node->next)
-        if (state_of(operation_at(node)).is_waiting)
+        if (state_of(operation_at(node)).step == thrum::step::queued)
             finish(operation_at(node), error);
 }
 
@@ -252,8 +252,8 @@ int thrum_process::wait(struct thrum_operation *operation) noexcept
     int error = watch();
     if (error)
         return error;
-    return operation_start(operation, this, thrum::purpose::other, [&](thrum::completion) {
-        state_of(operation).is_waiting = true;
+    return operation_start(operation, this, thrum::operation_type::other, [&](thrum::completion) {
+        state_of(operation).step = thrum::step::queued;
         thrum::operation_slot(operation).emplace<canceller>(operation);
         if (outcome != EAGAIN)
             finish(operation, outcome);

@@ -37,7 +37,7 @@ struct thrum_resolver final : thrum::object {
         if (how == lookup_pool::withdrawal::left)
             (void)job.release();
         job.reset();
-        thrum::operation_post(operation, ECANCELED, 0);
+        thrum::operation_post(operation, ECANCELED);
     }
 
     // A new job: `ask` fills in its question.
@@ -63,11 +63,11 @@ struct thrum_resolver final : thrum::object {
         if (thrum_operation_is_pending(operation))
             return EBUSY;
         int answer = lookup_try(&job->lookup);
-        return operation_start(operation, this, thrum::purpose::other, [&](thrum::completion) {
+        return operation_start(operation, this, thrum::operation_type::other, [&](thrum::completion) {
             if (answer == EAGAIN)
                 hand_over(operation);
             else
-                thrum::operation_post(operation, answer, 0);
+                thrum::operation_post(operation, answer);
         });
     }
 

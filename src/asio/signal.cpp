@@ -220,8 +220,8 @@ struct thrum_signal_set final : thrum::object {
 
     void remove_held(std::size_t number) noexcept;
     void clear_held() noexcept;
-    void end_waits(int error, std::size_t size) noexcept;
-    std::size_t take_queued() noexcept;
+    void end_waits(int error, int value) noexcept;
+    int take_queued() noexcept;
 };
 
 // An operation that waits; it stands where the operation keeps its canceller.
@@ -236,10 +236,11 @@ struct thrum_signal_set::waiter {
             end(ECANCELED, 0);
     }
 
-    void end(int error, std::size_t size) noexcept
+    void end(int error, int value) noexcept
     {
         list_remove(&hook);
-        thrum::operation_post(operation, error, size); // in the operation's own storage
+        operation->value = value;
+        thrum::operation_post(operation, error); // in the operation's own storage
     }
 };
 
@@ -381,7 +382,7 @@ void thrum_signal_set::notify(int number) noexcept
     if (list_is_empty(&waiting))
         ++n_queued[index];
     else
-        end_waits(0, index);
+        end_waits(0, number);
 }
 
 // ---- the set's own calls ----
@@ -420,20 +421,20 @@ void thrum_signal_set::reset() noexcept
     reader_.reset();
 }
 
-void thrum_signal_set::end_waits(int error, std::size_t size) noexcept
+void thrum_signal_set::end_waits(int error, int value) noexcept
 {
     while (!list_is_empty(&waiting))
-        LIST_ITEM(waiting.next, waiter, hook)->end(error, size);
+        LIST_ITEM(waiting.next, waiter, hook)->end(error, value);
 }
 
 // The lowest number that is queued, once; 0 if nothing is.
-std::size_t thrum_signal_set::take_queued() noexcept
+int thrum_signal_set::take_queued() noexcept
 {
     for (std::size_t number = 0; number < n_signals; ++number) {
         if (n_queued[number] == 0)
             continue;
         --n_queued[number];
-        return number;
+        return static_cast<int>(number);
     }
     return 0;
 }
@@ -444,13 +445,13 @@ int thrum_signal_set::wait(struct thrum_operation *operation) noexcept
         return EBADF;
     if (thrum_operation_is_pending(operation))
         return EBUSY;
-    return operation_start(operation, this, thrum::purpose::other, [&](thrum::completion) {
+    return operation_start(operation, this, thrum::operation_type::other, [&](thrum::completion) {
         std::lock_guard guard(process().mutex);
         auto &self = thrum::operation_slot(operation).emplace<waiter>();
         self.operation = operation;
         list_init(&self.hook);
         list_append(&waiting, &self.hook);
-        if (std::size_t number = take_queued())
+        if (int number = take_queued())
             self.end(0, number);
     });
 }

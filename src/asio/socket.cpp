@@ -12,6 +12,7 @@ using thrum::error_from;
 using thrum::guarded;
 using thrum::operation_state;
 using thrum::state_of;
+using thrum::step;
 
 namespace
 {
@@ -65,11 +66,14 @@ bool is_interface_option(int level, int name) noexcept
 thrum_socket::thrum_socket(thrum_context *context, thrum_kind kind)
     : object(context), io(*context->io), kind(kind)
 {
+    receiving.reset(thrum::direction_closed);
+    sending.reset(thrum::direction_closed);
+    urgent.reset(thrum::direction_closed);
 }
 
 void thrum_socket::reset() noexcept
 {
-    end_life();
+    end_generation();
     pause.reset();
     io.reset();
 }
@@ -79,27 +83,36 @@ void thrum_socket::opened(int new_family, int fd) noexcept
     descriptor = fd;
     family = new_family;
     connected_zone = 0;
-    receiving = thrum::direction();
-    sending = thrum::direction();
-    receiving.gate = 0;
-    sending.gate = 0;
-    ++life;
+    receiving.reset(0);
+    sending.reset(0);
+    urgent.reset(0);
+    ++generation;
 }
 
-void thrum_socket::end_life() noexcept
+// What is in a queue ends here if Asio does not know it; what Asio has is ended by closing.
+void thrum_socket::drain(struct list *queue) noexcept
 {
-    each_pending([this](struct thrum_operation *operation, operation_state &state) {
-        if (state.is_queued)
+    while (!list_is_empty(queue)) {
+        struct thrum_operation *operation = thrum::operation_in_queue(queue->next);
+        leave_queue(operation);
+        if (state_of(operation).step < step::waiting)
             cancel_queued(operation);
-    });
+    }
+}
+
+void thrum_socket::end_generation() noexcept
+{
+    for (thrum::direction *way : {&receiving, &sending, &urgent}) {
+        drain(&way->queue);
+        drain(&way->watchers);
+        way->reset(thrum::direction_closed);
+    }
     disarm();
     if (pause)
         pause->cancel();
     descriptor = -1;
     family = AF_UNSPEC;
-    receiving = thrum::direction();
-    sending = thrum::direction();
-    ++life;
+    ++generation;
 }
 
 int thrum_socket::open(int new_family, int number) noexcept
@@ -143,7 +156,7 @@ int thrum_socket::close() noexcept
 {
     if (!is_open())
         return 0;
-    end_life();
+    end_generation();
     error_code code;
     io->close(code);
     int error = error_from(code);
@@ -154,7 +167,7 @@ int thrum_socket::release(int *fd) noexcept
 {
     if (!is_open())
         return EBADF;
-    end_life();
+    end_generation();
     error_code code;
     *fd = io->release(code);
     return error_from(code);
@@ -166,7 +179,7 @@ int thrum_socket::cancel() noexcept
         return EBADF;
     each_pending([this](struct thrum_operation *operation, operation_state &state) {
         state.is_cancelled = true;
-        if (state.is_queued)
+        if (state.step < step::waiting)
             cancel_queued(operation);
     });
     if (pause)

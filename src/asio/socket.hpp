@@ -8,35 +8,13 @@
 
 #include <thrum/socket.h>
 
+#include "net/message.h"
+
 #include "context.hpp"
+#include "direction.hpp"
 #include "object.hpp"
 #include "operation.hpp"
 #include "protocol.hpp"
-
-namespace thrum
-{
-
-// Why a transfer is not simply tried. The hot path looks at all of them in one comparison.
-enum gate : unsigned {
-    gate_closed = 1,  // no descriptor
-    gate_eof = 2,     // nothing will be received any more
-    gate_waiting = 4, // an operation waits: who comes now comes after it
-    gate_skip = 8     // the last attempt found nothing: start, which asks as well
-};
-
-// One direction of a socket.
-struct direction {
-    unsigned gate = gate_closed;
-    unsigned n_waiting = 0;
-    unsigned n_queued = 0; // of those
-    // The one that Asio has no words for: it waits until the descriptor is ready and is tried then.
-    // Whoever comes after it queues.
-    struct thrum_operation *awaited = nullptr;
-    // Asio's reactor has seen an error here and waits for an edge that may never come: ask first.
-    bool is_stale = false;
-};
-
-} // namespace thrum
 
 struct thrum_socket final : thrum::object {
     std::optional<thrum::io_socket> io;
@@ -45,9 +23,10 @@ struct thrum_socket final : thrum::object {
     int family = AF_UNSPEC;
     thrum::direction receiving;
     thrum::direction sending;
-    std::optional<thrum::io_timer> pause; // where the kernel does not tell when to send again
+    thrum::direction urgent; // receives of out-of-band data
+    std::optional<thrum::io_timer> pause; // where the kernel does not tell when to try again
     unsigned connected_zone = 0;          // the interface that a link-local connect has bound
-    unsigned life = 0; // counts openings; an operation of an earlier one changes nothing here
+    unsigned generation = 0; // counts descriptors; an operation of an earlier one changes nothing
 
     thrum_socket(thrum_context *context, thrum_kind kind);
 
@@ -62,9 +41,10 @@ struct thrum_socket final : thrum::object {
     }
 
     void reset() noexcept override;
-    bool settle(struct thrum_operation *operation) noexcept override;
+    bool on_complete(struct thrum_operation *operation) noexcept override;
     void forget(struct thrum_operation *operation) noexcept override;
 
+    // socket.cpp: its life
     int open(int family, int number) noexcept;
     int assign(int family, int fd) noexcept;
     int adopt(int family, int fd) noexcept; // non-blocking and close-on-exec already
@@ -73,77 +53,71 @@ struct thrum_socket final : thrum::object {
     int cancel() noexcept;
     int shutdown(int how) noexcept;
 
-    int receive_answer(int error, const thrum::transfer &what, std::size_t size) noexcept;
-    int receive_now(const thrum::transfer &what, std::size_t *size) noexcept;
-    int send_now(const thrum::transfer &what, std::size_t *size) noexcept;
-    int send_to_now(const thrum::transfer &what, const struct thrum_endpoint *receiver,
-                    std::size_t *size) noexcept;
-    int accept_now(thrum_socket *target) noexcept;
-    int connect_now(const struct thrum_endpoint *remote) noexcept;
-    int check_target(const thrum_socket *target) const noexcept;
-    int receive_fds_now(const thrum::transfer &what, struct thrum_fds *list,
-                        struct thrum_endpoint *sender, std::size_t *size) noexcept;
-    int send_fds_now(const thrum::transfer &what, const struct thrum_fds *list,
-                     const struct thrum_endpoint *receiver, std::size_t *size) noexcept;
-    int check_fds(thrum::purpose does, const thrum::transfer &what, const struct thrum_fds *list,
-                  bool has_peer) const noexcept;
-    // A receive or send; `receiver` and `list` may be NULL.
-    int start(struct thrum_operation *operation, thrum::purpose does, const thrum::transfer &what,
-              const struct thrum_endpoint *receiver, struct thrum_fds *list = nullptr) noexcept;
-    int accept(struct thrum_operation *operation, thrum_socket *target) noexcept;
-    int connect(struct thrum_operation *operation, const struct thrum_endpoint *remote) noexcept;
+    // attempt.cpp: the system calls, now
+    int receive_now(struct thrum_message *message) noexcept;
+    int send_now(struct thrum_message *message) noexcept;
+    int receive_answer(struct thrum_message *message, int error) noexcept;
+    void note_exhausted() noexcept;
+
+    // queue.cpp: who waits, in which order
+    int start(struct thrum_operation *operation, thrum::operation_type type) noexcept;
     int wait(struct thrum_operation *operation, thrum_wait what) noexcept;
-    void cancel_urgent(struct thrum_operation *operation) noexcept;
+    void launch_wait(struct thrum_operation *operation);
+    void cancel_first(struct thrum_operation *operation) noexcept;
     void cancel_queued(struct thrum_operation *operation) noexcept;
-    void cancel_late(struct thrum_operation *operation) noexcept;
-    void launch_late() noexcept;
-    bool try_late(struct thrum_operation *operation) noexcept;
+    void end_receives() noexcept;
+    void launch_deferred(struct thrum_operation *operation) noexcept;
+    bool try_deferred(struct thrum_operation *operation) noexcept;
 
   private:
     void opened(int family, int fd) noexcept;
-    void end_life() noexcept;
-    thrum::direction &direction_of(thrum::purpose does) noexcept;
-    bool is_unbound() const noexcept;
-    bool is_connected() const noexcept;
-    unsigned bound_interface() const noexcept;
-    int leave_zone() noexcept;
-    int connect_datagram(const struct thrum_endpoint *remote) noexcept;
-    int attempt_connect(const struct thrum_endpoint *remote) noexcept;
-    bool is_at_end(const thrum::transfer &what, std::size_t size) const noexcept;
-    bool is_untold(struct thrum_operation *operation) noexcept;
-    bool is_awaited(struct thrum_operation *operation) noexcept;
-    bool has_turn(struct thrum_operation *operation) noexcept;
-    bool must_queue(struct thrum_operation *operation) noexcept;
-    int attempt(struct thrum_operation *operation, std::size_t *size) noexcept;
-    int begin(struct thrum_operation *operation, thrum::purpose does) noexcept;
-    bool may_be_late(struct thrum_operation *operation) noexcept;
-    void queue(struct thrum_operation *operation) noexcept;
-    void enter(struct thrum_operation *operation);
-    void launch(struct thrum_operation *operation);
-    void launch_receive(struct thrum_operation *operation);
-    void launch_send(struct thrum_operation *operation);
-    void launch_connect(struct thrum_operation *operation);
+    void end_generation() noexcept;
+    int attempt(struct thrum_operation *operation) noexcept;
+    thrum::direction &direction_of(const struct thrum_operation *operation) noexcept;
+    bool has_no_port() const noexcept;
+    bool is_at_end(const struct thrum_message *message) const noexcept;
+    bool lacks_readiness_event(struct thrum_operation *operation) const noexcept;
+    bool is_first(struct thrum_operation *operation) noexcept;
     void launch_pause(struct thrum_operation *operation);
-    void launch_awaited(struct thrum_operation *operation);
-    void launch_wait(struct thrum_operation *operation);
+    void launch_first(struct thrum_operation *operation);
     void advance(thrum::direction &way) noexcept;
+    void leave_queue(struct thrum_operation *operation) noexcept;
+    void launch_watch(struct thrum_operation *operation);
+    void watch_ended(struct thrum_operation *operation) noexcept;
+    void drain(struct list *queue) noexcept;
+    bool is_urgent(const struct thrum_operation *operation) const noexcept;
+    int answer_cancelled(struct thrum_operation *operation) noexcept;
     bool retry(struct thrum_operation *operation) noexcept;
-    void settle_transfer(struct thrum_operation *operation) noexcept;
-    void settle_receive(struct thrum_operation *operation) noexcept;
-    void end_receives() noexcept;
-    void kick(thrum::purpose does) noexcept;
+    void note_received(const struct thrum_operation *operation) noexcept;
     template <typename Visit>
     void each_pending(Visit visit) noexcept;
 };
 
-// The operations of this life, in the order they were started.
+inline int thrum_socket::receive_now(struct thrum_message *message) noexcept
+{
+    int error = message_receive(descriptor, message);
+    if (__builtin_expect(error != 0 || message->length == 0, false))
+        return receive_answer(message, error);
+    receiving.is_trying_after_wait = false;
+    return 0;
+}
+
+inline int thrum_socket::send_now(struct thrum_message *message) noexcept
+{
+    int error = message_send(descriptor, message);
+    bool is_unsent = error == EAGAIN && message->peer;
+    return __builtin_expect(is_unsent, false) && has_no_port() ? EADDRNOTAVAIL : error;
+}
+
+// The operations on this descriptor, in the order they were started. `visit` may end one, not
+// complete it.
 template <typename Visit>
 void thrum_socket::each_pending(Visit visit) noexcept
 {
     for (struct list *node = pending.next; node != &pending; node = node->next) {
         struct thrum_operation *operation = thrum::operation_at(node);
         thrum::operation_state &state = thrum::state_of(operation);
-        if (state.life == life)
+        if (state.generation == generation)
             visit(operation, state);
     }
 }

@@ -36,7 +36,7 @@ struct thrum_timer final : thrum::object {
             return EBADF;
         if (!list_is_empty(&pending) || thrum_operation_is_pending(operation))
             return EBUSY;
-        return operation_start(operation, this, thrum::purpose::other,
+        return operation_start(operation, this, thrum::operation_type::other,
                                [&](thrum::completion handler) {
                                    nanoseconds since_epoch(deadline_ns);
                                    io->expires_at(steady_clock::time_point(since_epoch));

@@ -8,10 +8,9 @@
 #include <thrum/error.h>
 
 #include "bind/args.h"
-#include "bind/call.h"
 #include "bind/error.h"
 #include "bind/runtime.h"
-#include "bind/socket.h"
+#include "bind/transfer.h"
 #include "net/option.h"
 
 /* ---- connect ---- */
@@ -20,9 +19,10 @@ enum { ARG_REMOTE = 2 };
 
 static int finish_connect(lua_State *L, struct fiber *fiber, int error)
 {
-    if (!error)
-        return 0;
-    return socket_finish_to(L, fiber, error, ARG_REMOTE);
+    (void)fiber;
+    if (error)
+        transfer_raise_to(L, error, ARG_REMOTE);
+    return 0;
 }
 
 static int socket_connect(lua_State *L)
@@ -31,16 +31,15 @@ static int socket_connect(lua_State *L)
     struct thrum_endpoint remote;
     socket->class->codec->check(L, ARG_REMOTE, thrum_socket_family(socket->core), false, &remote);
     struct fiber *fiber = call_begin(L, socket->runtime);
-    int error = thrum_socket_try_connect(socket->core, &remote);
+    struct transfer *transfer = transfer_of(fiber);
+    transfer->socket = socket;
+    transfer->peer = remote;
+    int error = transfer_try(fiber, TRANSFER_CONNECT);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_connect);
-    if (!call_can_wait(L, fiber))
+    if (!call_can_wait(L, fiber)) /* a connect that has begun goes on */
         return call_refuse(L, fiber, finish_connect);
-    socket_prepare_wait(L, socket, fiber);
-    error = thrum_socket_connect(socket->core, &fiber->operation, &remote);
-    if (error)
-        return finish_connect(L, fiber, error);
-    return socket_suspend(L, socket, fiber, finish_connect);
+    return transfer_wait(L, fiber, TRANSFER_CONNECT, transfer_deadline(socket), finish_connect);
 }
 
 /* ---- accept ---- */
@@ -73,18 +72,10 @@ static int socket_accept(lua_State *L)
     lua_settop(L, RESULT_ACCEPTED - 1);
     struct socket *accepted = socket_push(L, &socket->runtime->nouns[socket->class->accepts]);
     struct fiber *fiber = call_begin(L, socket->runtime);
-    int error = thrum_socket_try_accept(socket->core, accepted->core);
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, finish_accept);
-    if (socket_is_impatient(socket)) {
-        error = thrum_socket_try_accept(socket->core, accepted->core);
-        return socket_give_up(L, fiber, error, finish_accept);
-    }
-    socket_prepare_wait(L, socket, fiber);
-    error = thrum_socket_accept(socket->core, &fiber->operation, accepted->core);
-    if (error)
-        return finish_accept(L, fiber, error);
-    return socket_suspend(L, socket, fiber, finish_accept);
+    struct transfer *transfer = transfer_of(fiber);
+    transfer->socket = socket;
+    transfer->accepted = accepted->core;
+    return transfer_run(L, fiber, TRANSFER_ACCEPT, finish_accept);
 }
 
 /* ---- the other end ---- */

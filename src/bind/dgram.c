@@ -44,13 +44,12 @@
 #include "base/clock.h"
 #include "bind/address.h"
 #include "bind/byte_span.h"
-#include "bind/call.h"
 #include "bind/error.h"
 #include "bind/modules.h"
 #include "bind/runtime.h"
-#include "bind/socket.h"
-#include "net/batch.h"
+#include "bind/transfer.h"
 #include "net/interface.h"
+#include "net/message.h"
 
 /* ---- receive ----
  *
@@ -68,13 +67,15 @@ struct receiver {
     int n_held; /* datagrams to be sent together; those before the next have left */
     int next_held;
     int64_t held_since_ns; /* the first of them; of the steady clock, coarsely */
-    struct datagram held[MAX_BATCH];
+    struct thrum_message held[MESSAGE_MAX_BATCH];
+    struct thrum_endpoint held_peers[MESSAGE_MAX_BATCH];
     unsigned char data[DATAGRAM_SIZE];
 };
 
 struct batch {
-    struct datagram datagrams[MAX_BATCH];
-    unsigned char data[MAX_BATCH][DATAGRAM_SIZE];
+    struct thrum_message messages[MESSAGE_MAX_BATCH];
+    struct thrum_endpoint peers[MESSAGE_MAX_BATCH];
+    unsigned char data[MESSAGE_MAX_BATCH][DATAGRAM_SIZE];
 };
 
 static int native_receiver(lua_State *L)
@@ -87,8 +88,8 @@ static int native_receiver(lua_State *L)
 }
 
 static const struct wait_kind wait_counted = {WAIT_EXTERNAL, fiber_cancel_operation,
-                                              socket_describe_wait};
-static const struct wait_kind wait_uncounted = {0, fiber_cancel_operation, socket_describe_wait};
+                                              transfer_describe_wait};
+static const struct wait_kind wait_uncounted = {0, fiber_cancel_operation, transfer_describe_wait};
 
 static int push_failure(lua_State *L, int error)
 {
@@ -112,10 +113,11 @@ static int finish_receive(lua_State *L, struct fiber *fiber, int error)
 {
     struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
+    const struct transfer *transfer = transfer_of(fiber);
     receiver->fiber = NULL;
     if (error)
         return push_failure(L, error);
-    put_datagram(L, socket, 1, receiver->data, fiber->operation.size, &fiber->operation.endpoint);
+    put_datagram(L, socket, 1, receiver->data, transfer->message.length, &transfer->peer);
     lua_pushinteger(L, 1);
     return 1;
 }
@@ -134,8 +136,9 @@ static struct batch *get_batch(lua_State *L, struct runtime *runtime)
     struct batch *batch = runtime_alloc(L, sizeof(*batch));
     if (!batch)
         error_raise(L, ENOMEM);
-    for (int i = 0; i < MAX_BATCH; i++)
-        batch->datagrams[i] = (struct datagram){.data = batch->data[i], .capacity = DATAGRAM_SIZE};
+    for (int i = 0; i < MESSAGE_MAX_BATCH; i++)
+        batch->messages[i] = (struct thrum_message){
+            .data = batch->data[i], .size = DATAGRAM_SIZE, .peer = &batch->peers[i]};
     runtime->dgram_batch = batch;
     return batch;
 }
@@ -147,16 +150,16 @@ void dgram_free_batch(lua_State *L, struct runtime *runtime)
 }
 
 /* How many came; or 0, and then there are none. Whoever gets many lets others run the sooner. */
-static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socket, int *count)
+static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socket, size_t *count)
 {
     struct batch *batch = get_batch(L, socket->runtime);
-    int fd = thrum_socket_native_handle(socket->core);
-    int error = batch_receive(fd, batch->datagrams, MAX_BATCH, count);
+    int error = thrum_socket_try_receive_batch(socket->core, batch->messages, MESSAGE_MAX_BATCH,
+                                               count);
     if (error)
         return error;
-    for (int i = 0; i < *count; i++) {
-        const struct datagram *datagram = &batch->datagrams[i];
-        put_datagram(L, socket, 3 * i + 1, datagram->data, datagram->size, &datagram->peer);
+    for (size_t i = 0; i < *count; i++) {
+        const struct thrum_message *message = &batch->messages[i];
+        put_datagram(L, socket, 3 * (int)i + 1, message->data, message->length, message->peer);
     }
     fiber->n_at_once += (unsigned)*count - 1;
     return 0;
@@ -165,11 +168,11 @@ static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socke
 static int wait_for_datagram(lua_State *L, struct fiber *fiber, struct socket *socket,
                              struct receiver *receiver)
 {
-    int error = thrum_socket_receive_from(socket->core, &fiber->operation, receiver->data,
-                                          DATAGRAM_SIZE, 0);
+    struct transfer *transfer = transfer_begin(fiber, socket, receiver->data, DATAGRAM_SIZE, 0);
+    transfer->message.peer = &transfer->peer;
+    int error = transfer_start(fiber, TRANSFER_RECEIVE, NO_DEADLINE);
     if (error)
         return push_failure(L, error);
-    fiber->transfer.socket = socket;
     receiver->fiber = fiber;
     return call_suspend(L, fiber,
                         lua_toboolean(L, ARG_IS_COUNTED) ? &wait_counted : &wait_uncounted,
@@ -181,17 +184,18 @@ static int native_receive(lua_State *L)
     struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
     struct fiber *fiber = call_begin(L, socket->runtime);
-    struct thrum_operation *operation = &fiber->operation;
-    int error, count = 0;
+    int error;
     if (receiver->is_flooded) {
+        size_t count = 0;
         error = receive_batch(L, fiber, socket, &count);
         receiver->is_flooded = error == 0;
-        lua_pushinteger(L, count);
+        lua_pushinteger(L, (lua_Integer)count);
         return error == EAGAIN ? wait_for_datagram(L, fiber, socket, receiver)
                                : call_done(L, fiber, error, finish_batch);
     }
-    error = thrum_socket_try_receive_from(socket->core, receiver->data, DATAGRAM_SIZE, 0,
-                                          &operation->size, &operation->endpoint);
+    struct transfer *transfer = transfer_begin(fiber, socket, receiver->data, DATAGRAM_SIZE, 0);
+    transfer->message.peer = &transfer->peer;
+    error = transfer_try(fiber, TRANSFER_RECEIVE);
     if (error == EAGAIN)
         return wait_for_datagram(L, fiber, socket, receiver);
     receiver->is_flooded = error == 0;
@@ -247,18 +251,16 @@ static int native_send(lua_State *L)
     enum { ARG_DATA = 2, ARG_TO = 3 };
     struct socket *socket = lua_touserdata(L, 1);
     struct thrum_endpoint receiver;
-    size_t size, sent;
-    const char *data = lua_tolstring(L, ARG_DATA, &size);
+    struct thrum_message message = {0};
+    message.data = (void *)lua_tolstring(L, ARG_DATA, &message.size);
     bool has_receiver = !lua_isnoneornil(L, ARG_TO);
-    int error;
     if (lua_type(L, ARG_DATA) != LUA_TSTRING || (has_receiver && !is_port(L, ARG_TO + 1)))
         return 0;
     if (has_receiver) {
         socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false, &receiver);
-        error = thrum_socket_try_send_to(socket->core, data, size, 0, &receiver, &sent);
-    } else {
-        error = thrum_socket_try_send(socket->core, data, size, 0, &sent);
+        message.peer = &receiver;
     }
+    int error = thrum_socket_try_send(socket->core, &message);
     if (error && error != EAGAIN) {
         push_failure(L, error);
         if (has_receiver)
@@ -286,18 +288,19 @@ static int native_hold(lua_State *L)
     enum { ARG_STRINGS = 3, ARG_DATA, ARG_TO };
     const struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
-    if (receiver->n_held == MAX_BATCH || lua_type(L, ARG_DATA) != LUA_TSTRING ||
+    if (receiver->n_held == MESSAGE_MAX_BATCH || lua_type(L, ARG_DATA) != LUA_TSTRING ||
         lua_rawlen(L, ARG_DATA) > MAX_HELD || !is_port(L, ARG_TO + 1))
         return 0;
-    struct datagram *datagram = &receiver->held[receiver->n_held];
-    datagram->data = (void *)lua_tolstring(L, ARG_DATA, &datagram->size);
-    socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false,
-                                &datagram->peer);
+    struct thrum_message *message = &receiver->held[receiver->n_held];
+    struct thrum_endpoint *peer = &receiver->held_peers[receiver->n_held];
+    *message = (struct thrum_message){.peer = peer};
+    message->data = (void *)lua_tolstring(L, ARG_DATA, &message->size);
+    socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false, peer);
     if (receiver->n_held == 0)
         receiver->held_since_ns = clock_coarse_now_ns();
     lua_settop(L, ARG_DATA);
     lua_rawseti(L, ARG_STRINGS, ++receiver->n_held);
-    lua_pushboolean(L, receiver->n_held < MAX_BATCH && !is_overdue(receiver));
+    lua_pushboolean(L, receiver->n_held < MESSAGE_MAX_BATCH && !is_overdue(receiver));
     return 1;
 }
 
@@ -319,12 +322,12 @@ static int native_send_held(lua_State *L)
 {
     const struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
-    int fd = thrum_socket_native_handle(socket->core);
     while (has_next_held(receiver)) {
-        const struct datagram *next = &receiver->held[receiver->next_held];
-        int count = 0;
-        int error = batch_send(fd, next, receiver->n_held - receiver->next_held, &count);
-        receiver->next_held += count;
+        struct thrum_message *next = &receiver->held[receiver->next_held];
+        size_t count = 0;
+        size_t n_left = (size_t)(receiver->n_held - receiver->next_held);
+        int error = thrum_socket_try_send_batch(socket->core, next, n_left, &count);
+        receiver->next_held += (int)count;
         if (error == EAGAIN) {
             lua_pushliteral(L, "wait");
             return 1;
@@ -332,7 +335,7 @@ static int native_send_held(lua_State *L)
         if (error) {
             receiver->next_held++;
             push_failure(L, error);
-            error_set_endpoint(L, &next->peer);
+            error_set_endpoint(L, next->peer);
             return 2;
         }
     }
@@ -347,9 +350,9 @@ static int native_take_held(lua_State *L)
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
     if (!has_next_held(receiver))
         return 0;
-    const struct datagram *next = &receiver->held[receiver->next_held++];
+    const struct thrum_message *next = &receiver->held[receiver->next_held++];
     lua_rawgeti(L, ARG_STRINGS, receiver->next_held);
-    return 1 + socket->class->codec->push(L, &next->peer);
+    return 1 + socket->class->codec->push(L, next->peer);
 }
 
 static const char send_held_key;

@@ -338,16 +338,40 @@ bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_
     return *deadline_ns != 0;
 }
 
-int face_prepare_wait(struct fiber *fiber, int64_t deadline_ns)
-{
-    return deadline_ns == NO_DEADLINE ? 0 : deadline_prepare(fiber);
-}
-
-int face_suspend(lua_State *L, struct face *face, struct fiber *fiber, int64_t deadline_ns,
-                 call_finish *finish)
+int face_suspend(lua_State *L, struct fiber *fiber, int64_t deadline_ns, call_finish *finish)
 {
     fiber->is_limited = false;
-    return socket_suspend_until(L, face->socket, fiber, deadline_ns, finish);
+    return transfer_suspend(L, fiber, deadline_ns, finish);
+}
+
+int face_try(const struct face *face, struct fiber *fiber, enum transfer_type type,
+             int64_t start_ns, int64_t *deadline_ns)
+{
+    if (!face->socket->core)
+        return EBADF;
+    int error = transfer_try(fiber, type);
+    if (error == EAGAIN && face_is_impatient(face))
+        error = transfer_try(fiber, type);
+    if (error == EAGAIN && !face_may_wait(face, start_ns, deadline_ns))
+        error = ETIMEDOUT;
+    return error;
+}
+
+int face_wait(lua_State *L, struct fiber *fiber, enum transfer_type type, int64_t deadline_ns,
+              call_finish *finish)
+{
+    int error = transfer_start(fiber, type, deadline_ns);
+    return error ? finish(L, fiber, error) : face_suspend(L, fiber, deadline_ns, finish);
+}
+
+int face_run(lua_State *L, const struct face *face, struct fiber *fiber, enum transfer_type type,
+             int64_t start_ns, call_finish *finish)
+{
+    int64_t deadline_ns;
+    int error = face_try(face, fiber, type, start_ns, &deadline_ns);
+    if (error != EAGAIN)
+        return call_done(L, fiber, error, finish);
+    return face_wait(L, fiber, type, deadline_ns, finish);
 }
 
 /* ---- methods of all ---- */

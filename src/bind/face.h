@@ -18,10 +18,9 @@
 #include <thrum/timer.h>
 
 #include "base/list.h"
-#include "bind/call.h"
 #include "bind/inbox.h"
 #include "bind/noun.h"
-#include "bind/socket.h"
+#include "bind/transfer.h"
 
 /* The states: a stream's, then a datagram socket's. */
 enum face_state {
@@ -133,11 +132,18 @@ static inline bool face_is_impatient(const struct face *face)
 {
     return face->block_timeout == 0 || face->total_timeout >= 0;
 }
-/* Before an operation is started for a wait until then: 0, or the error to end with. */
-int face_prepare_wait(struct fiber *fiber, int64_t deadline_ns);
 /* Wait for the fiber's operation. */
-int face_suspend(lua_State *L, struct face *face, struct fiber *fiber, int64_t deadline_ns,
-                 call_finish *finish);
+int face_suspend(lua_State *L, struct fiber *fiber, int64_t deadline_ns, call_finish *finish);
+/* Ask, in a call that has begun at `start_ns`, by the face's own rules: 0, EAGAIN and until when to
+ * wait, or an error. */
+int face_try(const struct face *face, struct fiber *fiber, enum transfer_type type,
+             int64_t start_ns, int64_t *deadline_ns);
+/* Start what has been tried, and wait for it. */
+int face_wait(lua_State *L, struct fiber *fiber, enum transfer_type type, int64_t deadline_ns,
+              call_finish *finish);
+/* Both. */
+int face_run(lua_State *L, const struct face *face, struct fiber *fiber, enum transfer_type type,
+             int64_t start_ns, call_finish *finish);
 
 /* ---- rows ---- */
 

@@ -98,14 +98,14 @@ static int native_connect(lua_State *L)
         error = connect_now(face, &endpoint);
         return call_done(L, fiber, is_under_way(error) ? ETIMEDOUT : error, finish_connect);
     }
+    struct transfer *transfer = transfer_of(fiber);
+    transfer->socket = face->socket;
+    transfer->peer = endpoint;
+    if (!error)
+        error = transfer_try(fiber, TRANSFER_CONNECT);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_connect);
-    error = face_prepare_wait(fiber, deadline_ns);
-    if (!error)
-        error = thrum_socket_connect(face->socket->core, &fiber->operation, &endpoint);
-    if (error)
-        return finish_connect(L, fiber, error);
-    return face_suspend(L, face, fiber, deadline_ns, finish_connect);
+    return face_wait(L, fiber, TRANSFER_CONNECT, deadline_ns, finish_connect);
 }
 
 /* native.socket_disconnect(face) -> 1 | nil, text */
@@ -173,24 +173,14 @@ static int finish_accept(lua_State *L, struct fiber *fiber, int error)
 static int face_accept(lua_State *L)
 {
     struct face *face = face_self(L, FACE_SERVER);
-    int64_t start_ns = face_start_ns(face), deadline_ns;
+    int64_t start_ns = face_start_ns(face);
     lua_settop(L, ACCEPTED - 1);
     struct face *accepted = face_push(L, face->noun, FACE_CLIENT, face->family);
     struct fiber *fiber = face_begin(L, face->runtime);
-    thrum_socket *core = face->socket->core, *target = accepted->socket->core;
-    int error = core ? thrum_socket_try_accept(core, target) : EBADF;
-    if (error == EAGAIN && face_is_impatient(face))
-        error = thrum_socket_try_accept(core, target);
-    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
-        error = ETIMEDOUT;
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, finish_accept);
-    error = face_prepare_wait(fiber, deadline_ns);
-    if (!error)
-        error = thrum_socket_accept(core, &fiber->operation, target);
-    if (error)
-        return finish_accept(L, fiber, error);
-    return face_suspend(L, face, fiber, deadline_ns, finish_accept);
+    struct transfer *transfer = transfer_of(fiber);
+    transfer->socket = face->socket;
+    transfer->accepted = accepted->socket->core;
+    return face_run(L, face, fiber, TRANSFER_ACCEPT, start_ns, finish_accept);
 }
 
 const struct function_row face_server_methods[] = {

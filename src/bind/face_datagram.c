@@ -119,8 +119,8 @@ static int push_received(lua_State *L, struct fiber *fiber, int error, const voi
         return face_push_failure(L, fiber, face_transfer_error(error));
     struct thrum_endpoint sender;
     if (with_sender) /* outside any fiber a finaliser may use the operation */
-        sender = fiber->operation.endpoint;
-    lua_pushlstring(L, data, fiber->operation.size);
+        sender = transfer_of(fiber)->peer;
+    lua_pushlstring(L, data, transfer_of(fiber)->message.length);
     if (!with_sender)
         return 1;
     lua_replace(L, ARG_SIZE);
@@ -147,32 +147,18 @@ static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
     return end_wait(L, fiber, error, true);
 }
 
-static int try_to_receive(const struct face *face, struct fiber *fiber, void *data, size_t size,
-                          bool with_sender)
+static int wait_to_receive(lua_State *L, struct fiber *fiber, int64_t deadline_ns,
+                           bool with_sender)
 {
-    thrum_socket *core = face->socket->core;
-    struct thrum_operation *operation = &fiber->operation;
-    if (!core)
-        return EBADF;
-    if (with_sender)
-        return thrum_socket_try_receive_from(core, data, size, 0, &operation->size,
-                                             &operation->endpoint);
-    return thrum_socket_try_receive(core, data, size, 0, &operation->size);
-}
-
-static int wait_to_receive(lua_State *L, struct face *face, struct fiber *fiber, size_t size,
-                           int64_t deadline_ns, bool with_sender)
-{
-    if (size <= DATAGRAM_SIZE)
+    struct thrum_message *message = &transfer_of(fiber)->message;
+    if (message->size <= DATAGRAM_SIZE) {
+        struct transfer described = *transfer_of(fiber); /* finalizers may run */
         take_buffer(L);
-    void *data = lua_touserdata(L, PLACE_BUFFER);
-    int error = face_prepare_wait(fiber, deadline_ns);
-    if (!error)
-        error = thrum_socket_receive_from(face->socket->core, &fiber->operation, data, size, 0);
-    if (error)
-        return end_wait(L, fiber, error, with_sender);
-    return face_suspend(L, face, fiber, deadline_ns,
-                        with_sender ? finish_receive_from : finish_receive);
+        *transfer_of(fiber) = described;
+        message->data = lua_touserdata(L, PLACE_BUFFER);
+    }
+    return face_wait(L, fiber, TRANSFER_RECEIVE, deadline_ns,
+                     with_sender ? finish_receive_from : finish_receive);
 }
 
 static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
@@ -186,14 +172,13 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
         data = lua_newuserdata(L, size);
         lua_replace(L, PLACE_BUFFER);
     }
-    int error = try_to_receive(face, fiber, data, size, with_sender);
-    if (error == EAGAIN && face_is_impatient(face))
-        error = try_to_receive(face, fiber, data, size, with_sender);
-    if (error != EAGAIN)
-        return push_received(L, fiber, error, data, with_sender);
-    if (!face_may_wait(face, start_ns, &deadline_ns))
-        return push_received(L, fiber, ETIMEDOUT, NULL, with_sender);
-    return wait_to_receive(L, face, fiber, size, deadline_ns, with_sender);
+    struct transfer *transfer = transfer_begin(fiber, face->socket, data, size, 0);
+    if (with_sender)
+        transfer->message.peer = &transfer->peer;
+    int error = face_try(face, fiber, TRANSFER_RECEIVE, start_ns, &deadline_ns);
+    if (error == EAGAIN)
+        return wait_to_receive(L, fiber, deadline_ns, with_sender);
+    return push_received(L, fiber, error, data, with_sender);
 }
 
 /* Others have run: they may have interrupted the fiber. */
@@ -244,7 +229,7 @@ static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error)
         return face_push_failure(L, fiber, face_transfer_error(error));
-    lua_pushinteger(L, (lua_Integer)fiber->operation.size);
+    lua_pushinteger(L, (lua_Integer)transfer_of(fiber)->message.length);
     return 1;
 }
 
@@ -253,44 +238,21 @@ static int datagram_send(lua_State *L)
     struct face *face = face_self(L, FACE_CONNECTED);
     size_t size;
     const char *data = luaL_checklstring(L, ARG_DATA, &size);
-    int64_t start_ns = face_start_ns(face), deadline_ns;
+    int64_t start_ns = face_start_ns(face);
     struct fiber *fiber = face_begin(L, face->runtime);
-    thrum_socket *core = face->socket->core;
-    int error = EBADF;
-    if (core)
-        error = thrum_socket_try_send(core, data, size, 0, &fiber->operation.size);
-    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
-        error = ETIMEDOUT;
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, finish_send);
-    error = face_prepare_wait(fiber, deadline_ns);
-    if (!error)
-        error = thrum_socket_send(core, &fiber->operation, data, size, 0);
-    if (error)
-        return finish_send(L, fiber, error);
-    return face_suspend(L, face, fiber, deadline_ns, finish_send);
+    transfer_begin(fiber, face->socket, (void *)data, size, 0);
+    return face_run(L, face, fiber, TRANSFER_SEND, start_ns, finish_send);
 }
 
-static int send_to(lua_State *L, struct face *face, const struct thrum_endpoint *receiver)
+static int send_to(lua_State *L, struct face *face, struct thrum_endpoint *receiver)
 {
     size_t size;
     const char *data = lua_tolstring(L, ARG_DATA, &size);
-    int64_t start_ns = face_start_ns(face), deadline_ns;
+    int64_t start_ns = face_start_ns(face);
     struct fiber *fiber = face_begin(L, face->runtime);
-    thrum_socket *core = face->socket->core;
-    int error = EBADF;
-    if (core)
-        error = thrum_socket_try_send_to(core, data, size, 0, receiver, &fiber->operation.size);
-    if (error == EAGAIN && !face_may_wait(face, start_ns, &deadline_ns))
-        error = ETIMEDOUT;
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, finish_send);
-    error = face_prepare_wait(fiber, deadline_ns);
-    if (!error)
-        error = thrum_socket_send_to(core, &fiber->operation, data, size, 0, receiver);
-    if (error)
-        return finish_send(L, fiber, error);
-    return face_suspend(L, face, fiber, deadline_ns, finish_send);
+    struct transfer *transfer = transfer_begin(fiber, face->socket, (void *)data, size, 0);
+    transfer->message.peer = receiver;
+    return face_run(L, face, fiber, TRANSFER_SEND, start_ns, finish_send);
 }
 
 static int fail_by(lua_State *L, const char *text)

@@ -78,7 +78,7 @@ static int begin_wait(lua_State *L, struct face *face, struct fiber **fiber, int
         error = call_take_error(L, *fiber);
     if (error == ETIMEDOUT)
         (*fiber)->is_limited = true;
-    return error ? error : face_prepare_wait(*fiber, *deadline_ns);
+    return error;
 }
 
 /* ---- receive ---- */
@@ -229,7 +229,7 @@ static int go_on_received(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
     if (!error)
-        inbox_add(&face->inbox, fiber->operation.size);
+        inbox_add(&face->inbox, transfer_of(fiber)->message.length);
     return go_on_receiving(L, face, error);
 }
 
@@ -239,29 +239,20 @@ static int go_on_after_others(lua_State *L, struct fiber *fiber, int error)
     return go_on_receiving(L, lua_touserdata(L, 1), error);
 }
 
-static int wait_to_receive(lua_State *L, struct face *face, unsigned char *data, size_t size)
+static int wait_to_receive(lua_State *L, struct face *face)
 {
     struct fiber *fiber;
     int64_t deadline_ns;
     int error = begin_wait(L, face, &fiber, face->receiving.call.start_ns, &deadline_ns);
     if (!error)
-        error = thrum_socket_receive(face->socket->core, &fiber->operation, data, size, 0);
+        error = transfer_start(fiber, TRANSFER_RECEIVE, deadline_ns);
     if (error)
         return error;
     enter(&face->receiving, fiber);
-    error = face_suspend(L, face, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_received);
+    error = face_suspend(L, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_received);
     face->receiving.inside = WAY_RUNNING;
     if (!error)
-        inbox_add(&face->inbox, fiber->operation.size);
-    return error;
-}
-
-static int try_to_receive(struct face *face, unsigned char *data, size_t room, size_t *size)
-{
-    thrum_socket *core = face->socket->core;
-    int error = thrum_socket_try_receive(core, data, room, 0, size);
-    if (error == EAGAIN && face_is_impatient(face))
-        error = thrum_socket_try_receive(core, data, room, 0, size);
+        inbox_add(&face->inbox, transfer_of(fiber)->message.length);
     return error;
 }
 
@@ -274,16 +265,19 @@ static size_t count_missing(const struct face *face)
 
 static int receive_more(lua_State *L, struct face *face, struct fiber *fiber)
 {
-    size_t room, size = 0;
+    size_t room;
     if (!face->socket->core) /* the state closes */
         return EBADF;
     if (!inbox_make_room(L, face->runtime, &face->inbox, count_missing(face)))
         return RAISED;
     unsigned char *data = inbox_room(&face->inbox, &room);
-    int error = try_to_receive(face, data, room, &size);
+    const struct transfer *transfer = transfer_begin(fiber, face->socket, data, room, 0);
+    int error = transfer_try(fiber, TRANSFER_RECEIVE);
+    if (error == EAGAIN && face_is_impatient(face))
+        error = transfer_try(fiber, TRANSFER_RECEIVE);
     if (error)
-        return error == EAGAIN ? wait_to_receive(L, face, data, room) : error;
-    inbox_add(&face->inbox, size);
+        return error == EAGAIN ? wait_to_receive(L, face) : error;
+    inbox_add(&face->inbox, transfer->message.length);
     if (!call_is_due(fiber))
         return 0;
     enter(&face->receiving, fiber);
@@ -415,7 +409,7 @@ static int go_on_sent(lua_State *L, struct fiber *fiber, int error)
 {
     struct face *face = lua_touserdata(L, 1);
     if (!error)
-        add_sent(face, fiber->operation.size);
+        add_sent(face, transfer_of(fiber)->message.length);
     return go_on_sending(L, face, error);
 }
 
@@ -425,20 +419,20 @@ static int go_on_sending_after_others(lua_State *L, struct fiber *fiber, int err
     return go_on_sending(L, lua_touserdata(L, 1), error);
 }
 
-static int wait_to_send(lua_State *L, struct face *face, struct bytes rest)
+static int wait_to_send(lua_State *L, struct face *face)
 {
     struct fiber *fiber;
     int64_t deadline_ns;
     int error = begin_wait(L, face, &fiber, face->sending.call.start_ns, &deadline_ns);
     if (!error)
-        error = thrum_socket_send(face->socket->core, &fiber->operation, rest.data, rest.size, 0);
+        error = transfer_start(fiber, TRANSFER_SEND, deadline_ns);
     if (error)
         return error;
     enter(&face->sending, fiber);
-    error = face_suspend(L, face, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_sent);
+    error = face_suspend(L, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_sent);
     face->sending.inside = WAY_RUNNING;
     if (!error)
-        add_sent(face, fiber->operation.size);
+        add_sent(face, transfer_of(fiber)->message.length);
     return error;
 }
 
@@ -450,12 +444,14 @@ static struct bytes rest_to_send(lua_State *L, const struct face_way *way)
 
 static int send_more(lua_State *L, struct face *face, struct fiber *fiber, struct bytes rest)
 {
-    size_t size = 0;
     if (!face->socket->core)
         return EBADF;
-    int error = thrum_socket_try_send(face->socket->core, rest.data, rest.size, 0, &size);
+    const struct transfer *transfer =
+        transfer_begin(fiber, face->socket, (void *)rest.data, rest.size, 0);
+    int error = transfer_try(fiber, TRANSFER_SEND);
     if (error)
-        return error == EAGAIN ? wait_to_send(L, face, rest) : error;
+        return error == EAGAIN ? wait_to_send(L, face) : error;
+    size_t size = transfer->message.length;
     add_sent(face, size);
     if (size == rest.size || !call_is_due(fiber))
         return 0;

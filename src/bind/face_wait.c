@@ -46,12 +46,15 @@ static int native_wait(lua_State *L)
     double seconds = face_opt_seconds(L, 3);
     int64_t deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
     struct fiber *fiber = face_begin(L, face->runtime);
-    int error = face->socket->core ? face_prepare_wait(fiber, deadline_ns) : EBADF;
+    transfer_of(fiber)->socket = face->socket;
+    int error = face->socket->core ? 0 : EBADF;
+    if (!error && deadline_ns != NO_DEADLINE)
+        error = deadline_prepare(fiber);
     if (!error)
         error = thrum_socket_wait(face->socket->core, &fiber->operation, what);
     if (error)
         return finish_wait(L, fiber, error);
-    return face_suspend(L, face, fiber, deadline_ns, finish_wait);
+    return face_suspend(L, fiber, deadline_ns, finish_wait);
 }
 
 const struct function_row face_wait_natives[] = {

@@ -4,6 +4,7 @@
 #define BIND_FIBER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <lua.h>
@@ -16,7 +17,6 @@
 
 struct runtime;
 struct fiber;
-struct socket;
 struct limit;
 struct group;
 
@@ -64,6 +64,8 @@ enum interruption {
     INTERRUPTED_INSIDE = 2 /* one of its limits was cancelled */
 };
 enum fiber_ending { ENDED_WELL, ENDED_WITH_ERROR, ENDED_INTERRUPTED };
+
+enum { FIBER_CALL_SIZE = 256 };
 
 struct fiber {
     struct waiter waiter; /* in the queue of what it waits for */
@@ -115,11 +117,10 @@ struct fiber {
     struct list limits;        /* of time.with_timeout */
     struct limit *limit;       /* the one whose deadline this wait has, or NULL */
     thrum_timer *timer;        /* for sleeping; made on first use */
-    struct {
-        struct socket *socket; /* anchored, like its buffer, by the caller's stack */
-        size_t size;           /* of the buffer */
-        int flags;
-    } transfer;        /* what a socket's call needs to finish */
+    union {
+        max_align_t alignment;
+        unsigned char bytes[FIBER_CALL_SIZE];
+    } call; /* what the call under way keeps from its start to its end, as its room lays it out */
     void *wait_object; /* for its wait_kind: the mutex, the group, the selection, the process, the
                           lookup */
     int wait_outcome;  /* decided before the wait ends */

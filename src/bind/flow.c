@@ -14,10 +14,9 @@
 #include <thrum/error.h>
 
 #include "bind/byte_span.h"
-#include "bind/call.h"
 #include "bind/error.h"
 #include "bind/runtime.h"
-#include "bind/socket.h"
+#include "bind/transfer.h"
 #include "net/option.h"
 
 /* ---- streams ---- */
@@ -121,7 +120,7 @@ int flow_run(lua_State *L, struct flow *flow)
 static int go_on_moved(lua_State *L, struct fiber *fiber, int error)
 {
     struct flow *flow = leave(L);
-    return go_on(L, flow, flow->kind->moved(flow, error, fiber->operation.size));
+    return go_on(L, flow, flow->kind->moved(flow, error, transfer_of(fiber)->message.length));
 }
 
 static int go_on_after_others(lua_State *L, struct fiber *fiber, int error)
@@ -143,46 +142,34 @@ static int let_others_run(lua_State *L, struct fiber *fiber, struct flow *flow)
 
 /* ---- a step with a socket ---- */
 
-static int try_socket(struct flow *flow, size_t *size)
+static enum transfer_type type_of(const struct flow *flow)
 {
-    thrum_socket *core = flow->socket->core;
-    bool is_impatient = socket_is_impatient(flow->socket);
-    int error = flow->kind->is_write
-                    ? thrum_socket_try_send(core, flow->data, flow->size, 0, size)
-                    : thrum_socket_try_receive(core, flow->data, flow->size, 0, size);
-    if (error == EAGAIN && is_impatient && !flow->kind->is_write) /* it may not have been asked */
-        error = thrum_socket_try_receive(core, flow->data, flow->size, 0, size);
-    return error == EAGAIN && is_impatient ? ETIMEDOUT : error;
-}
-
-static int start_socket(struct fiber *fiber, struct flow *flow)
-{
-    struct socket *socket = flow->socket;
-    int error = socket->timeout == HUGE_VAL ? 0 : deadline_prepare(fiber);
-    if (error)
-        return error;
-    if (flow->kind->is_write)
-        return thrum_socket_send(socket->core, &fiber->operation, flow->data, flow->size, 0);
-    return thrum_socket_receive(socket->core, &fiber->operation, flow->data, flow->size, 0);
+    return flow->kind->is_write ? TRANSFER_SEND : TRANSFER_RECEIVE;
 }
 
 static int step_socket(lua_State *L, struct fiber *fiber, struct flow *flow)
 {
-    size_t size = 0;
     if (flow->socket->object.kind != &noun_kinds[NOUN_SOCKET]) /* finalised: the state closes */
         return EBADF;
-    int error = try_socket(flow, &size);
+    struct transfer *transfer = transfer_begin(fiber, flow->socket, flow->data, flow->size, 0);
+    int error = transfer_try(fiber, type_of(flow));
+    if (error == EAGAIN && socket_is_impatient(flow->socket)) {
+        error = flow->kind->is_write ? EAGAIN : transfer_try(fiber, type_of(flow));
+        error = error == EAGAIN ? ETIMEDOUT : error;
+    }
     if (error != EAGAIN) {
-        error = flow->kind->moved(flow, error, size);
+        error = flow->kind->moved(flow, error, transfer->message.length);
         return error ? error : let_others_run(L, fiber, flow);
     }
-    error = start_socket(fiber, flow);
+    int64_t deadline_ns = transfer_deadline(flow->socket);
+    error = transfer_start(fiber, type_of(flow), deadline_ns);
     if (error)
         return flow->kind->moved(flow, error, 0);
     enter(flow, fiber);
-    error = socket_suspend(L, flow->socket, fiber, call_returns(L, fiber) ? call_note : go_on_moved);
+    error = transfer_suspend(L, fiber, deadline_ns,
+                             call_returns(L, fiber) ? call_note : go_on_moved);
     flow->state = FLOW_FREE;
-    return flow->kind->moved(flow, error, fiber->operation.size);
+    return flow->kind->moved(flow, error, transfer->message.length);
 }
 
 /* ---- a step with another object ---- */

@@ -111,7 +111,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
     char text[SIGNAL_NAME_SIZE];
     raise_if(L, error);
-    int number = (int)fiber->operation.size;
+    int number = fiber->operation.value;
     lua_pushinteger(L, number);
     lua_pushstring(L, signal_name(number, text));
     return 2;

@@ -291,6 +291,17 @@ static int socket_tostring(lua_State *L)
 static const struct function_row metamethods[] = {
     {"__gc", socket_gc}, {"__tostring", socket_tostring}, {0}};
 
+/* ---- flags ---- */
+
+int socket_check_given_flags(lua_State *L, int arg, int allowed, const char *expected)
+{
+    int is_integer = 0;
+    lua_Integer flags = lua_type(L, arg) == LUA_TNUMBER ? lua_tointegerx(L, arg, &is_integer) : 0;
+    if (!is_integer || (flags & ~(lua_Integer)allowed))
+        error_raise_arg(L, EINVAL, arg, "flags", expected);
+    return (int)flags;
+}
+
 /* ---- classes ---- */
 
 static const struct socket_class classes[] = {
@@ -342,8 +353,9 @@ int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id)
     lua_newtable(L);
     add_methods(L, noun, socket_life_methods);
     add_methods(L, noun, socket_connection_methods);
-    add_methods(L, noun, socket_transfer_methods);
-    add_methods(L, noun, socket_passing_methods);
+    add_methods(L, noun, socket_receive_methods);
+    add_methods(L, noun, socket_send_methods);
+    add_methods(L, noun, socket_descriptor_methods);
     add_methods(L, noun, socket_option_methods);
     add_properties(L, noun);
     noun_finish_class(L, noun, &(struct class_rows){.metamethods = metamethods});

@@ -73,41 +73,18 @@ struct socket *socket_push(lua_State *L, const struct noun *noun);
 /* Raise `error`; EBADF says that the socket is not open. */
 noreturn void socket_raise(lua_State *L, int error);
 
-/* ---- calls that may suspend: transfer.c ---- */
-
-/* Tell where the socket that the fiber waits for is bound: a wait_kind's describe. */
-void socket_describe_wait(lua_State *L, const struct fiber *fiber);
 /* A call that may not wait asks the system once; neither a timer nor an operation is started. */
 static inline bool socket_is_impatient(const struct socket *socket)
 {
     return socket->timeout == 0;
 }
-/* Such a call is over: a receive or an accept has been tried again, because the first try may not
- * have asked. */
-int socket_give_up(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
-/* What has to stand before an operation of this socket is started. */
-void socket_prepare_wait(lua_State *L, const struct socket *socket, struct fiber *fiber);
-/* Wait for the fiber's operation, which is one of this socket's. */
-int socket_suspend(lua_State *L, struct socket *socket, struct fiber *fiber, call_finish *finish);
-/* The same until that time, whatever the socket's own timeout. */
-int socket_suspend_until(lua_State *L, struct socket *socket, struct fiber *fiber,
-                         int64_t deadline_ns, call_finish *finish);
 
-/* The buffer of a receive, at 2; with it the fiber of the call, where what finishing needs is
- * noted.
- */
-const struct byte_span *socket_check_buffer(lua_State *L);
-struct fiber *socket_begin_receive(lua_State *L, struct socket *socket,
-                                   const struct byte_span *buffer, int flags);
-/* The flags for the kernel: it is to tell a datagram's whole length. */
-int socket_receive_flags(const struct fiber *fiber);
-/* Push how many bytes have come, or raise: `error`, or EMSGSIZE for a datagram that was longer. */
-void socket_push_received(lua_State *L, const struct fiber *fiber, int error, bool with_sender);
-bool socket_is_truncated(const struct fiber *fiber);
-/* Push how many bytes were sent, or raise; an error that is about an endpoint tells the one at
- * `arg`. */
-int socket_finish_send(lua_State *L, struct fiber *fiber, int error);
-int socket_finish_to(lua_State *L, struct fiber *fiber, int error, int arg);
+/* Flags of a call at `arg`: none, or a combination of those allowed. */
+int socket_check_given_flags(lua_State *L, int arg, int allowed, const char *expected);
+static inline int socket_check_flags(lua_State *L, int arg, int allowed, const char *expected)
+{
+    return lua_isnoneornil(L, arg) ? 0 : socket_check_given_flags(L, arg, allowed, expected);
+}
 
 /* Rows of the files that share the classes: a row serves those that have all its traits. */
 struct socket_method_row {
@@ -118,8 +95,9 @@ struct socket_property_row {
     struct property_row property;
     unsigned traits;
 };
-extern const struct socket_method_row socket_transfer_methods[];   /* transfer.c */
-extern const struct socket_method_row socket_passing_methods[];    /* passing.c */
+extern const struct socket_method_row socket_receive_methods[];    /* receive.c */
+extern const struct socket_method_row socket_send_methods[];       /* send.c */
+extern const struct socket_method_row socket_descriptor_methods[]; /* descriptor_passing.c */
 extern const struct socket_method_row socket_connection_methods[]; /* connection.c */
 extern const struct socket_method_row socket_option_methods[];     /* option.c */
 

@@ -66,16 +66,16 @@ TEST_CASE("no kind of operation allocates in its steady state")
     REQUIRE(thrum_timer_new(w.context, &timer) == 0);
     CHECK(count([&] {
               one.receive(pair.b);
-              thrum_socket_try_send(pair.a, "x", 1, 0, &size);
+              now_send(pair.a, "x", 1, 0, &size);
               w.run();
           }) == 0);
     CHECK(count([&] {
-              thrum_socket_try_send(pair.a, "x", 1, 0, &size);
-              while (thrum_socket_try_receive(pair.b, &byte, 1, 0, &size) != 0) {
+              now_send(pair.a, "x", 1, 0, &size);
+              while (now_receive(pair.b, &byte, 1, 0, &size) != 0) {
               }
           }) == 0);
     CHECK(count([&] {
-              thrum_socket_send(pair.a, &two.operation, "x", 1, 0);
+              start_send(pair.a, two, "x", 1, 0);
               one.receive(pair.b);
               w.run();
           }) == 0);
@@ -103,7 +103,7 @@ TEST_CASE("receive_from, send_to and connect do not allocate in their steady sta
     waiter one, two;
     CHECK(count([&] {
               one.receive_from(b);
-              thrum_socket_send_to(a, &two.operation, "x", 1, 0, &to);
+              start_send_to(a, two, "x", 1, 0, &to);
               w.run();
           }) == 0);
     CHECK(count([&] {
@@ -122,10 +122,10 @@ TEST_CASE("a transfer with descriptors does not allocate in its steady state")
     int room[2][4], sent = thrum_socket_native_handle(pair.a);
     struct thrum_fds came[2] = {{room[0], 4, 0}, {room[1], 4, 0}}, given = {&sent, 0, 1};
     CHECK(count([&] {
-              thrum_socket_receive_with_fds(pair.b, &one.operation, one.bytes, 1, 0, &came[0]);
-              thrum_socket_receive_with_fds(pair.b, &two.operation, two.bytes, 1, 0, &came[1]);
+              start_receive_with_fds(pair.b, one, one.bytes, 1, 0, &came[0]);
+              start_receive_with_fds(pair.b, two, two.bytes, 1, 0, &came[1]);
               two.cancel();
-              thrum_socket_send_with_fds(pair.a, &three.operation, "x", 1, 0, &given, nullptr);
+              start_send_with_fds(pair.a, three, "x", 1, 0, &given, nullptr);
               w.run();
               thrum_fds_close(&came[0]);
           }) == 0);

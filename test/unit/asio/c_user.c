@@ -17,41 +17,44 @@ struct echo {
     thrum_timer *timer;
     struct thrum_operation serving, asking, waiting;
     char block[64], request[64], reply[64];
-    struct thrum_endpoint server_name;
+    struct thrum_message served, answer;
+    struct thrum_endpoint server_name, client_name;
     int n_rounds;
     bool is_timed_out;
 };
 
 static void ask(struct echo *echo)
 {
-    size_t sent;
+    struct thrum_message question = {.data = echo->request, .peer = &echo->server_name};
     snprintf(echo->request, sizeof(echo->request), "question %d", echo->n_rounds);
-    thrum_socket_try_send_to(echo->client, echo->request, strlen(echo->request), 0,
-                             &echo->server_name, &sent);
-    thrum_socket_receive_from(echo->client, &echo->asking, echo->reply, sizeof(echo->reply), 0);
+    question.size = strlen(echo->request);
+    thrum_socket_try_send(echo->client, &question);
+    echo->answer = (struct thrum_message){.data = echo->reply, .size = sizeof(echo->reply)};
+    thrum_socket_receive(echo->client, &echo->asking, &echo->answer);
 }
 
 static void listen_on(struct echo *echo)
 {
-    thrum_socket_receive_from(echo->server, &echo->serving, echo->block, sizeof(echo->block), 0);
+    echo->served = (struct thrum_message){
+        .data = echo->block, .size = sizeof(echo->block), .peer = &echo->client_name};
+    thrum_socket_receive(echo->server, &echo->serving, &echo->served);
 }
 
 static void serve(struct thrum_operation *operation)
 {
     struct echo *echo = operation->user;
-    size_t sent;
     if (operation->error)
         return;
-    thrum_socket_try_send_to(echo->server, echo->block, operation->size, 0, &operation->endpoint,
-                             &sent);
+    echo->served.size = echo->served.length;
+    thrum_socket_try_send(echo->server, &echo->served);
     listen_on(echo);
 }
 
 static void answered(struct thrum_operation *operation)
 {
     struct echo *echo = operation->user;
-    bool is_echo = operation->error == 0 && operation->size == strlen(echo->request) &&
-                   memcmp(echo->request, echo->reply, operation->size) == 0;
+    bool is_echo = operation->error == 0 && echo->answer.length == strlen(echo->request) &&
+                   memcmp(echo->request, echo->reply, echo->answer.length) == 0;
     if (is_echo && ++echo->n_rounds < N_ROUNDS) {
         ask(echo);
         return;

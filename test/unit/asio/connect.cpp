@@ -172,7 +172,7 @@ TEST_CASE("transfers wait in the loop also where the socket has been made blocki
     waiter receiving;
     std::size_t size;
     char byte;
-    CHECK(thrum_socket_try_receive(a, &byte, 1, 0, &size) == EAGAIN);
+    CHECK(now_receive(a, &byte, 1, 0, &size) == EAGAIN);
     REQUIRE(receiving.receive(a) == 0);
     timer_that_cancels timer(w, receiving);
     w.run();

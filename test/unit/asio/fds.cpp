@@ -90,13 +90,13 @@ int try_send_fds(thrum_socket *socket, const std::string &text, const struct thr
 {
     std::size_t sent = 0;
     int error =
-        thrum_socket_try_send_with_fds(socket, text.data(), text.size(), 0, &fds, nullptr, &sent);
+        now_send_with_fds(socket, text.data(), text.size(), 0, &fds, nullptr, &sent);
     return error ? error : (sent == text.size() ? 0 : EMSGSIZE);
 }
 
 int receive_fds(waiter &one, thrum_socket *socket, arrivals &came, std::size_t size = 64)
 {
-    return thrum_socket_receive_with_fds(socket, &one.operation, one.bytes, size, 0, &came.list);
+    return start_receive_with_fds(socket, one, one.bytes, size, 0, &came.list);
 }
 
 // Until a try has asked: the first after an empty one does not.
@@ -107,7 +107,7 @@ int try_receive_fds(thrum_socket *socket, arrivals &came, std::string *text = nu
     std::size_t size = 0;
     int error = EAGAIN;
     for (int i = 0; i < 2 && error == EAGAIN; ++i)
-        error = thrum_socket_try_receive_with_fds(socket, bytes, sizeof(bytes), flags, &came.list,
+        error = now_receive_with_fds(socket, bytes, sizeof(bytes), flags, &came.list,
                                                   &size, nullptr);
     if (text)
         text->assign(bytes, error ? 0 : size);
@@ -119,9 +119,9 @@ void fill(thrum_socket *socket)
 {
     const std::string block(4096, 'x');
     std::size_t sent;
-    while (thrum_socket_try_send(socket, block.data(), block.size(), 0, &sent) == 0) {
+    while (now_send(socket, block.data(), block.size(), 0, &sent) == 0) {
     }
-    while (thrum_socket_try_send(socket, "x", 1, 0, &sent) == 0) {
+    while (now_send(socket, "x", 1, 0, &sent) == 0) {
     }
 }
 
@@ -131,7 +131,7 @@ void drain(thrum_socket *socket)
     std::size_t size;
     for (int n_empty = 0; n_empty < 2;)
         n_empty =
-            thrum_socket_try_receive(socket, bytes, sizeof(bytes), 0, &size) == 0 ? 0 : n_empty + 1;
+            now_receive(socket, bytes, sizeof(bytes), 0, &size) == 0 ? 0 : n_empty + 1;
 }
 
 } // namespace
@@ -176,7 +176,7 @@ TEST_CASE("a message of nothing but descriptors is a message, except on a stream
     if (row.kind == THRUM_STREAM) {
         CHECK(try_send_fds(a, "", sent.list) == EINVAL);
         CHECK(receive_fds(at_b, b, came, 0) == EINVAL);
-        CHECK(thrum_socket_try_receive_with_fds(b, at_b.bytes, 0, 0, &came.list, &size, nullptr) ==
+        CHECK(now_receive_with_fds(b, at_b.bytes, 0, 0, &came.list, &size, nullptr) ==
               EINVAL);
         return;
     }
@@ -271,7 +271,7 @@ TEST_CASE("a descriptor that is not open is EBADF, and nothing is sent")
     ::close(closed[1]);
     struct thrum_fds list = {closed, 0, 3};
     CHECK(try_send_fds(a, "x", list) == EBADF);
-    REQUIRE(thrum_socket_send_with_fds(a, &sending.operation, "x", 1, 0, &list, nullptr) == 0);
+    REQUIRE(start_send_with_fds(a, sending, "x", 1, 0, &list, nullptr) == 0);
     w.run();
     CHECK(sending.error == EBADF);
     CHECK(try_receive_fds(b, came) == EAGAIN);
@@ -292,25 +292,25 @@ TEST_CASE("what cannot carry descriptors refuses them")
     CHECK(try_send_fds(closed, "x", sent.list) == EBADF);
     CHECK(try_receive_fds(closed, came) == EBADF);
     CHECK(receive_fds(one, closed, came) == EBADF);
-    CHECK(thrum_socket_send_with_fds(closed, &one.operation, "x", 1, 0, &sent.list, nullptr) ==
+    CHECK(start_send_with_fds(closed, one, "x", 1, 0, &sent.list, nullptr) ==
           EBADF);
 
     auto [udp, other] = connect_pair(w, pairings[0]);
     CHECK(try_send_fds(udp, "x", sent.list) == EOPNOTSUPP);
     CHECK(try_receive_fds(other, came) == EOPNOTSUPP);
     CHECK(receive_fds(one, other, came) == EOPNOTSUPP);
-    CHECK(thrum_socket_send_with_fds(udp, &one.operation, "x", 1, 0, &sent.list, nullptr) ==
+    CHECK(start_send_with_fds(udp, one, "x", 1, 0, &sent.list, nullptr) ==
           EOPNOTSUPP);
 
     auto [a, b] = connect_pair(w, pairings[3]);
     struct thrum_fds too_many = {sent.list.fds, 0, THRUM_MAX_FDS + 1};
     struct thrum_fds too_much_room = {came.room, THRUM_MAX_FDS + 1, 0};
     CHECK(try_send_fds(a, "x", too_many) == EINVAL);
-    CHECK(thrum_socket_try_receive_with_fds(b, &byte, 1, 0, &too_much_room, &size, nullptr) ==
+    CHECK(now_receive_with_fds(b, &byte, 1, 0, &too_much_room, &size, nullptr) ==
           EINVAL);
-    CHECK(thrum_socket_try_receive_with_fds(b, &byte, 1, 0, &came.list, &size, &name) ==
+    CHECK(now_receive_with_fds(b, &byte, 1, 0, &came.list, &size, &name) ==
           EOPNOTSUPP);
-    CHECK(thrum_socket_try_send_with_fds(a, "x", 1, 0, &sent.list, &name, &size) == EOPNOTSUPP);
+    CHECK(now_send_with_fds(a, "x", 1, 0, &sent.list, &name, &size) == EOPNOTSUPP);
     CHECK(one.n_done == 0);
 }
 
@@ -326,11 +326,11 @@ TEST_CASE("on a stream descriptors come with the byte they were sent with")
     REQUIRE(try_send_fds(a, "ef", second.list) == 0);
     char bytes[8];
     std::size_t size;
-    REQUIRE(thrum_socket_try_receive(b, bytes, 1, 0, &size) == 0);
+    REQUIRE(now_receive(b, bytes, 1, 0, &size) == 0);
     REQUIRE(try_receive_fds(b, came_first, &text) == 0);
     CHECK(text == "bcd"); // not beyond: the next byte has others
     CHECK(are_the_same(first, came_first));
-    REQUIRE(thrum_socket_try_receive_with_fds(b, bytes, 1, 0, &came_second.list, &size, nullptr) ==
+    REQUIRE(now_receive_with_fds(b, bytes, 1, 0, &came_second.list, &size, nullptr) ==
             0);
     CHECK(size == 1);
     CHECK(are_the_same(second, came_second));
@@ -351,7 +351,7 @@ TEST_CASE("a receive without a list drops what came, and nothing is left open")
     std::size_t size;
     int before = count_descriptors();
     REQUIRE(try_send_fds(a, "x", sent.list) == 0);
-    CHECK(thrum_socket_try_receive(b, bytes, sizeof(bytes), 0, &size) == 0);
+    CHECK(now_receive(b, bytes, sizeof(bytes), 0, &size) == 0);
     CHECK(size == 1);
     CHECK(count_descriptors() == before);
 }
@@ -374,16 +374,17 @@ TEST_CASE("a datagram with descriptors tells its sender and goes to a named rece
     waiter sending, at_named;
     char bytes[8];
     std::size_t size;
-    REQUIRE(thrum_socket_try_send_with_fds(a, "x", 1, 0, &sent.list, &name, &size) == 0);
-    REQUIRE(thrum_socket_try_receive_with_fds(named, bytes, 8, 0, &came.list, &size, &from) == 0);
+    REQUIRE(now_send_with_fds(a, "x", 1, 0, &sent.list, &name, &size) == 0);
+    REQUIRE(now_receive_with_fds(named, bytes, 8, 0, &came.list, &size, &from) == 0);
     CHECK(from.size == a_name.size);
     CHECK(std::memcmp(&from.sa, &a_name.sa, from.size) == 0);
     CHECK(are_the_same(sent, came));
 
     arrivals again;
-    REQUIRE(receive_fds(at_named, named, again) == 0);
+    REQUIRE(start_receive_with_fds(named, at_named, at_named.bytes, 1, 0, &again.list,
+                                   &at_named.peer) == 0);
     CHECK(thrum_context_poll(w.context) == 0);
-    REQUIRE(thrum_socket_send_with_fds(a, &sending.operation, "y", 1, 0, &sent.list, &name) == 0);
+    REQUIRE(start_send_with_fds(a, sending, "y", 1, 0, &sent.list, &name) == 0);
     w.run();
     CHECK(sending.size == 1);
     CHECK(at_named.sender.size == a_name.size);
@@ -394,7 +395,7 @@ TEST_CASE("a datagram with descriptors tells its sender and goes to a named rece
     }
     pipes late(1);
     arrivals came_late;
-    REQUIRE(thrum_socket_send_with_fds(a, &sending.operation, "z", 1, 0, &late.list, &name) == 0);
+    REQUIRE(start_send_with_fds(a, sending, "z", 1, 0, &late.list, &name) == 0);
     CHECK(thrum_context_poll(w.context) == 0);
     at_named.then = [&] {
         if (at_named.bytes[0] != 'z')
@@ -421,7 +422,7 @@ TEST_CASE("receives with and without a list are served in the order they came in
         if (has_list[i])
             REQUIRE(receive_fds(waiting[i], b, came[i], 1) == 0);
         else
-            REQUIRE(thrum_socket_receive(b, &waiting[i].operation, waiting[i].bytes, 1, 0) == 0);
+            REQUIRE(start_receive(b, waiting[i], waiting[i].bytes, 1, 0) == 0);
     }
     pipes sent(1);
     for (int i = 0; i < 6; ++i) {
@@ -430,7 +431,7 @@ TEST_CASE("receives with and without a list are served in the order they came in
     }
     char byte;
     std::size_t size;
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == EAGAIN);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == EAGAIN);
     w.run();
     CHECK(order == "012345");
     for (int i = 0; i < 6; ++i)
@@ -451,7 +452,7 @@ TEST_CASE("whoever waits, or queues, can be cancelled by itself, and the others 
         if (i != 1)
             REQUIRE(receive_fds(waiting[i], b, came[i], 1) == 0);
         else
-            REQUIRE(thrum_socket_receive(b, &waiting[i].operation, waiting[i].bytes, 1, 0) == 0);
+            REQUIRE(start_receive(b, waiting[i], waiting[i].bytes, 1, 0) == 0);
     }
     CHECK(thrum_context_poll(w.context) == 0);
     waiting[cancelled].cancel();
@@ -594,7 +595,7 @@ TEST_CASE("a send with descriptors waits for room, and who comes later goes behi
     waiter first, second, third;
     pipes one(1), two(2);
     auto start = [&](waiter &sending, const char *text, const pipes &sent) {
-        return thrum_socket_send_with_fds(pair.a, &sending.operation, text, 1, 0, &sent.list,
+        return start_send_with_fds(pair.a, sending, text, 1, 0, &sent.list,
                                           nullptr);
     };
     REQUIRE(start(first, "1", one) == 0);
@@ -614,7 +615,7 @@ TEST_CASE("a send with descriptors waits for room, and who comes later goes behi
         int error = EAGAIN;
         for (int i = 0; i < 2 && error == EAGAIN; ++i)
             error =
-                thrum_socket_try_receive_with_fds(pair.b, &byte, 1, 0, &came.list, &size, nullptr);
+                now_receive_with_fds(pair.b, &byte, 1, 0, &came.list, &size, nullptr);
         return error ? '?' : byte;
     };
     CHECK(take(came_one) == '1');
@@ -635,7 +636,7 @@ TEST_CASE("a send with descriptors behind plain ones keeps its place")
     waiter first, second, third;
     pipes one(1);
     REQUIRE(first.send(pair.a, "1") == 0);
-    REQUIRE(thrum_socket_send_with_fds(pair.a, &second.operation, "2", 1, 0, &one.list, nullptr) ==
+    REQUIRE(start_send_with_fds(pair.a, second, "2", 1, 0, &one.list, nullptr) ==
             0);
     REQUIRE(third.send(pair.a, "3") == 0);
     CHECK(thrum_context_poll(w.context) == 0);
@@ -645,7 +646,7 @@ TEST_CASE("a send with descriptors behind plain ones keeps its place")
     char byte;
     std::size_t size;
     for (int i = 0; i < 6 && heard.size() < 3; ++i)
-        if (thrum_socket_try_receive(pair.b, &byte, 1, 0, &size) == 0)
+        if (now_receive(pair.b, &byte, 1, 0, &size) == 0)
             heard += byte;
     CHECK(heard == "123");
 }
@@ -660,7 +661,7 @@ TEST_CASE("a peer that goes ends sends with descriptors that wait")
     waiter first, second, third;
     pipes one(1);
     for (waiter *each : {&first, &third})
-        REQUIRE(thrum_socket_send_with_fds(pair.a, &each->operation, "1", 1, 0, &one.list,
+        REQUIRE(start_send_with_fds(pair.a, *each, "1", 1, 0, &one.list,
                                            nullptr) == 0);
     REQUIRE(second.send(pair.a, "2") == 0);
     CHECK(thrum_context_poll(w.context) == 0);

@@ -50,10 +50,10 @@ TEST_CASE("every call on a closed socket answers EBADF")
     CHECK(thrum_socket_shutdown(a, SHUT_RD) == EBADF);
     CHECK(thrum_socket_set_option(a, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value)) == EBADF);
     CHECK(thrum_socket_get_option(a, SOL_SOCKET, SO_SNDBUF, &value, &size) == EBADF);
-    CHECK(thrum_socket_try_receive(a, &byte, 1, 0, &size) == EBADF);
-    CHECK(thrum_socket_try_receive_from(a, &byte, 1, 0, &size, &name) == EBADF);
-    CHECK(thrum_socket_try_send(a, &byte, 1, 0, &size) == EBADF);
-    CHECK(thrum_socket_try_send_to(a, &byte, 1, 0, &name, &size) == EBADF);
+    CHECK(now_receive(a, &byte, 1, 0, &size) == EBADF);
+    CHECK(now_receive_from(a, &byte, 1, 0, &size, &name) == EBADF);
+    CHECK(now_send(a, &byte, 1, 0, &size) == EBADF);
+    CHECK(now_send_to(a, &byte, 1, 0, &name, &size) == EBADF);
     CHECK(one.receive(a) == EBADF);
     CHECK(one.send(a, "x") == EBADF);
     CHECK(thrum_socket_wait(a, &one.operation, THRUM_WAIT_READ) == EBADF);
@@ -101,12 +101,12 @@ TEST_CASE("a socket is as new after it has been opened again")
     REQUIRE(thrum_socket_open(b, AF_INET, 0) == 0);
     REQUIRE(thrum_socket_bind(b, &any_port) == 0);
     REQUIRE(try_send_to(a, "x", local_of(b)) == 0);
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == 0);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == 0);
     REQUIRE(fresh.receive_from(b) == 0);
     old.cancel(); // of the earlier life: the new one is not disturbed
     CHECK(thrum_context_run_one(w.context) == 1);
     CHECK(old.error == THRUM_EEOF);
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == EAGAIN);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == EAGAIN);
     REQUIRE(try_send_to(a, "fresh", local_of(b)) == 0);
     w.run();
     CHECK(fresh.text() == "fresh");

@@ -26,7 +26,7 @@ TEST_CASE("the end of records wakes every receiver, and later ones get it at onc
     char byte;
     std::size_t size;
     CHECK(first.receive(b) == THRUM_EEOF);
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
     CHECK(try_send(b, "x") == (is_shutdown ? 0 : EPIPE));
 }
 
@@ -39,8 +39,8 @@ TEST_CASE("the end of records that a try found is remembered")
     std::size_t size;
     struct thrum_endpoint from;
     REQUIRE(thrum_socket_close(a) == 0);
-    CHECK(thrum_socket_try_receive_from(b, &byte, 1, 0, &size, &from) == THRUM_EEOF);
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
+    CHECK(now_receive_from(b, &byte, 1, 0, &size, &from) == THRUM_EEOF);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
     CHECK(at_b.receive(b) == THRUM_EEOF);
 }
 
@@ -51,18 +51,18 @@ TEST_CASE("an empty record is none while the peer may send, or has sent, more")
     char bytes[8];
     std::size_t size = 9;
     REQUIRE(try_send(a, "") == 0);
-    CHECK(thrum_socket_try_receive(b, bytes, sizeof(bytes), 0, &size) == 0);
+    CHECK(now_receive(b, bytes, sizeof(bytes), 0, &size) == 0);
     CHECK(size == 0);
     REQUIRE(try_send(a, "") == 0);
     REQUIRE(try_send(a, "more") == 0);
     REQUIRE(thrum_socket_close(a) == 0);
-    CHECK(thrum_socket_try_receive(b, bytes, sizeof(bytes), 0, &size) == 0);
+    CHECK(now_receive(b, bytes, sizeof(bytes), 0, &size) == 0);
     CHECK(size == 0);
     waiter at_b;
     REQUIRE(at_b.receive(b) == 0);
     w.run();
     CHECK(at_b.text() == "more");
-    CHECK(thrum_socket_try_receive(b, bytes, sizeof(bytes), 0, &size) == THRUM_EEOF);
+    CHECK(ask_to_receive(b, bytes, sizeof(bytes), &size) == THRUM_EEOF);
 }
 
 TEST_CASE("an empty buffer is no end unless the length is asked for")
@@ -72,9 +72,9 @@ TEST_CASE("an empty buffer is no end unless the length is asked for")
     std::size_t size = 9;
     REQUIRE(try_send(a, "four") == 0);
     REQUIRE(thrum_socket_close(a) == 0);
-    CHECK(thrum_socket_try_receive(b, nullptr, 0, MSG_PEEK | MSG_TRUNC, &size) == 0);
+    CHECK(now_receive(b, nullptr, 0, MSG_PEEK | MSG_TRUNC, &size) == 0);
     CHECK(size == 4);
-    CHECK(thrum_socket_try_receive(b, nullptr, 0, 0, &size) == 0); // took it
+    CHECK(now_receive(b, nullptr, 0, 0, &size) == 0); // took it
     CHECK(size == 0);
-    CHECK(thrum_socket_try_receive(b, nullptr, 0, MSG_TRUNC, &size) == THRUM_EEOF);
+    CHECK(now_receive(b, nullptr, 0, MSG_TRUNC, &size) == THRUM_EEOF);
 }

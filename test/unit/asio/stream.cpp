@@ -36,7 +36,7 @@ TEST_CASE("a stream's end wakes every receiver, and later ones get it at once")
     char byte;
     std::size_t size;
     CHECK(first.receive(b) == THRUM_EEOF);
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
 }
 
 TEST_CASE("a stream's end that a try found is remembered")
@@ -49,9 +49,9 @@ TEST_CASE("a stream's end that a try found is remembered")
     char byte;
     std::size_t size;
     REQUIRE(thrum_socket_shutdown(a, SHUT_WR) == 0);
-    while (thrum_socket_try_receive(b, &byte, 1, 0, &size) != THRUM_EEOF) {
+    while (now_receive(b, &byte, 1, 0, &size) != THRUM_EEOF) {
     }
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
     CHECK(at_b.receive(b) == THRUM_EEOF);
     CHECK(try_send(b, "the other way is open") == 0);
 }
@@ -95,10 +95,10 @@ TEST_CASE("a reset wakes every sender")
     std::string block(65536, 'x');
     std::size_t sent;
     waiter first, second, later;
-    while (thrum_socket_try_send(pair.b, block.data(), block.size(), 0, &sent) == 0) {
+    while (now_send(pair.b, block.data(), block.size(), 0, &sent) == 0) {
     }
-    REQUIRE(thrum_socket_send(pair.b, &first.operation, block.data(), block.size(), 0) == 0);
-    REQUIRE(thrum_socket_send(pair.b, &second.operation, block.data(), block.size(), 0) == 0);
+    REQUIRE(start_send(pair.b, first, block.data(), block.size(), 0) == 0);
+    REQUIRE(start_send(pair.b, second, block.data(), block.size(), 0) == 0);
     CHECK(thrum_context_poll(w.context) == 0);
     thrum_socket_close(pair.a);
     w.run();
@@ -121,7 +121,7 @@ TEST_CASE("a large block arrives in order through many partial sends")
     waiter sending, at_b;
     std::size_t n_sent = 0;
     auto send_more = [&] {
-        REQUIRE(thrum_socket_send(pair.a, &sending.operation, block.data() + n_sent,
+        REQUIRE(start_send(pair.a, sending, block.data() + n_sent,
                                   block.size() - n_sent, 0) == 0);
     };
     sending.then = [&] {
@@ -146,9 +146,9 @@ TEST_CASE("a receive of nothing from a stream completes with nothing")
     auto pair = connect_pair(w, pairings[3]);
     waiter at_b;
     std::size_t size = 1;
-    CHECK(thrum_socket_try_receive(pair.b, nullptr, 0, 0, &size) == 0);
+    CHECK(now_receive(pair.b, nullptr, 0, 0, &size) == 0);
     CHECK(size == 0);
-    REQUIRE(thrum_socket_receive(pair.b, &at_b.operation, at_b.bytes, 0, 0) == 0);
+    REQUIRE(start_receive(pair.b, at_b, at_b.bytes, 0, 0) == 0);
     w.run();
     CHECK(at_b.error == 0);
     CHECK(at_b.size == 0);
@@ -162,7 +162,7 @@ TEST_CASE("out-of-band data is waited for, can be cancelled, and arrives")
     waiter urgent, normal;
     std::size_t sent;
     char byte;
-    CHECK(thrum_socket_try_receive(b, &byte, 1, MSG_OOB, &sent) == EAGAIN);
+    CHECK(now_receive(b, &byte, 1, MSG_OOB, &sent) == EAGAIN);
     REQUIRE(urgent.receive(b, MSG_OOB) == 0);
     CHECK(thrum_context_poll(w.context) == 0);
     urgent.cancel();
@@ -170,7 +170,7 @@ TEST_CASE("out-of-band data is waited for, can be cancelled, and arrives")
     CHECK(urgent.error == ECANCELED);
     REQUIRE(urgent.receive(b, MSG_OOB) == 0);
     REQUIRE(normal.receive(b) == 0);
-    REQUIRE(thrum_socket_try_send(a, "!", 1, MSG_OOB, &sent) == 0);
+    REQUIRE(now_send(a, "!", 1, MSG_OOB, &sent) == 0);
     REQUIRE(try_send(a, "calm") == 0);
     w.run();
     CHECK(urgent.error == 0);
@@ -200,7 +200,7 @@ TEST_CASE("at_mark tells where the urgent byte was")
     CHECK(thrum_socket_at_mark(b, &is_at_mark) == 0);
     CHECK_FALSE(is_at_mark);
     REQUIRE(urgent.receive(b, MSG_OOB) == 0);
-    REQUIRE(thrum_socket_try_send(a, "ab!", 3, MSG_OOB, &sent) == 0);
+    REQUIRE(now_send(a, "ab!", 3, MSG_OOB, &sent) == 0);
     w.run();
     CHECK(urgent.text() == "!");
     CHECK(thrum_socket_at_mark(b, &is_at_mark) == 0);

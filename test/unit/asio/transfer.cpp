@@ -51,14 +51,14 @@ TEST_CASE("receivers are served first come, first served, and nobody overtakes t
     std::string order;
     for (int i = 0; i < 3; ++i) {
         waiting[i].then = [&order, &waiting, i] { order += waiting[i].bytes[0]; };
-        REQUIRE(thrum_socket_receive(b, &waiting[i].operation, waiting[i].bytes, 1, 0) == 0);
+        REQUIRE(start_receive(b, waiting[i], waiting[i].bytes, 1, 0) == 0);
     }
     for (const char *text : {"1", "2", "3", "4"})
         REQUIRE(try_send(a, text) == 0);
 
     char byte;
     std::size_t size;
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == EAGAIN);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == EAGAIN);
     w.run();
     CHECK(order == "123");
     waiter last;
@@ -75,7 +75,7 @@ TEST_CASE("cancelling one operation leaves its neighbours alone")
     auto [a, b] = connect_pair(w, row);
     waiter first, second, third;
     for (waiter *each : {&first, &second, &third})
-        REQUIRE(thrum_socket_receive(b, &each->operation, each->bytes, 1, 0) == 0);
+        REQUIRE(start_receive(b, *each, each->bytes, 1, 0) == 0);
     second.cancel();
     CHECK(second.n_done == 0);
     CHECK(thrum_context_run_one(w.context) == 1);
@@ -181,9 +181,9 @@ TEST_CASE("a completion may start the same operation again")
     at_b.then = [&] {
         heard += at_b.bytes[0];
         if (heard.size() < 5)
-            REQUIRE(thrum_socket_receive(pair.b, &at_b.operation, at_b.bytes, 1, 0) == 0);
+            REQUIRE(start_receive(pair.b, at_b, at_b.bytes, 1, 0) == 0);
     };
-    REQUIRE(thrum_socket_receive(pair.b, &at_b.operation, at_b.bytes, 1, 0) == 0);
+    REQUIRE(start_receive(pair.b, at_b, at_b.bytes, 1, 0) == 0);
     CHECK(at_b.receive(pair.b) == EBUSY);
     for (char c = 'a'; c < 'f'; ++c)
         REQUIRE(try_send(pair.a, std::string(1, c)) == 0);
@@ -274,7 +274,7 @@ TEST_CASE("after shutdown of receiving, whoever waits and whoever comes gets eof
     REQUIRE(first.receive(b) == 0);
     REQUIRE(second.receive(b) == 0);
     REQUIRE(thrum_socket_shutdown(b, how) == 0);
-    CHECK(thrum_socket_try_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
+    CHECK(now_receive(b, &byte, 1, 0, &size) == THRUM_EEOF);
     CHECK(first.n_done == 0);
     w.run();
     CHECK(first.error == THRUM_EEOF);

@@ -53,9 +53,9 @@ class descriptor_watch
 };
 
 // Whether receives of streams are put aside, as in a loop that is run by thrum_context_run_some.
-inline bool with_late_receives()
+inline bool with_deferred_receives()
 {
-    return std::getenv("THRUM_LATE_RECEIVES") != nullptr;
+    return std::getenv("THRUM_DEFERRED_RECEIVES") != nullptr;
 }
 
 // A context; objects made through it are freed with it unless a case frees them itself.
@@ -69,7 +69,7 @@ class world
     world()
     {
         REQUIRE(thrum_context_new(&context) == 0);
-        if (with_late_receives())
+        if (with_deferred_receives())
             thrum_context_run_some(context);
     }
 
@@ -101,7 +101,7 @@ class world
 
     void run()
     {
-        if (!with_late_receives())
+        if (!with_deferred_receives())
             return thrum_context_run(context);
         while (thrum_context_run_some(context)) {
         }
@@ -114,6 +114,8 @@ struct waiter {
     int n_done = 0;
     int error = -1;
     std::size_t size = 0;
+    struct thrum_message message = {};
+    struct thrum_endpoint peer = {}; // the message's, if it has one
     struct thrum_endpoint sender = {};
     char bytes[2048] = {};
     std::function<void()> then;
@@ -140,20 +142,9 @@ struct waiter {
         return thrum_operation_is_pending(&operation);
     }
 
-    int receive(thrum_socket *socket, int flags = 0)
-    {
-        return thrum_socket_receive(socket, &operation, bytes, sizeof(bytes), flags);
-    }
-
-    int receive_from(thrum_socket *socket, int flags = 0)
-    {
-        return thrum_socket_receive_from(socket, &operation, bytes, sizeof(bytes), flags);
-    }
-
-    int send(thrum_socket *socket, const char *text)
-    {
-        return thrum_socket_send(socket, &operation, text, std::strlen(text), 0);
-    }
+    int receive(thrum_socket *socket, int flags = 0);
+    int receive_from(thrum_socket *socket, int flags = 0);
+    int send(thrum_socket *socket, const char *text);
 
     void cancel()
     {
@@ -166,12 +157,149 @@ struct waiter {
         auto *self = static_cast<waiter *>(operation->user);
         ++self->n_done;
         self->error = operation->error;
-        self->size = operation->size;
-        self->sender = operation->endpoint;
+        self->size = operation->value ? operation->value : self->message.length;
+        self->sender = self->peer;
         if (self->then)
             self->then();
     }
 };
+
+// ---- transfers of one message ----
+
+inline struct thrum_message message_of(const void *data, std::size_t size, int flags)
+{
+    struct thrum_message message = {};
+    message.data = const_cast<void *>(data);
+    message.size = size;
+    message.flags = flags;
+    return message;
+}
+
+inline int now_receive_with_fds(thrum_socket *socket, void *data, std::size_t size, int flags,
+                                struct thrum_fds *fds, std::size_t *received,
+                                struct thrum_endpoint *sender)
+{
+    struct thrum_message message = message_of(data, size, flags);
+    message.fds = fds;
+    message.peer = sender;
+    int error = thrum_socket_try_receive(socket, &message);
+    *received = message.length;
+    return error;
+}
+
+inline int now_receive(thrum_socket *socket, void *data, std::size_t size, int flags,
+                       std::size_t *received)
+{
+    return now_receive_with_fds(socket, data, size, flags, nullptr, received, nullptr);
+}
+
+inline int now_receive_from(thrum_socket *socket, void *data, std::size_t size, int flags,
+                            std::size_t *received, struct thrum_endpoint *sender)
+{
+    return now_receive_with_fds(socket, data, size, flags, nullptr, received, sender);
+}
+
+// The same until it has been asked: where nothing was found last, a try may be told so without.
+inline int ask_to_receive(thrum_socket *socket, void *data, std::size_t size,
+                          std::size_t *received)
+{
+    int error = now_receive(socket, data, size, 0, received);
+    return error == EAGAIN ? now_receive(socket, data, size, 0, received) : error;
+}
+
+inline int now_send_with_fds(thrum_socket *socket, const void *data, std::size_t size, int flags,
+                             const struct thrum_fds *fds, const struct thrum_endpoint *receiver,
+                             std::size_t *sent)
+{
+    struct thrum_message message = message_of(data, size, flags);
+    message.fds = const_cast<struct thrum_fds *>(fds);
+    message.peer = const_cast<struct thrum_endpoint *>(receiver);
+    int error = thrum_socket_try_send(socket, &message);
+    *sent = message.length;
+    return error;
+}
+
+inline int now_send(thrum_socket *socket, const void *data, std::size_t size, int flags,
+                    std::size_t *sent)
+{
+    return now_send_with_fds(socket, data, size, flags, nullptr, nullptr, sent);
+}
+
+inline int now_send_to(thrum_socket *socket, const void *data, std::size_t size, int flags,
+                       const struct thrum_endpoint *receiver, std::size_t *sent)
+{
+    return now_send_with_fds(socket, data, size, flags, nullptr, receiver, sent);
+}
+
+// The operation's message must not change while it is pending: a start that is refused with EBUSY
+// leaves it alone.
+inline int start_receive_with_fds(thrum_socket *socket, waiter &waiter, void *data,
+                                  std::size_t size, int flags, struct thrum_fds *fds,
+                                  struct thrum_endpoint *sender = nullptr)
+{
+    struct thrum_message message = message_of(data, size, flags);
+    message.fds = fds;
+    message.peer = sender;
+    if (waiter.is_pending())
+        return thrum_socket_receive(socket, &waiter.operation, &message);
+    waiter.message = message;
+    return thrum_socket_receive(socket, &waiter.operation, &waiter.message);
+}
+
+inline int start_receive(thrum_socket *socket, waiter &waiter, void *data, std::size_t size,
+                         int flags)
+{
+    return start_receive_with_fds(socket, waiter, data, size, flags, nullptr);
+}
+
+inline int start_receive_from(thrum_socket *socket, waiter &waiter, void *data, std::size_t size,
+                              int flags)
+{
+    return start_receive_with_fds(socket, waiter, data, size, flags, nullptr, &waiter.peer);
+}
+
+inline int start_send_with_fds(thrum_socket *socket, waiter &waiter, const void *data,
+                               std::size_t size, int flags, const struct thrum_fds *fds,
+                               const struct thrum_endpoint *receiver)
+{
+    struct thrum_message message = message_of(data, size, flags);
+    message.fds = const_cast<struct thrum_fds *>(fds);
+    if (waiter.is_pending())
+        return thrum_socket_send(socket, &waiter.operation, &message);
+    waiter.message = message;
+    if (receiver) {
+        waiter.peer = *receiver;
+        waiter.message.peer = &waiter.peer;
+    }
+    return thrum_socket_send(socket, &waiter.operation, &waiter.message);
+}
+
+inline int start_send(thrum_socket *socket, waiter &waiter, const void *data, std::size_t size,
+                      int flags)
+{
+    return start_send_with_fds(socket, waiter, data, size, flags, nullptr, nullptr);
+}
+
+inline int start_send_to(thrum_socket *socket, waiter &waiter, const void *data, std::size_t size,
+                         int flags, const struct thrum_endpoint *receiver)
+{
+    return start_send_with_fds(socket, waiter, data, size, flags, nullptr, receiver);
+}
+
+inline int waiter::receive(thrum_socket *socket, int flags)
+{
+    return start_receive(socket, *this, bytes, sizeof(bytes), flags);
+}
+
+inline int waiter::receive_from(thrum_socket *socket, int flags)
+{
+    return start_receive_from(socket, *this, bytes, sizeof(bytes), flags);
+}
+
+inline int waiter::send(thrum_socket *socket, const char *text)
+{
+    return start_send(socket, *this, text, std::strlen(text), 0);
+}
 
 inline struct thrum_endpoint loopback_v4(std::uint16_t port = 0)
 {
@@ -202,7 +330,7 @@ inline thrum_socket *bound_udp(world &w)
 inline int try_send(thrum_socket *socket, const std::string &text)
 {
     std::size_t sent = 0;
-    int error = thrum_socket_try_send(socket, text.data(), text.size(), 0, &sent);
+    int error = now_send(socket, text.data(), text.size(), 0, &sent);
     return error ? error : (sent == text.size() ? 0 : EMSGSIZE);
 }
 
@@ -210,7 +338,7 @@ inline int try_send_to(thrum_socket *socket, const std::string &text,
                        const struct thrum_endpoint &receiver)
 {
     std::size_t sent = 0;
-    return thrum_socket_try_send_to(socket, text.data(), text.size(), 0, &receiver, &sent);
+    return now_send_to(socket, text.data(), text.size(), 0, &receiver, &sent);
 }
 
 // The kinds, and a way to a connected pair of each.

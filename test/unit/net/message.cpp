@@ -36,24 +36,30 @@ struct pair : leak_check {
     int send(std::vector<int> fds)
     {
         char text[] = "x";
-        struct message message = {text, 1, 0, nullptr, fds.data(), fds.size()};
-        size_t sent = 0;
-        int error = message_send(ends[0], &message, &sent);
-        return error ? error : (sent == 1 ? 0 : EMSGSIZE);
+        struct thrum_fds list = {fds.data(), 0, fds.size()};
+        struct thrum_message message = {};
+        message.data = text;
+        message.size = 1;
+        message.fds = &list;
+        int error = message_send(ends[0], &message);
+        return error ? error : (message.length == 1 ? 0 : EMSGSIZE);
     }
 
     // How many came; they are closed.
     int receive(size_t room, size_t *n)
     {
-        int fds[MESSAGE_MAX_FDS];
+        int fds[THRUM_MAX_FDS];
         char text[8];
-        struct message message = {text, sizeof(text), 0, nullptr, fds, room};
-        size_t size = 0;
-        int error = message_receive(ends[1], &message, &size);
-        *n = message.n_fds;
-        for (size_t i = 0; i < message.n_fds; i++)
+        struct thrum_fds list = {fds, room, 0};
+        struct thrum_message message = {};
+        message.data = text;
+        message.size = sizeof(text);
+        message.fds = &list;
+        int error = message_receive(ends[1], &message);
+        *n = list.n;
+        for (size_t i = 0; i < list.n; i++)
             REQUIRE(descriptor_close(fds[i]) == 0);
-        return error ? error : (size == 1 ? 0 : EMSGSIZE);
+        return error ? error : (message.length == 1 ? 0 : EMSGSIZE);
     }
 };
 

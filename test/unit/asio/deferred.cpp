@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// run_some, and receives that come late. All the other cases run a second time with them, too: see
+// run_some, and receives that are deferred. All the other cases run a second time with them, too: see
 // world.
 #include "world.hpp"
 
@@ -103,7 +103,7 @@ TEST_CASE("what a completion starts anew is for the next time")
     for (int i = 0; i < 10; ++i) {
         waiter &first = c.waiting[i];
         first.then = [&c, i] { REQUIRE(c.waiting[i + 10].receive(c.pairs[i].b) == 0); };
-        REQUIRE(thrum_socket_receive(c.pairs[i].b, &first.operation, first.bytes, 1, 0) == 0);
+        REQUIRE(start_receive(c.pairs[i].b, first, first.bytes, 1, 0) == 0);
         REQUIRE(try_send(c.pairs[i].a, "ab") == 0);
     }
     CHECK(thrum_context_run_some(c.w.context) == 10);
@@ -161,7 +161,7 @@ TEST_CASE("a completion may cancel, close and free what is to be tried after it"
     }
 }
 
-TEST_CASE("what a late receive would have taken stays for a descriptor's next owner")
+TEST_CASE("what a deferred receive would have taken stays for a descriptor's next owner")
 {
     crowd c;
     c.receive(0, 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Many datagrams at once: batch.h.
+// Many datagrams at once.
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -10,7 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/leak_check.h"
-#include "net/batch.h"
+#include "net/message.h"
 
 namespace
 {
@@ -39,18 +39,22 @@ struct bound_socket {
 };
 
 struct batch {
-    char data[MAX_BATCH + 1][64];
-    struct datagram datagrams[MAX_BATCH + 1];
-    int count = -1;
+    char data[MESSAGE_MAX_BATCH + 1][64];
+    struct thrum_endpoint peers[MESSAGE_MAX_BATCH + 1] = {};
+    struct thrum_message messages[MESSAGE_MAX_BATCH + 1] = {};
+    size_t count = 0;
 
     batch()
     {
-        for (int i = 0; i <= MAX_BATCH; i++)
-            datagrams[i] = {data[i], sizeof(data[i]), 0, {}};
+        for (int i = 0; i <= MESSAGE_MAX_BATCH; i++) {
+            messages[i].data = data[i];
+            messages[i].size = sizeof(data[i]);
+            messages[i].peer = &peers[i];
+        }
     }
     std::string text(int i) const
     {
-        return std::string(data[i], datagrams[i].size);
+        return std::string(data[i], messages[i].length);
     }
 };
 
@@ -63,40 +67,40 @@ TEST_CASE_METHOD(leak_check, "a batch has what is there, in order, with the send
     first.send("one", receiver);
     second.send("", receiver);
     first.send("three", receiver);
-    REQUIRE(batch_receive(receiver.fd, batch.datagrams, MAX_BATCH, &batch.count) == 0);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == 0);
     REQUIRE(batch.count == 3);
     CHECK(batch.text(0) == "one");
     CHECK(batch.text(1) == "");
     CHECK(batch.text(2) == "three");
     const struct bound_socket *senders[] = {&first, &second, &first};
     for (int i = 0; i < 3; i++) {
-        REQUIRE(batch.datagrams[i].peer.size == sizeof(struct sockaddr_in));
-        CHECK(batch.datagrams[i].peer.sa.v4.sin_port == senders[i]->endpoint.sa.v4.sin_port);
+        REQUIRE(batch.peers[i].size == sizeof(struct sockaddr_in));
+        CHECK(batch.peers[i].sa.v4.sin_port == senders[i]->endpoint.sa.v4.sin_port);
     }
 }
 
-TEST_CASE_METHOD(leak_check, "a batch is no longer than asked for, and never than MAX_BATCH")
+TEST_CASE_METHOD(leak_check, "a batch is no longer than asked for, and never than MESSAGE_MAX_BATCH")
 {
     bound_socket receiver, sender;
     batch batch;
-    for (int i = 0; i < MAX_BATCH + 3; i++)
+    for (int i = 0; i < MESSAGE_MAX_BATCH + 3; i++)
         sender.send(std::to_string(i), receiver);
-    REQUIRE(batch_receive(receiver.fd, batch.datagrams, 2, &batch.count) == 0);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, 2, &batch.count) == 0);
     CHECK(batch.count == 2);
-    REQUIRE(batch_receive(receiver.fd, batch.datagrams, MAX_BATCH + 1, &batch.count) == 0);
-    CHECK(batch.count == MAX_BATCH);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH + 1, &batch.count) == 0);
+    CHECK(batch.count == MESSAGE_MAX_BATCH);
     CHECK(batch.text(0) == "2");
-    REQUIRE(batch_receive(receiver.fd, batch.datagrams, MAX_BATCH, &batch.count) == 0);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == 0);
     CHECK(batch.count == 1);
-    CHECK(batch.text(0) == std::to_string(MAX_BATCH + 2));
+    CHECK(batch.text(0) == std::to_string(MESSAGE_MAX_BATCH + 2));
 }
 
 TEST_CASE_METHOD(leak_check, "nothing there is EAGAIN, no socket is an error, neither waits")
 {
     bound_socket receiver;
     batch batch;
-    CHECK(batch_receive(receiver.fd, batch.datagrams, MAX_BATCH, &batch.count) == EAGAIN);
-    CHECK(batch_receive(-1, batch.datagrams, MAX_BATCH, &batch.count) == EBADF);
+    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == EAGAIN);
+    CHECK(message_receive_batch(-1, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == EBADF);
 }
 
 TEST_CASE_METHOD(leak_check,
@@ -109,8 +113,8 @@ TEST_CASE_METHOD(leak_check,
     }
     batch batch;
     REQUIRE(send(receiver.fd, "x", 1, 0) == 1);
-    CHECK(batch_receive(receiver.fd, batch.datagrams, MAX_BATCH, &batch.count) == ECONNREFUSED);
-    CHECK(batch_receive(receiver.fd, batch.datagrams, MAX_BATCH, &batch.count) == EAGAIN);
+    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == ECONNREFUSED);
+    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == EAGAIN);
 }
 
 TEST_CASE_METHOD(leak_check, "a batch is sent in order, each to its own receiver")
@@ -121,10 +125,10 @@ TEST_CASE_METHOD(leak_check, "a batch is sent in order, each to its own receiver
     const char *texts[] = {"one", "", "three"};
     for (int i = 0; i < 3; i++) {
         strcpy(batch.data[i], texts[i]);
-        batch.datagrams[i].size = strlen(texts[i]);
-        batch.datagrams[i].peer = receivers[i]->endpoint;
+        batch.messages[i].size = strlen(texts[i]);
+        batch.peers[i] = receivers[i]->endpoint;
     }
-    REQUIRE(batch_send(sender.fd, batch.datagrams, 3, &batch.count) == 0);
+    REQUIRE(message_send_batch(sender.fd, batch.messages, 3, &batch.count) == 0);
     CHECK(batch.count == 3);
     char text[8];
     CHECK(recv(first.fd, text, sizeof(text), MSG_DONTWAIT) == 3);
@@ -138,14 +142,14 @@ TEST_CASE_METHOD(leak_check, "what cannot be sent ends a batch, and is an error 
     bound_socket sender, receiver;
     batch batch;
     for (int i = 0; i < 3; i++) {
-        batch.datagrams[i].size = 1;
-        batch.datagrams[i].peer = receiver.endpoint;
+        batch.messages[i].size = 1;
+        batch.peers[i] = receiver.endpoint;
     }
     std::vector<char> large(65508);
-    batch.datagrams[1].data = large.data();
-    batch.datagrams[1].size = large.size();
-    REQUIRE(batch_send(sender.fd, batch.datagrams, 3, &batch.count) == 0);
+    batch.messages[1].data = large.data();
+    batch.messages[1].size = large.size();
+    REQUIRE(message_send_batch(sender.fd, batch.messages, 3, &batch.count) == 0);
     CHECK(batch.count == 1);
-    CHECK(batch_send(sender.fd, batch.datagrams + 1, 2, &batch.count) == EMSGSIZE);
-    CHECK(batch_send(-1, batch.datagrams, 1, &batch.count) == EBADF);
+    CHECK(message_send_batch(sender.fd, batch.messages + 1, 2, &batch.count) == EMSGSIZE);
+    CHECK(message_send_batch(-1, batch.messages, 1, &batch.count) == EBADF);
 }

@@ -13,11 +13,10 @@
 
 #include "bind/args.h"
 #include "bind/byte_span.h"
-#include "bind/call.h"
 #include "bind/error.h"
 #include "bind/file_descriptor.h"
 #include "bind/runtime.h"
-#include "bind/socket.h"
+#include "bind/transfer.h"
 #include "net/option.h"
 
 /* On a stream descriptors come with a byte, so there has to be one. */
@@ -31,20 +30,6 @@ static void check_bytes(lua_State *L, const struct socket *socket, size_t size)
 /* ---- sending ---- */
 
 enum { ARG_PAYLOAD = 2, ARG_RECEIVER = 3 };
-
-/* A call to send, with or without a receiver. */
-struct sending {
-    struct socket *socket;
-    struct bytes payload;
-    struct thrum_endpoint receiver;
-    bool has_receiver;
-    int arg_fds; /* the last argument; after it stand the copies, if it had to wait */
-};
-
-static const struct thrum_endpoint *receiver_of(const struct sending *sending)
-{
-    return sending->has_receiver ? &sending->receiver : NULL;
-}
 
 static void close_copies(lua_State *L, int arg_fds)
 {
@@ -66,7 +51,7 @@ static int finish_send_with_fds(lua_State *L, struct fiber *fiber, int error)
 {
     close_copies(L, ARG_PAYLOAD + 1);
     raise_if_stale(L, error);
-    return socket_finish_send(L, fiber, error);
+    return transfer_finish_send(L, fiber, error);
 }
 
 static int finish_send_to_with_fds(lua_State *L, struct fiber *fiber, int error)
@@ -74,64 +59,63 @@ static int finish_send_to_with_fds(lua_State *L, struct fiber *fiber, int error)
     const struct socket *socket = lua_touserdata(L, 1);
     close_copies(L, ARG_RECEIVER + socket->class->codec->n_values);
     raise_if_stale(L, error);
-    return socket_finish_to(L, fiber, error, ARG_RECEIVER);
+    return transfer_finish_send_to(L, fiber, error);
 }
 
-static int wait_and_send(lua_State *L, const struct sending *sending, struct fiber *fiber,
-                         call_finish *finish)
+/* The copies stand behind the last argument, the list. */
+static int wait_and_send(lua_State *L, struct fiber *fiber, int arg_fds, call_finish *finish)
 {
+    struct transfer *transfer = transfer_of(fiber);
+    struct socket *socket = transfer->socket;
     int room[THRUM_MAX_FDS];
     struct thrum_fds fds = {.fds = room};
-    struct descriptor_list *copies =
-        descriptor_list_push(L, sending->socket->runtime, THRUM_MAX_FDS);
-    socket_prepare_wait(L, sending->socket, fiber);
-    file_descriptor_check_list(L, sending->arg_fds, "fds", &fds); /* finalizers may have run */
+    struct transfer described = *transfer; /* finalizers may run */
+    struct descriptor_list *copies = descriptor_list_push(L, socket->runtime, THRUM_MAX_FDS);
+    file_descriptor_check_list(L, arg_fds, "fds", &fds);
     int error = descriptor_list_copy(copies, &fds);
     if (error)
         error_raise(L, error);
-    error =
-        thrum_socket_send_with_fds(sending->socket->core, &fiber->operation, sending->payload.data,
-                                   sending->payload.size, 0, &copies->fds, receiver_of(sending));
-    if (error)
-        return finish(L, fiber, error);
-    return socket_suspend(L, sending->socket, fiber, finish);
+    *transfer = described;
+    transfer->message.fds = &copies->fds;
+    return transfer_wait(L, fiber, TRANSFER_SEND, transfer_deadline(socket), finish);
 }
 
-static int send_with_fds(lua_State *L, struct sending *sending, call_finish *finish)
+static int send_with_fds(lua_State *L, struct socket *socket, int arg_fds,
+                         struct thrum_endpoint *receiver, call_finish *finish)
 {
     int room[THRUM_MAX_FDS];
     struct thrum_fds fds = {.fds = room};
-    struct socket *socket = sending->socket;
-    lua_settop(L, sending->arg_fds);
-    sending->payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
-    check_bytes(L, socket, sending->payload.size);
-    file_descriptor_check_list(L, sending->arg_fds, "fds", &fds);
+    lua_settop(L, arg_fds);
+    struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
+    check_bytes(L, socket, payload.size);
+    file_descriptor_check_list(L, arg_fds, "fds", &fds);
     struct fiber *fiber = call_begin(L, socket->runtime);
-    int error =
-        thrum_socket_try_send_with_fds(socket->core, sending->payload.data, sending->payload.size,
-                                       0, &fds, receiver_of(sending), &fiber->operation.size);
+    struct transfer *transfer =
+        transfer_begin(fiber, socket, (void *)payload.data, payload.size, 0);
+    transfer->message.fds = &fds;
+    transfer->message.peer = receiver;
+    int error = transfer_try(fiber, TRANSFER_SEND);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish);
     if (socket_is_impatient(socket))
-        return socket_give_up(L, fiber, error, finish);
-    return wait_and_send(L, sending, fiber, finish);
+        return call_done(L, fiber, ETIMEDOUT, finish);
+    return wait_and_send(L, fiber, arg_fds, finish);
 }
 
 static int socket_send_with_fds(lua_State *L)
 {
-    struct sending sending = {.arg_fds = ARG_PAYLOAD + 1};
-    sending.socket = socket_self(L, TRAIT_SOCKET | TRAIT_UNIX);
-    return send_with_fds(L, &sending, finish_send_with_fds);
+    struct socket *socket = socket_self(L, TRAIT_SOCKET | TRAIT_UNIX);
+    return send_with_fds(L, socket, ARG_PAYLOAD + 1, NULL, finish_send_with_fds);
 }
 
 static int socket_send_to_with_fds(lua_State *L)
 {
-    struct sending sending = {.has_receiver = true};
-    sending.socket = socket_self(L, TRAIT_DATAGRAM | TRAIT_UNIX);
-    const struct endpoint_codec *codec = sending.socket->class->codec;
-    sending.arg_fds = ARG_RECEIVER + codec->n_values;
-    codec->check(L, ARG_RECEIVER, AF_UNIX, false, &sending.receiver);
-    return send_with_fds(L, &sending, finish_send_to_with_fds);
+    struct socket *socket = socket_self(L, TRAIT_DATAGRAM | TRAIT_UNIX);
+    const struct endpoint_codec *codec = socket->class->codec;
+    struct thrum_endpoint receiver;
+    codec->check(L, ARG_RECEIVER, AF_UNIX, false, &receiver);
+    return send_with_fds(L, socket, ARG_RECEIVER + codec->n_values, &receiver,
+                         finish_send_to_with_fds);
 }
 
 /* ---- receiving ---- */
@@ -152,12 +136,13 @@ noreturn static void raise_lost(lua_State *L, int error, size_t size, size_t max
     __builtin_unreachable();
 }
 
-static struct descriptor_list *check_arrived(lua_State *L, const struct fiber *fiber, int error)
+static struct descriptor_list *check_arrived(lua_State *L, struct fiber *fiber, int error)
 {
+    const struct transfer *transfer = transfer_of(fiber);
     struct descriptor_list *list = lua_touserdata(L, ARRIVED);
     if (error == EMSGSIZE || error == EMFILE)
-        raise_lost(L, error, fiber->operation.size, list->fds.max);
-    if (!error && socket_is_truncated(fiber))
+        raise_lost(L, error, transfer->message.length, list->fds.max);
+    if (!error && transfer_is_truncated(transfer))
         thrum_fds_close(&list->fds);
     return list;
 }
@@ -165,17 +150,16 @@ static struct descriptor_list *check_arrived(lua_State *L, const struct fiber *f
 static int finish_receive_with_fds(lua_State *L, struct fiber *fiber, int error)
 {
     struct descriptor_list *list = check_arrived(L, fiber, error);
-    socket_push_received(L, fiber, error, false);
+    transfer_push_received(L, fiber, error);
     descriptor_list_push_objects(L, noun_runtime(L), list);
     return 2;
 }
 
 static int finish_receive_from_with_fds(lua_State *L, struct fiber *fiber, int error)
 {
-    struct socket *socket = fiber->transfer.socket;
     struct descriptor_list *list = check_arrived(L, fiber, error);
-    socket_push_received(L, fiber, error, true);
-    int n_values = socket->class->codec->push_sender(L, 1, socket, &fiber->operation.endpoint);
+    transfer_push_received(L, fiber, error);
+    int n_values = transfer_push_sender(L, fiber);
     descriptor_list_push_objects(L, noun_runtime(L), list);
     return 2 + n_values;
 }
@@ -183,30 +167,17 @@ static int finish_receive_from_with_fds(lua_State *L, struct fiber *fiber, int e
 static int receive_with_fds(lua_State *L, struct socket *socket, bool with_sender,
                             call_finish *finish)
 {
-    const struct byte_span *buffer = socket_check_buffer(L);
+    const struct byte_span *buffer = transfer_check_buffer(L);
     check_bytes(L, socket, buffer->size);
     size_t max = (size_t)args_integer(L, ARG_MAX_FDS, "maxfds", 0, THRUM_MAX_FDS);
     lua_settop(L, ARRIVED - 1);
     struct descriptor_list *list = descriptor_list_push(L, socket->runtime, max);
-    struct fiber *fiber = socket_begin_receive(L, socket, buffer, 0);
-    struct thrum_operation *operation = &fiber->operation;
-    int flags = socket_receive_flags(fiber);
-    struct thrum_endpoint *sender = with_sender ? &operation->endpoint : NULL;
-    int error = thrum_socket_try_receive_with_fds(socket->core, buffer->data, buffer->size, flags,
-                                                  &list->fds, &operation->size, sender);
-    if (error != EAGAIN)
-        return call_done(L, fiber, error, finish);
-    if (socket_is_impatient(socket)) {
-        error = thrum_socket_try_receive_with_fds(socket->core, buffer->data, buffer->size, flags,
-                                                  &list->fds, &operation->size, sender);
-        return socket_give_up(L, fiber, error, finish);
-    }
-    socket_prepare_wait(L, socket, fiber);
-    error = thrum_socket_receive_with_fds(socket->core, operation, buffer->data, buffer->size,
-                                          flags, &list->fds);
-    if (error)
-        return finish(L, fiber, error);
-    return socket_suspend(L, socket, fiber, finish);
+    struct fiber *fiber;
+    struct transfer *transfer = transfer_begin_receive(L, socket, buffer, 0, &fiber);
+    transfer->message.fds = &list->fds;
+    if (with_sender)
+        transfer->message.peer = &transfer->peer;
+    return transfer_run(L, fiber, TRANSFER_RECEIVE, finish);
 }
 
 static int socket_receive_with_fds(lua_State *L)
@@ -221,7 +192,7 @@ static int socket_receive_from_with_fds(lua_State *L)
     return receive_with_fds(L, socket, true, finish_receive_from_with_fds);
 }
 
-const struct socket_method_row socket_passing_methods[] = {
+const struct socket_method_row socket_descriptor_methods[] = {
     {{"send_with_fds", socket_send_with_fds}, TRAIT_SOCKET | TRAIT_UNIX},
     {{"send_to_with_fds", socket_send_to_with_fds}, TRAIT_DATAGRAM | TRAIT_UNIX},
     {{"receive_with_fds", socket_receive_with_fds}, TRAIT_SOCKET | TRAIT_UNIX},
