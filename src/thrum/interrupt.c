@@ -15,8 +15,8 @@
 
 #include <thrum/error.h>
 
-#include "bind/error.h"
-#include "bind/runtime.h"
+#include "bind/fiber/runtime.h"
+#include "bind/value/error.h"
 #include "signal_pipe.h"
 
 static struct {

@@ -10,10 +10,10 @@
 #include <thrum/lua.h>
 
 #include "base/random.h"
-#include "bind/modules.h"
-#include "bind/report.h"
-#include "bind/run.h"
-#include "bind/runtime.h"
+#include "bind/fiber/report.h"
+#include "bind/fiber/runtime.h"
+#include "bind/module/modules.h"
+#include "bind/module/run.h"
 #include "prelude.h"
 #include "quit.h"
 #include "repl.h"

@@ -13,11 +13,11 @@
 #include <thrum/descriptor.h>
 
 #include "at_close.h"
-#include "bind/call.h"
-#include "bind/error.h"
-#include "bind/modules.h"
-#include "bind/report.h"
-#include "bind/runtime.h"
+#include "bind/fiber/call.h"
+#include "bind/fiber/report.h"
+#include "bind/fiber/runtime.h"
+#include "bind/module/modules.h"
+#include "bind/value/error.h"
 #include "quit_lua.h"
 #include "repl.h"
 #include "report.h"

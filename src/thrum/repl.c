@@ -16,12 +16,12 @@
 #include <thrum/error.h>
 #include <thrum/lua.h>
 
-#include "bind/call.h"
-#include "bind/error.h"
-#include "bind/modules.h"
-#include "bind/report.h"
-#include "bind/run.h"
-#include "bind/runtime.h"
+#include "bind/fiber/call.h"
+#include "bind/fiber/report.h"
+#include "bind/fiber/runtime.h"
+#include "bind/module/modules.h"
+#include "bind/module/run.h"
+#include "bind/value/error.h"
 #include "interrupt.h"
 #include "line.h"
 #include "repl_lua.h"

@@ -16,8 +16,8 @@
 #include <thrum/operation.h>
 
 #include "at_close.h"
-#include "bind/noun.h"
-#include "bind/runtime.h"
+#include "bind/fiber/runtime.h"
+#include "bind/value/class.h"
 #include "signal_pipe.h"
 
 enum { MAX_SHOWN = 20, SECONDS_TO_REPORT = 1, STATUS_OF_SIGNAL = 128 };

@@ -11,7 +11,7 @@
 
 #include <thrum/lua.h>
 
-#include "bind/runtime.h"
+#include "bind/fiber/runtime.h"
 
 #define CHECK(condition) check(condition, #condition, __func__, __LINE__)
 

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The objects of the module socket: LuaSocket's, each over a socket of ours.
+ *
+ * What such an object is changes in its life: a tcp{master} that connects becomes a tcp{client}.
+ * All of a kind have the same methods; the metatable, which the Lua part has made
+ * (lua/thrum/socket.lua), shows the state, and each method says in which states it can be called.
+ * Their calls return nil and a text where others raise. */
+#ifndef BIND_LUASOCKET_LUASOCKET_H
+#define BIND_LUASOCKET_LUASOCKET_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include <thrum/error.h>
+#include <thrum/timer.h>
+
+#include "base/list.h"
+#include "bind/socket/transfer.h"
+#include "bind/stream/read_buffer.h"
+#include "bind/value/class.h"
+
+/* The states: a stream's, then a datagram socket's. */
+enum face_state {
+    FACE_MASTER = 1,
+    FACE_CLIENT = 2,
+    FACE_SERVER = 4,
+    FACE_UNCONNECTED = 8,
+    FACE_CONNECTED = 16,
+    FACE_ANY = 31
+};
+
+/* What a call asks of a stream. */
+struct face_call {
+    int64_t start_ns;
+    size_t done;  /* bytes sent, or looked at */
+    size_t first; /* of a send: where the string's part begins */
+    size_t size;  /* of that part; or how many bytes are to be received */
+    enum { PATTERN_LINE, PATTERN_ALL, PATTERN_COUNT } pattern;
+};
+
+/* One direction of a stream: a call goes through it at a time, the others queue. While it runs even
+ * a finaliser's has to: WAY_RUNNING. */
+struct face_way {
+    struct list queue;
+    enum { WAY_FREE, WAY_RUNNING, WAY_IN_FIBER, WAY_OUTSIDE } inside;
+    lua_Integer total; /* bytes taken or sent, unless setstats says otherwise */
+    struct face_call call;
+};
+
+struct face {
+    struct object object;
+    const struct noun *noun;
+    struct runtime *runtime;
+    struct socket *socket; /* it stands in the user value */
+    enum face_state state;
+    int family;         /* AF_UNSPEC until it is known */
+    int wanted_fd;      /* that another object has to let go of first; or -1 */
+    bool is_connecting; /* a connect has timed out */
+    /* Seconds, negative for no limit: of one wait, and of a call. */
+    double block_timeout, total_timeout;
+    int64_t born_ns;
+    double age; /* that setstats has added */
+    struct face_way receiving, sending;
+    struct inbox inbox; /* of a stream */
+    struct thrum_address last_sender;
+    bool has_last_sender;
+};
+
+/* Places in the table that is the user value. */
+enum { FACE_SOCKET = 1, FACE_BLOCK, FACE_SENDER, FACE_N_PLACES = FACE_SENDER };
+
+/* Self, in one of these states; else an error as LuaSocket raises it. */
+struct face *face_self(lua_State *L, unsigned states);
+
+/* Push a new object of that kind: one of the NOUN_FACE_s. */
+struct face *face_push(lua_State *L, const struct noun *noun, enum face_state state, int family);
+/* Change the state of the object at `index`. */
+void face_set_state(lua_State *L, int index, enum face_state state);
+
+/* Make a descriptor unless there is one. */
+int face_open(struct face *face, int family);
+
+/* Take a descriptor over. While it is another object's (EEXIST), nothing can wait for it here: then
+ * it is wanted. */
+int face_adopt(struct face *face, int fd);
+
+static inline bool face_is_open(const struct face *face)
+{
+    return face->socket->core && thrum_socket_is_open(face->socket->core);
+}
+
+/* ---- results: face_error.c, the one place that knows LuaSocket's texts ---- */
+
+/* Push nil and the text of `error`; returns 2. What is no failure of the call but the end of its
+ * fiber's patience (an interruption, a time.with_timeout round it) is raised. */
+int face_push_failure(lua_State *L, struct fiber *fiber, int error);
+/* Push the text alone. */
+void face_push_text(lua_State *L, int error);
+/* For transfers, where a socket that is closed counts as closed. */
+static inline int face_transfer_error(int error)
+{
+    return error == EBADF || error == ECANCELED ? THRUM_EEOF : error;
+}
+/* Push 1, or what face_push_failure does. */
+int face_push_result(lua_State *L, struct fiber *fiber, int error);
+
+/* ---- waits ---- */
+
+/* As call_begin; and no time.with_timeout round this call has ended a wait of it yet, whatever it
+ * was with the fiber's call before. */
+static inline struct fiber *face_begin(lua_State *L, struct runtime *runtime)
+{
+    struct fiber *fiber = call_begin(L, runtime);
+    fiber->is_limited = false;
+    return fiber;
+}
+/* When a call begins: 0 if nobody will ask. */
+static inline int64_t face_start_ns(const struct face *face)
+{
+    return face->total_timeout < 0 ? 0 : thrum_steady_clock_now_ns();
+}
+/* Seconds as LuaSocket takes them: nil and negative numbers are for ever, and so is NaN. */
+double face_opt_seconds(lua_State *L, int arg);
+/* Whether there is time for a wait, in a call that has begun at `start_ns`; and until when. */
+bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_ns);
+/* Whether a call may end without a wait. A try that answers EAGAIN may not have asked the system at
+ * all, because starting an operation asks as well: who may not start one has to try again. */
+static inline bool face_is_impatient(const struct face *face)
+{
+    return face->block_timeout == 0 || face->total_timeout >= 0;
+}
+/* Wait for the fiber's operation. */
+int face_suspend(lua_State *L, struct fiber *fiber, int64_t deadline_ns, call_finish *finish);
+/* Ask, in a call that has begun at `start_ns`, by the face's own rules: 0, EAGAIN and until when to
+ * wait, or an error. */
+int face_try(const struct face *face, struct fiber *fiber, enum transfer_type type,
+             int64_t start_ns, int64_t *deadline_ns);
+/* Start what has been tried, and wait for it. */
+int face_wait(lua_State *L, struct fiber *fiber, enum transfer_type type, int64_t deadline_ns,
+              call_finish *finish);
+/* Both. */
+int face_run(lua_State *L, const struct face *face, struct fiber *fiber, enum transfer_type type,
+             int64_t start_ns, call_finish *finish);
+
+/* ---- rows ---- */
+
+extern const struct function_row face_stream_methods[];   /* face_stream.c */
+extern const struct function_row face_datagram_methods[]; /* face_datagram.c */
+extern const struct function_row face_unix_methods[];     /* face_datagram.c */
+extern const struct function_row face_server_methods[];   /* face_connect.c */
+extern const struct function_row face_connect_natives[];
+extern const struct function_row face_wait_natives[]; /* face_wait.c */
+/* face_datagram.c: what all its objects share. */
+void face_open_buffers(lua_State *L, struct runtime *runtime);
+/* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
+enum { FACE_MAX_SELECTED = 1048576 };
+int face_select(lua_State *L);
+/* The descriptor is being closed: whoever waits for it among others finds it closed. */
+void face_select_closing(struct runtime *runtime, int fd);
+/* The same from Lua, for objects of others: native.select_closing(fd) */
+int native_select_closing(lua_State *L);
+
+#endif

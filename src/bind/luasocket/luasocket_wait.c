@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Waiting for a descriptor that somebody else reads and writes, on a copy of it: what the part
+ * socket_sec needs. */
+#include <errno.h>
+
+#include <lauxlib.h>
+
+#include "base/descriptor.h"
+#include "bind/fiber/runtime.h"
+#include "bind/luasocket/luasocket.h"
+#include "bind/value/error.h"
+
+/* native.socket_copy(fd) -> a tcp object with a copy of the descriptor; or nil */
+static int native_copy(lua_State *L)
+{
+    const struct noun *noun = &noun_runtime(L)->nouns[NOUN_FACE_TCP];
+    int fd = (int)luaL_checknumber(L, 1), copy;
+    struct face *face = face_push(L, noun, FACE_CLIENT, AF_UNSPEC);
+    if (fd < 0 || descriptor_dup(fd, &copy))
+        return 0;
+    if (face_adopt(face, copy)) {
+        descriptor_close(copy);
+        face->wanted_fd = -1;
+        return 0;
+    }
+    return 1;
+}
+
+/* True when it is ready, or has been closed; false when the time is over. */
+static int finish_wait(lua_State *L, struct fiber *fiber, int error)
+{
+    bool is_over = error == ETIMEDOUT && !fiber->is_limited;
+    if (error && error != ECANCELED && error != EBADF && !is_over)
+        error_raise(L, error);
+    lua_pushboolean(L, !is_over);
+    return 1;
+}
+
+/* native.wait(face, "read"|"write", seconds) -> boolean; negative seconds are for ever */
+static int native_wait(lua_State *L)
+{
+    static const char *const names[] = {"read", "write", NULL};
+    static const enum thrum_wait waits[] = {THRUM_WAIT_READ, THRUM_WAIT_WRITE};
+    struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
+    enum thrum_wait what = waits[luaL_checkoption(L, 2, NULL, names)];
+    double seconds = face_opt_seconds(L, 3);
+    int64_t deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
+    struct fiber *fiber = face_begin(L, face->runtime);
+    transfer_of(fiber)->socket = face->socket;
+    int error = face->socket->core ? 0 : EBADF;
+    if (!error && deadline_ns != NO_DEADLINE)
+        error = deadline_prepare(fiber);
+    if (!error)
+        error = thrum_socket_wait(face->socket->core, &fiber->operation, what);
+    if (error)
+        return finish_wait(L, fiber, error);
+    return face_suspend(L, fiber, deadline_ns, finish_wait);
+}
+
+const struct function_row face_wait_natives[] = {
+    {"socket_copy", native_copy}, {"wait", native_wait}, {0}};

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* Flows: see flow.h.
+ *
+ * Inside a fiber a step that has to wait does not return: its continuation goes on with the next.
+ * Outside any fiber, and where the fiber cannot be suspended, it returns, so that a call of a million steps is a loop and
+ * no recursion. */
+#include "bind/stream/multi_step.h"
+
+#include <errno.h>
+#include <math.h>
+
+#include <lauxlib.h>
+
+#include <thrum/error.h>
+
+#include "bind/fiber/runtime.h"
+#include "bind/socket/transfer.h"
+#include "bind/value/byte_span.h"
+#include "bind/value/error.h"
+#include "net/option.h"
+
+/* ---- streams ---- */
+
+static bool is_callable(lua_State *L, int index)
+{
+    if (lua_isfunction(L, index))
+        return true;
+    if (luaL_getmetafield(L, index, "__call") == LUA_TNIL)
+        return false;
+    lua_pop(L, 1);
+    return true;
+}
+
+static bool has_method(lua_State *L, int arg, const char *method)
+{
+    const char *kind = NULL;
+    if (lua_type(L, arg) == LUA_TUSERDATA) {
+        if (lua_rawlen(L, arg) >= sizeof(struct object))
+            kind = ((const struct object *)lua_touserdata(L, arg))->kind;
+        if (kind >= noun_kinds && kind < noun_kinds + N_NOUNS)
+            return false; /* of ours, whose unknown fields raise */
+        if (luaL_getmetafield(L, arg, "__index") == LUA_TNIL)
+            return false;
+        lua_pop(L, 1);
+    } else if (lua_type(L, arg) != LUA_TTABLE) {
+        return false;
+    }
+    lua_getfield(L, arg, method);
+    bool has_it = is_callable(L, lua_gettop(L));
+    lua_pop(L, 1);
+    return has_it;
+}
+
+struct socket *flow_check_stream(lua_State *L, int arg, const char *method)
+{
+    const unsigned traits = TRAIT_SOCKET | TRAIT_STREAM;
+    struct socket *socket = noun_test(L, arg, NOUN_SOCKET);
+    if (socket && (traits & ~socket->class->traits) == 0)
+        return socket;
+    if (socket || !has_method(L, arg, method)) {
+        lua_pushfstring(L, "stream socket or object with %s", method);
+        error_raise_arg(L, EINVAL, arg, "stream", lua_tostring(L, -1));
+    }
+    return NULL;
+}
+
+/* ---- who is inside ---- */
+
+/* A caller outside that waited and failed with the loop has left without a word. */
+bool flow_is_busy(const struct flow *flow)
+{
+    return flow->state != FLOW_FREE && (flow->state != FLOW_OUTSIDE || flow->runtime->is_driving);
+}
+
+static void enter(struct flow *flow, const struct fiber *fiber)
+{
+    flow->state = fiber->thread ? FLOW_IN_FIBER : FLOW_OUTSIDE;
+}
+
+static struct flow *leave(lua_State *L)
+{
+    struct flow *flow = lua_touserdata(L, 1);
+    flow->state = FLOW_FREE;
+    return flow;
+}
+
+static struct fiber *caller(const struct flow *flow)
+{
+    return runtime_caller(flow->runtime);
+}
+
+/* ---- the steps ---- */
+
+static int finish(lua_State *L, struct fiber *fiber, int error)
+{
+    struct flow *flow = leave(L);
+    (void)fiber;
+    return flow->kind->finish(L, flow, error);
+}
+
+static int take_step(lua_State *L, struct fiber *fiber, struct flow *flow);
+
+static int go_on(lua_State *L, struct flow *flow, int error)
+{
+    struct fiber *fiber = caller(flow);
+    while (!error && (error = flow->kind->next(L, flow)) == EAGAIN)
+        error = take_step(L, fiber, flow);
+    enter(flow, fiber);
+    return call_done(L, fiber, error, finish);
+}
+
+int flow_run(lua_State *L, struct flow *flow)
+{
+    struct fiber *fiber;
+    if (call_begin_late(L, flow->runtime, &fiber))
+        call_begin(L, flow->runtime); /* raises, and says why */
+    return go_on(L, flow, call_take_error(L, fiber));
+}
+
+static int go_on_moved(lua_State *L, struct fiber *fiber, int error)
+{
+    struct flow *flow = leave(L);
+    return go_on(L, flow, flow->kind->moved(flow, error, transfer_of(fiber)->message.length));
+}
+
+static int go_on_after_others(lua_State *L, struct fiber *fiber, int error)
+{
+    (void)fiber;
+    return go_on(L, leave(L), error);
+}
+
+/* After a step that did not wait: now and then others run first. */
+static int let_others_run(lua_State *L, struct fiber *fiber, struct flow *flow)
+{
+    if (!call_is_due(fiber))
+        return 0;
+    enter(flow, fiber);
+    int error = call_yield(L, fiber, 0, call_returns(L, fiber) ? call_note : go_on_after_others);
+    flow->state = FLOW_FREE;
+    return error;
+}
+
+/* ---- a step with a socket ---- */
+
+static enum transfer_type type_of(const struct flow *flow)
+{
+    return flow->kind->is_write ? TRANSFER_SEND : TRANSFER_RECEIVE;
+}
+
+static int step_socket(lua_State *L, struct fiber *fiber, struct flow *flow)
+{
+    if (flow->socket->object.kind != &noun_kinds[NOUN_SOCKET]) /* finalised: the state closes */
+        return EBADF;
+    struct transfer *transfer = transfer_begin(fiber, flow->socket, flow->data, flow->size, 0);
+    int error = transfer_try(fiber, type_of(flow));
+    if (error == EAGAIN && socket_is_impatient(flow->socket)) {
+        error = flow->kind->is_write ? EAGAIN : transfer_try(fiber, type_of(flow));
+        error = error == EAGAIN ? ETIMEDOUT : error;
+    }
+    if (error != EAGAIN) {
+        error = flow->kind->moved(flow, error, transfer->message.length);
+        return error ? error : let_others_run(L, fiber, flow);
+    }
+    int64_t deadline_ns = transfer_deadline(flow->socket);
+    error = transfer_start(fiber, type_of(flow), deadline_ns);
+    if (error)
+        return flow->kind->moved(flow, error, 0);
+    enter(flow, fiber);
+    error = transfer_suspend(L, fiber, deadline_ns,
+                             call_returns(L, fiber) ? call_note : go_on_moved);
+    flow->state = FLOW_FREE;
+    return flow->kind->moved(flow, error, transfer->message.length);
+}
+
+/* ---- a step with another object ---- */
+
+static int return_answer(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 2;
+}
+
+/* Called with the flow, in protected mode: stream:read_some(span). */
+static int call_method(lua_State *L)
+{
+    struct flow *flow = lua_touserdata(L, 1);
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, 2, FLOW_STREAM);
+    lua_rawgeti(L, 2, FLOW_SPAN);
+    lua_replace(L, 2);
+    const struct byte_span *span = byte_span_test(L, 2);
+    lua_getfield(L, 3, flow->kind->method);
+    lua_insert(L, 3);
+    byte_span_push_slice(L, 2, (size_t)(flow->data - span->data), flow->size);
+    lua_callk(L, 2, 2, 0, return_answer);
+    return 2;
+}
+
+/* The two values on the top are the method's answer: how many bytes, or nil and nothing else for
+ * the end. */
+static int take_answer(lua_State *L, struct flow *flow)
+{
+    int is_integer = 0;
+    bool is_end = !flow->kind->is_write && lua_isnil(L, -2) && lua_isnil(L, -1);
+    lua_Integer size = lua_type(L, -2) == LUA_TNUMBER ? lua_tointegerx(L, -2, &is_integer) : 0;
+    if (is_integer && size >= 0 && (lua_Unsigned)size <= flow->size) {
+        lua_pop(L, 2);
+        return flow->kind->moved(flow, 0, (size_t)size);
+    }
+    if (is_end) {
+        lua_pop(L, 2);
+        return flow->kind->moved(flow, THRUM_EEOF, 0);
+    }
+    luaL_tolstring(L, -2, NULL);
+    error_push(L, EINVAL);
+    error_set_detail(L, "the stream's %s has to return an integer from 0 to %zu, got %s",
+                     flow->kind->method, flow->size, lua_tostring(L, -2));
+    return FLOW_RAISED;
+}
+
+static int take_result(lua_State *L, int status)
+{
+    struct flow *flow = leave(L);
+    if (status == LUA_OK || status == LUA_YIELD)
+        return take_answer(L, flow);
+    if (!error_is(L, -1, flow->runtime, THRUM_EEOF))
+        return FLOW_RAISED;
+    int error = flow->kind->moved(flow, THRUM_EEOF, 0);
+    if (error) /* the stream's own error object says it best */
+        return FLOW_RAISED;
+    lua_pop(L, 1);
+    return 0;
+}
+
+static int go_on_called(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    int error = take_result(L, status);
+    return go_on(L, lua_touserdata(L, 1), error);
+}
+
+static int step_object(lua_State *L, struct fiber *fiber, struct flow *flow)
+{
+    lua_pushcfunction(L, call_method);
+    lua_pushvalue(L, 1);
+    flow->state = FLOW_CALLING;
+    int error = take_result(L, lua_pcallk(L, 1, 2, 0, 0, go_on_called));
+    return error ? error : let_others_run(L, fiber, flow);
+}
+
+static int take_step(lua_State *L, struct fiber *fiber, struct flow *flow)
+{
+    int error = call_begin_late(L, flow->runtime, &fiber);
+    error = error ? error : call_take_error(L, fiber);
+    if (error)
+        return error;
+    return flow->socket ? step_socket(L, fiber, flow) : step_object(L, fiber, flow);
+}
+
+/* ---- errors ---- */
+
+static void set_length(lua_State *L, size_t length)
+{
+    lua_pushliteral(L, "length");
+    if (lua_rawget(L, -2) == LUA_TNIL) {
+        lua_pushliteral(L, "length");
+        lua_pushinteger(L, (lua_Integer)length);
+        lua_rawset(L, -4);
+    }
+    lua_pop(L, 1);
+}
+
+void flow_push_error(lua_State *L, const struct flow *flow, int error, size_t length)
+{
+    if (error != FLOW_RAISED)
+        error_push(L, error);
+    if (error == EBADF)
+        error_set_detail(L, "the socket is not open");
+    if (error_test(L, -1, flow->runtime))
+        set_length(L, length);
+}
