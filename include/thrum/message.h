@@ -50,7 +50,8 @@ struct thrum_message {
 
     /* The outcome, valid once the transfer has succeeded. */
     size_t length;      /* bytes moved; of a datagram received with MSG_TRUNC its whole length */
-    int received_flags; /* MSG_TRUNC: the datagram was longer than the room for it; MSG_CTRUNC: the
+    int received_flags; /* MSG_TRUNC: the datagram was longer than the room for it (without control
+                           data and pieces known only if `flags` had MSG_TRUNC); MSG_CTRUNC: the
                            control data was */
 };
 

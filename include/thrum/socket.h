@@ -128,7 +128,8 @@ THRUM_API int thrum_socket_try_receive(thrum_socket *socket,
 THRUM_API int thrum_socket_try_send(thrum_socket *socket,
                                     struct thrum_message *message) THRUM_NOEXCEPT;
 
-/* The same for several datagrams at once, each of one piece and without control data: `*count` is
+/* The same for several datagrams at once, each of one piece and without control data or flags of
+ * its own; records have no end here, only THRUM_EEOF at the next single receive. `*count` is
  * how many were moved, at least one without an error. Fewer than `n` does not mean that there were
  * no more. */
 THRUM_API int thrum_socket_try_receive_batch(thrum_socket *socket, struct thrum_message *messages,

@@ -32,7 +32,10 @@ namespace
 
 bool asks_for_bytes(const struct thrum_message *message) noexcept
 {
-    return message->size > 0 || message->n_pieces > 0;
+    bool asks = message->n_pieces == 0 && message->size > 0;
+    for (std::size_t i = 0; i < message->n_pieces; i++)
+        asks = asks || message->pieces[i].iov_len > 0;
+    return asks;
 }
 
 } // namespace

@@ -115,7 +115,9 @@ int thrum_socket_try_receive_batch(thrum_socket *socket, struct thrum_message *m
         return error;
     error = message_receive_batch(socket->descriptor, messages, n, count);
     if (error == EAGAIN)
-        socket->receive_answer(messages, error);
+        socket->note_exhausted();
+    else if (!error)
+        socket->receiving.is_trying_after_wait = false;
     return error;
 }
 

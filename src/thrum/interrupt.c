@@ -45,7 +45,7 @@ static void stop(lua_State *L, lua_Debug *where)
     if (fiber->n_interruption_disabled > 0)
         return;
     interrupts.n_unseen = 0;
-    error_push_from(L, runtime, THRUM_EINTERRUPTED, "Ctrl-C");
+    error_push_from(L, THRUM_EINTERRUPTED, "Ctrl-C");
     lua_error(L);
 }
 

@@ -50,8 +50,7 @@ static int exit_process(lua_State *L)
     if (!lua_isboolean(L, 1))
         luaL_optinteger(L, 1, EXIT_SUCCESS); /* a wrong one is refused in the name of this call */
     struct runtime *runtime = runtime_get(L);
-    if (runtime->has_held)
-        dgram_send_held(L);
+    runtime_call_before_suspend(L, runtime);
     report_all(L, runtime, true);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -157,7 +156,7 @@ static int run(lua_State *L)
     luaL_openlibs(L);
     seed_random(L);
     replace_exit(L);
-    runtime_get(L)->may_hold = true;
+    runtime_get(L)->calls_hook_at_exit = true;
     preload(L);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "thrum.prelude");

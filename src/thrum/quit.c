@@ -16,6 +16,7 @@
 #include "bind/fiber/call.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
+#include "bind/value/classes.h"
 #include "bind/module/modules.h"
 #include "bind/value/error.h"
 #include "quit_lua.h"
@@ -37,7 +38,7 @@ static const char report_key;
 
 /* ---- in the loop ---- */
 
-static const struct wait_kind wait_quit = {false, fiber_cancel_operation, NULL};
+static const struct wait_kind wait_quit = {false, fiber_cancel_operation, NULL, NULL};
 
 static int start_wait(lua_State *L, struct fiber *fiber);
 
@@ -62,7 +63,7 @@ static int start_wait(lua_State *L, struct fiber *fiber)
 
 static int wait_for_quit(lua_State *L)
 {
-    return start_wait(L, call_begin(L, noun_runtime(L)));
+    return start_wait(L, call_begin(L, class_runtime(L)));
 }
 
 /* ---- in Lua code that goes on and on ---- */
@@ -124,7 +125,7 @@ void quit_begin(lua_State *L, struct runtime *runtime)
     static const struct function_row functions[] = {{"wait", wait_for_quit}, {0}};
     int error = signal_pipe_open(&quit.pipe, runtime->context);
     if (error) {
-        error_push_from(L, runtime, error, "thrum --fibers-on-quit");
+        error_push_from(L, error, "thrum --fibers-on-quit");
         lua_error(L);
     }
     quit.runtime = runtime;
@@ -132,7 +133,7 @@ void quit_begin(lua_State *L, struct runtime *runtime)
     if (luaL_loadbuffer(L, (const char *)quit_lua, sizeof(quit_lua), "=thrum.quit"))
         lua_error(L);
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
     lua_getfield(L, -1, "wait");
     lua_remove(L, -2);
     lua_pushcfunction(L, repl_above);

@@ -19,6 +19,7 @@
 #include "bind/fiber/call.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
+#include "bind/value/classes.h"
 #include "bind/module/modules.h"
 #include "bind/module/run.h"
 #include "bind/value/error.h"
@@ -50,7 +51,7 @@ static void collect_handles(lua_State *L, const struct runtime *runtime)
 /* start(prompt) */
 static int start(lua_State *L)
 {
-    collect_handles(L, noun_runtime(L));
+    collect_handles(L, class_runtime(L));
     interrupt_aim(NULL);
     session.reader->start(luaL_checkstring(L, 1));
     return 0;
@@ -89,7 +90,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 /* wait() -> whether some input was read; false after Ctrl-C */
 static int wait(lua_State *L)
 {
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (!session.input)
         return call_yield(L, fiber, 0, finish_wait);
     int error = thrum_descriptor_wait(session.input, &fiber->operation);
@@ -116,7 +117,7 @@ static int remember(lua_State *L)
 /* run(f, ...) -> true, results... | false, error value, traceback or nil */
 static int run(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     struct fiber *fiber = fiber_spawn(L, runtime, lua_gettop(L) - 1);
     fiber->is_main = true;
     session.n_runs++;
@@ -269,11 +270,11 @@ void repl_run(lua_State *L, struct runtime *runtime)
     if (luaL_loadbuffer(L, (const char *)repl_lua, sizeof(repl_lua), "=thrum.repl"))
         lua_error(L);
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
     report_above(L, runtime);
     int error = begin(L, runtime);
     if (error) {
-        error_push_from(L, runtime, error, "thrum -i");
+        error_push_from(L, error, "thrum -i");
         lua_error(L);
     }
     int status = lua_pcall(L, 1, 0, 0);

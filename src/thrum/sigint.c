@@ -35,7 +35,7 @@ static bool find_script_frame(lua_State *thread, lua_Debug *frame)
 {
     for (int level = 0; lua_getstack(thread, level, frame); level++) {
         lua_getinfo(thread, "Sl", frame);
-        if (frame->currentline > 0 && !noun_is_own_lua(frame))
+        if (frame->currentline > 0 && !class_is_own_lua(frame))
             return true;
     }
     return false;
@@ -75,7 +75,7 @@ static void print_fiber(const struct fiber *fiber)
     else if (fiber->runtime->current == fiber)
         fprintf(stderr, ": running");
     else if (fiber->wait)
-        fprintf(stderr, ": waits in %s.%s", site->noun->name, site->row->name);
+        fprintf(stderr, ": waits in %s.%s", site->state->class->name, site->row->name);
     else
         fprintf(stderr, ": ready");
     print_place(fiber);

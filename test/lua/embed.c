@@ -426,21 +426,21 @@ static void addresses_of_one_key_are_told_apart(void)
 {
     lua_State *L = new_state();
     struct runtime *runtime = find_runtime(L);
-    memset(runtime->address_secrets, 0, sizeof(runtime->address_secrets));
+    memset(runtime->values.address_secrets, 0, sizeof(runtime->values.address_secrets));
     run_chunk(L, addresses);
-    CHECK(runtime->has_long_keys);
+    CHECK(runtime->values.has_long_keys);
     lua_close(L);
 }
 
 static void each_state_has_secrets_of_its_own(void)
 {
     lua_State *a = new_state(), *b = new_state();
-    const uint64_t *of_a = find_runtime(a)->address_secrets,
-                   *of_b = find_runtime(b)->address_secrets;
-    for (size_t i = 0; i < sizeof(find_runtime(a)->address_secrets) / sizeof(*of_a); i++)
+    const uint64_t *of_a = find_runtime(a)->values.address_secrets,
+                   *of_b = find_runtime(b)->values.address_secrets;
+    for (size_t i = 0; i < sizeof(find_runtime(a)->values.address_secrets) / sizeof(*of_a); i++)
         CHECK(of_a[i] != 0 && of_a[i] != of_b[i]);
     run_chunk(a, addresses);
-    CHECK(!find_runtime(a)->has_long_keys);
+    CHECK(!find_runtime(a)->values.has_long_keys);
     lua_close(a);
     lua_close(b);
 }

@@ -42,12 +42,15 @@
 #include <thrum/error.h>
 
 #include "base/clock.h"
+#include "bind/dgram/classes.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/dgram/open.h"
 #include "bind/socket/transfer.h"
 #include "bind/value/address.h"
 #include "bind/value/byte_span.h"
 #include "bind/value/error.h"
+#include "bind/value/memory.h"
 #include "net/interface.h"
 #include "net/message.h"
 
@@ -88,8 +91,8 @@ static int native_receiver(lua_State *L)
 }
 
 static const struct wait_kind wait_counted = {WAIT_EXTERNAL, fiber_cancel_operation,
-                                              transfer_describe_wait};
-static const struct wait_kind wait_uncounted = {0, fiber_cancel_operation, transfer_describe_wait};
+                                              transfer_describe_wait, NULL};
+static const struct wait_kind wait_uncounted = {0, fiber_cancel_operation, transfer_describe_wait, NULL};
 
 static int push_failure(lua_State *L, int error)
 {
@@ -129,30 +132,31 @@ static int finish_batch(lua_State *L, struct fiber *fiber, int error)
     return error ? push_failure(L, error) : 1;
 }
 
-static struct batch *get_batch(lua_State *L, struct runtime *runtime)
+static const char batch_key; /* in the registry: its address */
+
+static struct batch *make_batch(lua_State *L)
 {
-    if (runtime->dgram_batch)
-        return runtime->dgram_batch;
-    struct batch *batch = runtime_alloc(L, sizeof(*batch));
-    if (!batch)
-        error_raise(L, ENOMEM);
+    struct batch *batch = lua_newuserdata(L, sizeof(*batch));
     for (int i = 0; i < MESSAGE_MAX_BATCH; i++)
         batch->messages[i] = (struct thrum_message){
             .data = batch->data[i], .size = DATAGRAM_SIZE, .peer = &batch->peers[i]};
-    runtime->dgram_batch = batch;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &batch_key);
     return batch;
 }
 
-void dgram_free_batch(lua_State *L, struct runtime *runtime)
+/* One for all sockets of the state, made on first use: what comes is made strings at once. */
+static struct batch *get_batch(lua_State *L)
 {
-    runtime_free(L, runtime->dgram_batch, sizeof(struct batch));
-    runtime->dgram_batch = NULL;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &batch_key);
+    struct batch *batch = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return batch ? batch : make_batch(L);
 }
 
 /* How many came; or 0, and then there are none. Whoever gets many lets others run the sooner. */
 static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socket, size_t *count)
 {
-    struct batch *batch = get_batch(L, socket->runtime);
+    struct batch *batch = get_batch(L);
     int error = thrum_socket_try_receive_batch(socket->core, batch->messages, MESSAGE_MAX_BATCH,
                                                count);
     if (error)
@@ -357,12 +361,6 @@ static int native_take_held(lua_State *L)
 
 static const char send_held_key;
 
-static int native_on_suspend(lua_State *L)
-{
-    noun_runtime(L)->has_held = lua_toboolean(L, 1);
-    return 0;
-}
-
 static int native_set_send_held(lua_State *L)
 {
     lua_settop(L, 1);
@@ -370,7 +368,8 @@ static int native_set_send_held(lua_State *L)
     return 0;
 }
 
-void dgram_send_held(lua_State *L)
+/* The runtime's hook. */
+static void send_held(lua_State *L)
 {
     if (!lua_checkstack(L, 2))
         return;
@@ -379,12 +378,18 @@ void dgram_send_held(lua_State *L)
         lua_pop(L, 1);
 }
 
+static int native_on_suspend(lua_State *L)
+{
+    class_runtime(L)->before_suspend = lua_toboolean(L, 1) ? send_held : NULL;
+    return 0;
+}
+
 static int native_at_end(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     lua_settop(L, 2);
     if (handle->fiber)
-        handle->fiber->at_end = fiber_anchor_value(L, noun_runtime(L));
+        handle->fiber->at_end = fiber_anchor_value(L, class_runtime(L));
     return 0;
 }
 
@@ -458,7 +463,7 @@ void dgram_set_natives(lua_State *L, struct runtime *runtime)
                                                     {"bytes", native_bytes},
                                                     {"interfaces", native_interfaces},
                                                     {0}};
-    noun_set_functions(L, &runtime->nouns[NOUN_DGRAM_SOCKET], functions);
-    lua_pushboolean(L, runtime->may_hold);
+    class_set_functions(L, class_get(L, runtime, &dgram_socket_class), functions);
+    lua_pushboolean(L, runtime->calls_hook_at_exit);
     lua_setfield(L, -2, "may_hold");
 }

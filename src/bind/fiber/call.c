@@ -13,9 +13,8 @@
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scheduler.h"
-#include "bind/fiber/scope.h"
 #include "bind/fiber/timeout_scope.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/error.h"
 
 /* How many calls in a row may complete at once before a fiber lets others run: a flooded socket
@@ -47,14 +46,6 @@ static bool is_in_place(lua_State *L, const struct fiber *fiber)
     return fiber != &runtime->outside || fiber->n_suspend_forbidden > 0;
 }
 
-/* Whether the function running is of the module socket. */
-static bool is_luasocket(lua_State *L)
-{
-    const struct noun *noun = noun_self(L);
-    return noun >= &noun->runtime->nouns[NOUN_FACE] &&
-           noun <= &noun->runtime->nouns[NOUN_FACE_WATCH];
-}
-
 bool call_returns(lua_State *L, const struct fiber *fiber)
 {
     return !fiber->thread || !can_suspend(L, fiber->runtime);
@@ -62,7 +53,7 @@ bool call_returns(lua_State *L, const struct fiber *fiber)
 
 bool call_can_wait(lua_State *L, const struct fiber *fiber)
 {
-    return !is_in_place(L, fiber) || is_luasocket(L);
+    return !is_in_place(L, fiber) || class_self(L)->waits_in_place;
 }
 
 static bool is_protected_call(lua_State *L, const struct runtime *runtime, lua_Debug *frame)
@@ -71,14 +62,14 @@ static bool is_protected_call(lua_State *L, const struct runtime *runtime, lua_D
     lua_CFunction function = lua_tocfunction(L, -1);
     lua_pop(L, 1);
     return function && (function == runtime->lua_pcall || function == runtime->lua_xpcall ||
-                        scope_is_protected_call(function));
+                        function == runtime->own_pcall || function == runtime->own_xpcall);
 }
 
 /* Whether an error raised here would leave a finalizer: Lua raises it in whatever code happened to
  * be running. */
 static bool is_in_finalizer(lua_State *L)
 {
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     lua_Debug frame;
     luaL_checkstack(L, 1, "call");
     for (int level = 1; lua_getstack(L, level, &frame); level++) {
@@ -94,7 +85,7 @@ static bool is_in_finalizer(lua_State *L)
 
 const char *call_why_not(lua_State *L)
 {
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     if (!runtime->context)
         return "thrum has been closed in this state";
     if (!runtime->current)
@@ -204,7 +195,7 @@ static bool is_addressed(lua_State *L, const struct fiber *fiber)
 
 void call_check_interruption(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     const struct fiber *fiber = runtime_caller(runtime);
     bool is_reached = runtime->n_boundaries == 0 && lua_isyieldable(L);
     if (fiber->interruption && (fiber->thread ? is_reached : !is_in_finalizer(L)))
@@ -294,7 +285,7 @@ void call_prepare_deadline(lua_State *L, struct fiber *fiber)
  * over goes through; anybody else finds the thread suspended as before. */
 static int call_continue(lua_State *L, int status, lua_KContext ticket)
 {
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     struct fiber *fiber = runtime->current;
     (void)status;
     if (!fiber || runtime->running != L || fiber->ticket != ticket)
@@ -306,9 +297,8 @@ static int call_continue(lua_State *L, int status, lua_KContext ticket)
 static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
     struct runtime *runtime = fiber->runtime;
-    if (runtime->has_held)
-        dgram_send_held(L);
-    fiber->site = (struct wait_site){L, noun_self(L), noun_row(L), clock_coarse_now_ns()};
+    runtime_call_before_suspend(L, runtime);
+    fiber->site = (struct wait_site){L, class_self(L), class_row(L), clock_coarse_now_ns()};
     fiber->finish = finish;
     fiber->ticket = ++runtime->last_ticket;
     runtime->is_suspending = true;
@@ -347,9 +337,9 @@ static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *fin
 static bool wait_in_place(lua_State *L, const struct fiber *fiber)
 {
     thrum_context *context = fiber->runtime->context;
-    bool is_blocking = is_luasocket(L) && fiber->wait && fiber->wait->traits & WAIT_EXTERNAL;
-    if (is_blocking && fiber->runtime->has_held)
-        dgram_send_held(L);
+    bool is_blocking = class_self(L)->waits_in_place && fiber->wait && fiber->wait->traits & WAIT_EXTERNAL;
+    if (is_blocking)
+        runtime_call_before_suspend(L, fiber->runtime);
     if (!fiber->is_ready)
         thrum_context_poll(context);
     while (!fiber->is_ready && is_blocking && thrum_context_run_one(context) > 0) {
@@ -404,7 +394,7 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
         return finish_call(L, fiber, outcome, finish);
     fiber->outcome = outcome;
     if (fiber->thread) {
-        scheduler_make_ready(fiber);
+        fiber_make_ready(fiber);
         return yield_to_scheduler(L, fiber, finish);
     }
     fiber->n_at_once = 0;

@@ -22,8 +22,6 @@
 #include "base/clock.h"
 #include "bind/fiber/fiber.h"
 
-#define NO_DEADLINE CLOCK_NEVER
-
 /* The fiber that calls: its operation and its wait are free to use. Outside any fiber it is the
  * runtime's stand-in, and call_suspend drives the loop. Raises the interruption error in an
  * interrupted fiber, an error where suspending is forbidden, and in a state that has been closed. */

@@ -11,10 +11,11 @@
 
 #include <thrum/error.h>
 
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/select.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 
@@ -28,22 +29,26 @@ struct channel {
     struct list receivers;
 };
 
-static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL};
+static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL, NULL};
 
 static struct channel *self(lua_State *L)
 {
-    return noun_check_self(L, NOUN_CHANNEL);
+    return class_check_self(L, &channel_class);
 }
 
-static int channel_new(lua_State *L)
+void channel_push(lua_State *L, lua_Integer capacity)
 {
-    lua_Integer capacity = args_integer_or(L, 1, "capacity", 0, INT_MAX, 0);
-    struct channel *channel = noun_new_object(L, noun_runtime(L), NOUN_CHANNEL, sizeof(*channel));
+    struct channel *channel = class_new_object(L, &channel_class, sizeof(*channel));
     channel->capacity = capacity;
     list_init(&channel->senders);
     list_init(&channel->receivers);
     lua_newtable(L);
     lua_setuservalue(L, -2);
+}
+
+static int channel_new(lua_State *L)
+{
+    channel_push(L, args_integer_or(L, 1, "capacity", 0, INT_MAX, 0));
     return 1;
 }
 
@@ -159,7 +164,7 @@ static int channel_send(lua_State *L)
     struct channel *channel = self(L);
     if (lua_isnoneornil(L, 2))
         error_raise_arg(L, EINVAL, 2, "value", "anything but nil");
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (channel->is_closed)
         error_raise_detail(L, EPIPE, "the channel is closed");
     lua_settop(L, 2);
@@ -191,7 +196,7 @@ static int finish_taken(lua_State *L, struct fiber *fiber, int error)
 /* Receive a value; at the end of the channel `finish` gets THRUM_EEOF. */
 static int receive(lua_State *L, struct channel *channel, call_finish *finish)
 {
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     lua_settop(L, 1);
     if (take_value(L, 1, channel))
         return call_done(L, fiber, 0, finish_taken);
@@ -289,7 +294,7 @@ static int finish_next(lua_State *L, struct fiber *fiber, int error)
 
 static int channel_next(lua_State *L)
 {
-    return receive(L, noun_check(L, 1, NOUN_CHANNEL, "channel"), finish_next);
+    return receive(L, class_check(L, 1, &channel_class, "channel"), finish_next);
 }
 
 static int channel_values(lua_State *L)
@@ -345,9 +350,9 @@ static const struct function_row functions[] = {{"new", channel_new}, {0}};
 
 int channel_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_CHANNEL];
-    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    struct class_state *state = class_get(L, runtime, &channel_class);
+    class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     return 1;
 }

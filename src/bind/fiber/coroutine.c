@@ -5,7 +5,7 @@
  * yields, the resume that runs it sees `is_suspending` and yields in turn, up to the scheduler. On
  * the way back each resume continues its coroutine with nothing, and the suspended call finishes
  * there. A yield of the user's own finds `is_suspending` false and means what it always meant. */
-#include "bind/fiber/coroutine.h"
+#include "bind/fiber/resumed.h"
 
 #include <errno.h>
 
@@ -14,9 +14,10 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/call.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scope.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/class.h"
 #include "bind/value/error.h"
 #include "bind/value/stock.h"
@@ -79,13 +80,13 @@ static int end_coroutine(lua_State *L, deliver_function *deliver);
 
 static int go_on_ending(lua_State *L, int status, lua_KContext context)
 {
-    scope_handler_ended(L, noun_runtime(L), status);
+    scope_handler_ended(L, class_runtime(L), status);
     return end_coroutine(L, (deliver_function *)context);
 }
 
 static int end_coroutine(lua_State *L, deliver_function *deliver)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     lua_State *co = lua_tothread(L, index_of(deliver));
     while (scope_take_handler(L, runtime, index_of(deliver))) {
         mark_inside_operation(L, runtime, index_of(deliver), true); /* nobody else resumes it */
@@ -98,7 +99,7 @@ static int end_coroutine(lua_State *L, deliver_function *deliver)
 
 static int deliver_end(lua_State *L, lua_State *co, int status, deliver_function *deliver)
 {
-    if (status == LUA_YIELD || noun_runtime(L)->n_handlers == 0)
+    if (status == LUA_YIELD || class_runtime(L)->n_handlers == 0)
         return deliver(L, co, status);
     return end_coroutine(L, deliver);
 }
@@ -107,7 +108,7 @@ static int deliver_end(lua_State *L, lua_State *co, int status, deliver_function
 static int resume_step(lua_State *L, lua_State *co, int nargs, bool is_marked,
                        deliver_function *deliver)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     struct fiber *fiber = runtime->current;
     if (!fiber || L != runtime->running)
         return deliver_end(L, co, lua_resume(co, L, nargs), deliver);
@@ -133,7 +134,7 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, bool is_marked,
 static int resume_again(lua_State *L, int status, lua_KContext context)
 {
     deliver_function *deliver = (deliver_function *)context;
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     (void)status;
     if (!runtime->current || runtime->running != L) /* or somebody who knows no fibers */
         return lua_yieldk(L, 0, context, resume_again);
@@ -150,12 +151,12 @@ noreturn static void raise_not_ours(lua_State *L)
  * nobody can tell: then it is not. */
 static bool is_at_work_elsewhere(lua_State *L, lua_State *co)
 {
-    const struct fiber *fiber = noun_runtime(L)->current;
+    const struct fiber *fiber = class_runtime(L)->current;
     int top = lua_gettop(L);
     lua_State *thread = fiber ? fiber->thread : L;
     while (thread && thread != co && thread != L) {
         luaL_checkstack(L, LUA_MINSTACK, "too many coroutines");
-        thread = coroutine_push_resumed(L, thread);
+        thread = resumed_push(L, class_runtime(L), thread);
     }
     lua_settop(L, top);
     return thread == L && co != L && fiber;
@@ -166,7 +167,7 @@ static bool is_at_work_elsewhere(lua_State *L, lua_State *co)
 static const char *refuse_resume(lua_State *L, lua_State *co, int index)
 {
     lua_Debug frame;
-    bool is_reserved = reserve_mark(L, noun_runtime(L), index);
+    bool is_reserved = reserve_mark(L, class_runtime(L), index);
     if (is_reserved && lua_status(co) == LUA_YIELD)
         raise_not_ours(L);
     if (lua_status(co) == LUA_OK && lua_getstack(co, 0, &frame) && is_at_work_elsewhere(L, co))
@@ -293,46 +294,6 @@ static int coroutine_wrap(lua_State *L)
     return 1;
 }
 
-/* ---- looking inside ---- */
-
-/* What `thread`'s innermost call has for a coroutine: pushed, or nil. Lua keeps the function of a
- * suspended call no longer, but what stands last in its frame: resume's is the coroutine itself. */
-static void push_coroutine_of(lua_State *L, lua_State *thread, lua_Debug *frame)
-{
-    lua_getinfo(L, "f", frame);
-    if (lua_tocfunction(L, -1) == call_wrapped) {
-        lua_getupvalue(L, -1, 3);
-        lua_remove(L, -2);
-    } else if (lua_tocfunction(L, -1) == coroutine_resume && lua_status(thread) == LUA_OK) {
-        lua_pop(L, 1);
-        if (lua_checkstack(thread, 1) && lua_getlocal(thread, frame, 1))
-            lua_xmove(thread, L, 1);
-        else
-            lua_pushnil(L);
-    } else if (!lua_isthread(L, -1)) {
-        lua_pop(L, 1);
-        lua_pushnil(L);
-    }
-}
-
-lua_State *coroutine_push_resumed(lua_State *L, lua_State *thread)
-{
-    lua_Debug frame;
-    if (!lua_getstack(thread, 0, &frame))
-        return NULL;
-    push_coroutine_of(L, thread, &frame);
-    lua_State *co = lua_tothread(L, -1);
-    bool is_alike = false; /* both run, both are suspended, or both have failed */
-    if (co && lua_status(thread) <= LUA_YIELD)
-        is_alike = lua_status(co) == lua_status(thread);
-    else if (co)
-        is_alike = lua_status(co) > LUA_YIELD;
-    if (is_alike && lua_getstack(co, 0, &frame))
-        return co;
-    lua_pop(L, 1);
-    return NULL;
-}
-
 /* ---- the rest ---- */
 
 static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
@@ -342,7 +303,7 @@ static bool is_fiber_itself(lua_State *L, const struct runtime *runtime)
 
 static int coroutine_yield(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     const struct fiber *fiber = runtime_caller(runtime);
     if (is_fiber_itself(L, runtime))
         error_raise(L, THRUM_ECOROUTINE_RESERVED);
@@ -353,7 +314,7 @@ static int coroutine_yield(lua_State *L)
 
 static int coroutine_isyieldable(lua_State *L)
 {
-    lua_pushboolean(L, lua_isyieldable(L) && !is_fiber_itself(L, noun_runtime(L)));
+    lua_pushboolean(L, lua_isyieldable(L) && !is_fiber_itself(L, class_runtime(L)));
     return 1;
 }
 
@@ -361,7 +322,7 @@ static int coroutine_isyieldable(lua_State *L)
 static int coroutine_running(lua_State *L)
 {
     int is_main = lua_pushthread(L);
-    lua_pushboolean(L, is_main || is_fiber_itself(L, noun_runtime(L)));
+    lua_pushboolean(L, is_main || is_fiber_itself(L, class_runtime(L)));
     return 2;
 }
 
@@ -370,7 +331,7 @@ static const char *status_of(lua_State *L, lua_State *co)
     lua_Debug frame;
     if (co == L)
         return "running";
-    bool is_inside = is_inside_operation(L, noun_runtime(L), 1);
+    bool is_inside = is_inside_operation(L, class_runtime(L), 1);
     if (lua_status(co) == LUA_YIELD)
         return is_inside ? "normal" : "suspended";
     if (lua_status(co) != LUA_OK)
@@ -394,7 +355,9 @@ static const struct function_row functions[] = {
 
 int coroutine_open(lua_State *L, struct runtime *runtime)
 {
+    runtime->resume = coroutine_resume;
+    runtime->wrapped = call_wrapped;
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[NOUN_COROUTINE], functions);
+    class_set_functions(L, class_get(L, runtime, &coroutine_class), functions);
     return 1;
 }

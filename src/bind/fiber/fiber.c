@@ -8,13 +8,10 @@
 
 #include <thrum/error.h>
 
-#include "bind/fiber/group.h"
-#include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
-#include "bind/fiber/scheduler.h"
-#include "bind/fiber/select.h"
 #include "bind/fiber/timeout_scope.h"
 #include "bind/fiber/wait_queue.h"
+#include "bind/value/memory.h"
 
 /* ---- waits ---- */
 
@@ -28,7 +25,18 @@ void fiber_cancel_operation(struct fiber *fiber)
     thrum_operation_cancel(&fiber->operation);
 }
 
-const struct wait_kind wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
+const struct wait_kind wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL, NULL};
+
+void fiber_make_ready(struct fiber *fiber)
+{
+    struct runtime *runtime = fiber->runtime;
+    fiber->is_ready = true;
+    if (!fiber->thread || fiber->waits_in_place)
+        return; /* such a caller looks at is_ready itself */
+    fiber->next_ready = NULL;
+    *runtime->ready_end = fiber;
+    runtime->ready_end = &fiber->next_ready;
+}
 
 static void end_wait(struct fiber *fiber, int outcome)
 {
@@ -36,14 +44,14 @@ static void end_wait(struct fiber *fiber, int outcome)
         fiber->runtime->n_pending--;
     fiber->wait = NULL;
     fiber->outcome = outcome;
-    scheduler_make_ready(fiber);
+    fiber_make_ready(fiber);
 }
 
 /* Apart from the rest, which nearly every wait gets by with. */
 static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int outcome)
 {
-    if (fiber->wait->traits & WAIT_SELECTION)
-        selection_end(fiber->wait_object);
+    if (fiber->wait->leave)
+        fiber->wait->leave(fiber);
     if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
         if (outcome == ETIMEDOUT && fiber->limit) {
@@ -59,7 +67,7 @@ static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int ou
 
 void fiber_wake(struct fiber *fiber, int outcome)
 {
-    if (fiber->wait->traits & WAIT_SELECTION || fiber->cancel_cause || fiber->limit ||
+    if (fiber->wait->leave || fiber->cancel_cause || fiber->limit ||
         fiber->deadline_ns != INT64_MAX)
         wake_specially(fiber, outcome);
     else
@@ -189,7 +197,7 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     fiber_reserve_thread(L, runtime);
     int anchor = fiber_anchor_value(L, runtime);
 
-    struct fiber *fiber = runtime_alloc(L, sizeof(*fiber));
+    struct fiber *fiber = memory_alloc(L, sizeof(*fiber));
     if (!fiber) {
         fiber_release_anchor(L, runtime, anchor);
         luaL_error(L, "not enough memory");
@@ -203,8 +211,16 @@ struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs)
     fiber->id = ++runtime->last_id;
     list_append(&runtime->fibers, &fiber->link);
     runtime->n_live++;
-    scheduler_make_ready(fiber);
+    fiber_make_ready(fiber);
     return fiber;
+}
+
+void fiber_left_failed(struct runtime *runtime)
+{
+    if (!runtime->report_timer || !list_is_empty(&runtime->failed))
+        return;
+    thrum_timer_free(runtime->report_timer);
+    runtime->report_timer = NULL;
 }
 
 /* Set what is anchored for the fiber's thread, the value on the top. */
@@ -235,15 +251,15 @@ void fiber_free(lua_State *L, struct fiber *fiber)
 {
     struct runtime *runtime = fiber->runtime;
     list_remove(&fiber->link);
-    report_forget(runtime);
+    fiber_left_failed(runtime);
     list_remove(&fiber->waiter.link);
-    if (fiber->wait && fiber->wait->traits & WAIT_SELECTION)
-        selection_end(fiber->wait_object);
+    if (fiber->wait && fiber->wait->leave)
+        fiber->wait->leave(fiber);
     while (!list_is_empty(&fiber->watchers))
         wait_queue_take(&fiber->watchers);
     limit_forget(fiber);
     if (fiber->group)
-        group_lose_child(L, fiber);
+        fiber->group->rules->lose_child(L, fiber);
     if (fiber->joiner)
         fiber->joiner->joined = NULL;
     if (fiber->joined)
@@ -259,7 +275,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
     fiber_release_anchor(L, runtime, fiber->traceback);
     fiber_release_anchor(L, runtime, fiber->end);
     fiber_release_anchor(L, runtime, fiber->origin);
-    runtime_free(L, fiber, sizeof(*fiber));
+    memory_free(L, fiber, sizeof(*fiber));
 }
 
 void fiber_forget(lua_State *L, struct fiber *fiber)
@@ -274,7 +290,7 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
         fiber_free(L, fiber);
         return;
     }
-    if (fiber->group && group_keep_thread(L, fiber)) {
+    if (fiber->group && fiber->group->rules->keep_thread(L, fiber)) {
         fiber_leave_to_handle(L, fiber);
         return;
     }
@@ -283,7 +299,7 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
         return;
     list_remove(&fiber->link);
     list_append(&fiber->runtime->unreported, &fiber->link);
-    report_forget(fiber->runtime);
+    fiber_left_failed(fiber->runtime);
 }
 
 void fiber_push_title(lua_State *L, const struct fiber *fiber)
@@ -311,7 +327,7 @@ static void deadline_destroy(struct deadline *deadline)
     list_remove(&deadline->link);
     thrum_timer_free(deadline->timer);
     thrum_operation_deinit(&deadline->operation);
-    runtime_free(deadline->main, deadline, sizeof(*deadline));
+    memory_free(deadline->main, deadline, sizeof(*deadline));
 }
 
 /* An arming that fails for want of memory is a deadline that has come: late is worse than early. */
@@ -342,13 +358,13 @@ static void deadline_fired(struct thrum_operation *operation)
 static struct deadline *deadline_new(struct fiber *fiber)
 {
     lua_State *L = fiber->runtime->main;
-    struct deadline *deadline = runtime_alloc(L, sizeof(*deadline));
+    struct deadline *deadline = memory_alloc(L, sizeof(*deadline));
     if (!deadline)
         return NULL;
     *deadline = (struct deadline){.fiber = fiber, .main = L, .armed_ns = INT64_MAX};
     list_init(&deadline->link);
     if (thrum_timer_new(fiber->runtime->context, &deadline->timer)) {
-        runtime_free(L, deadline, sizeof(*deadline));
+        memory_free(L, deadline, sizeof(*deadline));
         return NULL;
     }
     thrum_operation_init(&deadline->operation, deadline_fired, deadline);

@@ -12,13 +12,16 @@
 #include <thrum/operation.h>
 #include <thrum/timer.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "bind/value/class.h"
 
 struct runtime;
 struct fiber;
 struct limit;
-struct group;
+struct group_head;
+
+#define NO_DEADLINE CLOCK_NEVER
 
 /* A place in a queue of those who wait for one another. */
 struct waiter {
@@ -28,8 +31,7 @@ struct waiter {
 
 enum wait_traits {
     WAIT_EXTERNAL = 1,    /* ends by something outside Lua */
-    WAIT_UNSTOPPABLE = 2, /* no limit ends it */
-    WAIT_SELECTION = 4    /* wait_object is a selection: in several queues */
+    WAIT_UNSTOPPABLE = 2 /* no timeout scope ends it */
 };
 
 /* What a suspended fiber waits for. */
@@ -39,12 +41,26 @@ struct wait_kind {
     void (*cancel)(struct fiber *fiber);
     /* Push a text that tells it from others of its kind; NULL: there is nothing to tell. */
     void (*describe)(lua_State *L, const struct fiber *fiber);
+    /* The wait ends, or its fiber goes: leave the other queues it stands in. NULL: there are none. */
+    void (*leave)(struct fiber *fiber);
+};
+
+/* What a group does with its children, for who knows no groups: group.h has the contracts. Every
+ * struct group begins with them. */
+struct group_rules {
+    void (*child_ended)(lua_State *L, struct fiber *child);
+    bool (*keep_thread)(lua_State *L, const struct fiber *child);
+    bool (*is_awaited)(const struct fiber *child);
+    void (*lose_child)(lua_State *L, struct fiber *child);
+};
+struct group_head {
+    const struct group_rules *rules;
 };
 
 /* Where a fiber was suspended last: for those who look. */
 struct wait_site {
     lua_State *thread;       /* its own, or a coroutine's */
-    const struct noun *noun; /* with the row: the function that suspended it */
+    const struct class_state *state; /* with the row: the function that suspended it */
     const struct function_row *row;
     int64_t since_ns; /* of the steady clock, coarsely */
 };
@@ -82,7 +98,7 @@ struct fiber {
                          unreported */
     struct fiber *next_ready;
     struct fiber_handle *handle; /* the user's, NULL once collected */
-    struct group *group;         /* that it is a child of; once ended, that keeps its error */
+    struct group_head *group;         /* that it is a child of; once ended, that keeps its error */
     struct list group_link;      /* among the group's children */
     unsigned long long id;
     int n_args;        /* of its function */
@@ -149,6 +165,15 @@ struct fiber_handle {
 /* Make a fiber of what is on the top of L: where it is spawned and its name, strings or nil, the
  * function and `nargs` arguments. Pops them. */
 struct fiber *fiber_new(lua_State *L, struct runtime *runtime, int nargs);
+/* The same of a function, or what fiber.named made, and `nargs` arguments on the top; leaves its
+ * handle there. Raises ECANCELED in a closed state. */
+struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs);
+/* Whether the value can be spawned: a function, or one with a name. */
+bool fiber_is_function(lua_State *L, int index);
+/* Push the name of what can be spawned, at `index`, and put the function itself there; or nil. */
+void fiber_push_name(lua_State *L, int index);
+/* One has left the runtime's list of those that have failed and can be joined. */
+void fiber_left_failed(struct runtime *runtime);
 /* What an ended fiber's thread has to give: results, or 1 for the error value. */
 int fiber_count_results(const struct fiber *fiber);
 /* It has ended, and only who has its handle can ask for what its thread holds: from here on the
@@ -183,6 +208,9 @@ bool fiber_is_interruptible(const struct fiber *fiber);
 
 /* The wait of `fiber` has ended: it becomes ready, and its call finishes with `outcome`. */
 void fiber_wake(struct fiber *fiber, int outcome);
+
+/* It can run: at the end of the ready queue, unless somebody waits for it in place. */
+void fiber_make_ready(struct fiber *fiber);
 
 /* End the wait with `cause` in place of ECANCELED, unless it ends by itself first. */
 void fiber_cancel_wait(struct fiber *fiber, int cause);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* Fibers as Lua sees them: spawn, the handle's class, this_fiber. */
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 
 #include <errno.h>
 
@@ -9,6 +9,7 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/call.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/group.h"
 #include "bind/fiber/inspect.h"
 #include "bind/fiber/report.h"
@@ -26,7 +27,7 @@ struct named_function {
 
 void fiber_push_name(lua_State *L, int index)
 {
-    if (!noun_test(L, index, NOUN_NAMED_FUNCTION)) {
+    if (!class_test(L, index, &named_function_class)) {
         lua_pushnil(L);
         return;
     }
@@ -43,13 +44,13 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
 {
     int function = lua_gettop(L) - nargs;
     if (!runtime->context) {
-        error_push_from(L, runtime, ECANCELED, "spawn");
+        error_push_from(L, ECANCELED, "spawn");
         error_set_detail(L, "thrum has been closed in this state");
         lua_error(L);
     }
     luaL_checkstack(L, 8, "spawn");
-    struct fiber_handle *handle = noun_new_object(L, runtime, NOUN_FIBER, sizeof(*handle));
-    noun_push_caller(L);
+    struct fiber_handle *handle = class_new_object(L, &fiber_class, sizeof(*handle));
+    class_push_caller(L);
     fiber_push_name(L, function);
     lua_rotate(L, function, 3);
     struct fiber *fiber = fiber_new(L, runtime, nargs);
@@ -63,14 +64,14 @@ struct fiber *fiber_spawn(lua_State *L, struct runtime *runtime, int nargs)
 
 bool fiber_is_function(lua_State *L, int index)
 {
-    return lua_isfunction(L, index) || noun_test(L, index, NOUN_NAMED_FUNCTION);
+    return lua_isfunction(L, index) || class_test(L, index, &named_function_class);
 }
 
 int fiber_spawn_function(lua_State *L)
 {
     if (!fiber_is_function(L, 1))
         error_raise_arg(L, EINVAL, 1, "f", "function");
-    fiber_spawn(L, noun_runtime(L), lua_gettop(L) - 1);
+    fiber_spawn(L, class_runtime(L), lua_gettop(L) - 1);
     return 1;
 }
 
@@ -82,7 +83,7 @@ static int fiber_named(lua_State *L)
     if (!lua_isfunction(L, 2))
         error_raise_arg(L, EINVAL, 2, "f", "function");
     lua_settop(L, 2);
-    noun_new_object(L, noun_runtime(L), NOUN_NAMED_FUNCTION, sizeof(struct named_function));
+    class_new_object(L, &named_function_class, sizeof(struct named_function));
     lua_createtable(L, 2, 0);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, 1);
@@ -107,7 +108,7 @@ static void describe_join(lua_State *L, const struct fiber *fiber)
     fiber_push_title(L, fiber->joined);
 }
 
-static const struct wait_kind wait_join = {0, cancel_join, describe_join};
+static const struct wait_kind wait_join = {0, cancel_join, describe_join, NULL};
 
 /* In place of the fiber's thread the handle, at index 1, gets what is kept of its end: a table, or
  * the name alone. Allocates nothing. */
@@ -196,7 +197,7 @@ noreturn static void raise_being_joined(lua_State *L)
 
 static struct fiber *check_joinable(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     if (is_given_up(handle))
         raise_not_joinable(L);
     if (handle->fiber->joiner)
@@ -206,11 +207,11 @@ static struct fiber *check_joinable(lua_State *L)
 
 static int fiber_join(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
-    if (handle->fiber && handle->fiber == noun_runtime(L)->current)
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
+    if (handle->fiber && handle->fiber == class_runtime(L)->current)
         error_raise_detail(L, EDEADLK, "a fiber cannot join itself");
     struct fiber *joined = check_joinable(L);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     fiber->joined = joined;
     joined->joiner = fiber; /* nobody else may join or detach it from here on */
     if (joined->state == FIBER_ENDED)
@@ -284,7 +285,7 @@ static int fiber_detach(lua_State *L)
 /* Always valid: there may be nothing left to interrupt. */
 static int fiber_method_interrupt(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     if (handle->fiber)
         fiber_interrupt(handle->fiber);
     return 0;
@@ -292,13 +293,13 @@ static int fiber_method_interrupt(lua_State *L)
 
 static int get_joinable(lua_State *L)
 {
-    lua_pushboolean(L, is_joinable(noun_check_self(L, NOUN_FIBER)));
+    lua_pushboolean(L, is_joinable(class_check_self(L, &fiber_class)));
     return 1;
 }
 
 static int get_interruption_caught(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     if (!handle->is_joined)
         error_raise_detail(L, EINVAL, "the fiber has not been joined");
     lua_pushboolean(L, handle->interruption_caught);
@@ -307,7 +308,7 @@ static int get_interruption_caught(lua_State *L)
 
 static int get_handle_name(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     if (handle->fiber) {
         lua_pushstring(L, handle->fiber->name);
     } else {
@@ -320,7 +321,7 @@ static int get_handle_name(lua_State *L)
 /* Of one that has died of an error. */
 static int get_traceback(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     if (handle->fiber)
         fiber_push_anchored(L, handle->fiber->runtime, handle->fiber->end);
     else
@@ -331,7 +332,7 @@ static int get_traceback(lua_State *L)
 
 static int fiber_gc(lua_State *L)
 {
-    const struct fiber_handle *handle = noun_test(L, 1, NOUN_FIBER);
+    const struct fiber_handle *handle = class_test(L, 1, &fiber_class);
     if (handle && handle->fiber)
         fiber_forget(L, handle->fiber);
     return 0;
@@ -340,7 +341,7 @@ static int fiber_gc(lua_State *L)
 static int fiber_tostring(lua_State *L)
 {
     static const char *const states[] = {"new", "alive", "alive", "ended"};
-    const struct fiber_handle *handle = noun_check_self(L, NOUN_FIBER);
+    const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     if (!is_given_up(handle)) {
         fiber_push_title(L, handle->fiber);
         lua_pushfstring(L, "fiber %s (%s)", lua_tostring(L, -1), states[handle->fiber->state]);
@@ -352,7 +353,7 @@ static int fiber_tostring(lua_State *L)
 
 static int named_tostring(lua_State *L)
 {
-    noun_check_self(L, NOUN_NAMED_FUNCTION);
+    class_check_self(L, &named_function_class);
     lua_getuservalue(L, 1);
     lua_rawgeti(L, -1, 2);
     lua_pushfstring(L, "function \"%s\"", lua_tostring(L, -1));
@@ -379,13 +380,13 @@ static const struct function_row functions[] = {{"group", group_function},
 
 int fiber_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_FIBER];
-    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
-    noun_open_class(L, &runtime->nouns[NOUN_NAMED_FUNCTION],
+    struct class_state *state = class_get(L, runtime, &fiber_class);
+    class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    class_open(L, class_get(L, runtime, &named_function_class),
                     &(struct class_rows){.metamethods = named_metamethods});
     group_open(L, runtime);
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     return 1;
 }
 
@@ -393,7 +394,7 @@ int fiber_open(lua_State *L, struct runtime *runtime)
 
 static int this_fiber_yield(lua_State *L)
 {
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (!call_can_wait(L, fiber))
         return call_refuse(L, fiber, call_finish_yield);
     return call_yield(L, fiber, 0, call_finish_yield);
@@ -401,8 +402,8 @@ static int this_fiber_yield(lua_State *L)
 
 static const struct fiber *check_current(lua_State *L)
 {
-    const struct fiber *fiber = noun_runtime(L)->current;
-    return fiber ? fiber : &noun_runtime(L)->outside;
+    const struct fiber *fiber = class_runtime(L)->current;
+    return fiber ? fiber : &class_runtime(L)->outside;
 }
 
 static int get_id(lua_State *L)
@@ -434,7 +435,7 @@ static void push_key(lua_State *L, const struct fiber *fiber)
 /* A table per fiber, made on first use, kept as long as the fiber's thread. */
 static int get_local(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     const struct fiber *fiber = check_current(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->locals);
     push_key(L, fiber);
@@ -451,7 +452,7 @@ static int get_local(lua_State *L)
 
 static struct fiber *current_fiber(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     return runtime_caller(runtime);
 }
 
@@ -506,9 +507,9 @@ static const struct property_row this_fiber_properties[] = {{"id", get_id, NULL}
 
 int this_fiber_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_THIS_FIBER];
+    struct class_state *state = class_get(L, runtime, &this_fiber_class);
     lua_newtable(L);
-    noun_set_functions(L, noun, this_fiber_functions);
-    noun_make_strict(L, noun, this_fiber_properties);
+    class_set_functions(L, state, this_fiber_functions);
+    class_make_strict(L, state, this_fiber_properties);
     return 1;
 }

@@ -13,14 +13,17 @@
 
 #include <thrum/error.h>
 
+#include "bind/fiber/classes.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/timeout_scope.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/error.h"
+#include "bind/value/memory.h"
 
 struct group {
+    struct group_head head; /* first: a fiber knows no more of it */
     struct group_handle *handle; /* NULL once collected */
     struct list children;        /* who have not ended, by group_link */
     size_t n_children;
@@ -33,6 +36,11 @@ struct group {
     bool is_settled;     /* what the join raises */
     bool has_ended;
 };
+
+static inline struct group *group_of(const struct fiber *child)
+{
+    return (struct group *)child->group;
+}
 
 struct group_handle {
     struct object object;
@@ -78,22 +86,24 @@ static void keep_nothing(lua_State *L, const struct runtime *runtime, const stru
     keep(L, runtime, group, what);
 }
 
-bool group_keep_thread(lua_State *L, const struct fiber *child)
+static bool keep_thread(lua_State *L, const struct fiber *child)
 {
     lua_pushthread(child->thread);
     lua_xmove(child->thread, L, 1);
-    return keep(L, child->runtime, child->group, KEPT_THREAD);
+    return keep(L, child->runtime, group_of(child), KEPT_THREAD);
 }
 
 /* ---- life ---- */
 
+static const struct group_rules rules;
+
 static struct group *push_group(lua_State *L, struct runtime *runtime)
 {
-    struct group_handle *handle = noun_new_object(L, runtime, NOUN_GROUP, sizeof(*handle));
-    struct group *group = runtime_alloc(L, sizeof(*group));
+    struct group_handle *handle = class_new_object(L, &group_class, sizeof(*handle));
+    struct group *group = memory_alloc(L, sizeof(*group));
     if (!group)
         error_raise(L, ENOMEM);
-    *group = (struct group){.handle = handle};
+    *group = (struct group){.head = {&rules}, .handle = handle};
     list_init(&group->children);
     list_init(&group->joiners);
     list_init(&group->interrupts);
@@ -108,7 +118,7 @@ static void free_if_done(lua_State *L, struct group *group)
         return;
     struct fiber *failed = group->failed;
     wait_queue_take(&group->joiners); /* only in a state that closes */
-    runtime_free(L, group, sizeof(*group));
+    memory_free(L, group, sizeof(*group));
     if (!failed)
         return;
     failed->group = NULL;
@@ -120,7 +130,7 @@ static int group_gc(lua_State *L)
 {
     struct group_handle *handle = lua_touserdata(L, 1);
     struct group *group = handle->group;
-    handle->object.kind = NULL; /* a finaliser that still holds it meets no group */
+    handle->object.class = NULL; /* a finaliser that still holds it meets no group */
     handle->group = NULL;
     if (!group)
         return 0;
@@ -174,7 +184,7 @@ static void describe_join(lua_State *L, const struct fiber *fiber)
 }
 
 /* It is settled what comes of the wait: only the children's end is missing. */
-static const struct wait_kind wait_settled = {WAIT_UNSTOPPABLE, fiber_drop_deadline, describe_join};
+static const struct wait_kind wait_settled = {WAIT_UNSTOPPABLE, fiber_drop_deadline, describe_join, NULL};
 
 static void settle_wait(struct fiber *joiner, int outcome)
 {
@@ -191,7 +201,7 @@ static void cancel_join(struct fiber *joiner)
     interrupt(joiner->runtime, group);
 }
 
-static const struct wait_kind wait_join = {0, cancel_join, describe_join};
+static const struct wait_kind wait_join = {0, cancel_join, describe_join, NULL};
 
 static struct fiber *joiner_of(struct group *group)
 {
@@ -213,7 +223,7 @@ static void fail(struct group *group, struct fiber *child)
     struct fiber *joiner = joiner_of(group);
     group->is_settled = true;
     group->failed = child;
-    child->group = group;
+    child->group = &group->head;
     if (joiner)
         settle_wait(joiner, 0);
     interrupt(child->runtime, group);
@@ -226,9 +236,9 @@ static void remove_child(struct group *group, struct fiber *child)
     child->group = NULL;
 }
 
-void group_child_ended(lua_State *L, struct fiber *child)
+static void child_ended(lua_State *L, struct fiber *child)
 {
-    struct group *group = child->group;
+    struct group *group = group_of(child);
     remove_child(group, child);
     if (child->ending == ENDED_WITH_ERROR && !group->is_settled)
         fail(group, child);
@@ -237,15 +247,15 @@ void group_child_ended(lua_State *L, struct fiber *child)
     free_if_done(L, group);
 }
 
-bool group_is_awaited(const struct fiber *child)
+static bool is_awaited(const struct fiber *child)
 {
-    const struct group *group = child->group;
+    const struct group *group = group_of(child);
     return !list_is_empty(&group->joiners) || (group->has_function && !group->has_ended);
 }
 
-void group_lose_child(lua_State *L, struct fiber *child)
+static void lose_child(lua_State *L, struct fiber *child)
 {
-    struct group *group = child->group;
+    struct group *group = group_of(child);
     if (group->failed == child) {
         group->failed = NULL;
         child->group = NULL;
@@ -254,6 +264,8 @@ void group_lose_child(lua_State *L, struct fiber *child)
     }
     free_if_done(L, group);
 }
+
+static const struct group_rules rules = {child_ended, keep_thread, is_awaited, lose_child};
 
 /* ---- joining ---- */
 
@@ -291,7 +303,7 @@ static int wait_for_children(lua_State *L, struct group *group, struct fiber *fi
 
 static struct group *self(lua_State *L)
 {
-    return ((struct group_handle *)noun_check_self(L, NOUN_GROUP))->group;
+    return ((struct group_handle *)class_check_self(L, &group_class))->group;
 }
 
 noreturn static void raise_ended(lua_State *L)
@@ -301,14 +313,14 @@ noreturn static void raise_ended(lua_State *L)
 
 static void check_joinable(lua_State *L, struct group *group)
 {
-    const struct fiber *current = noun_runtime(L)->current;
+    const struct fiber *current = class_runtime(L)->current;
     if (group->has_ended)
         raise_ended(L);
     if (group->has_function)
         error_raise_detail(L, EINVAL, "the group is joined at the end of its function");
     if (joiner_of(group))
         error_raise_detail(L, EINVAL, "another waits to join the group");
-    if (current && current->group == group)
+    if (current && current->group == &group->head)
         error_raise_detail(L, EDEADLK, "a fiber cannot join its own group");
 }
 
@@ -332,8 +344,8 @@ static int group_join(lua_State *L)
     struct fiber *fiber;
     check_joinable(L, group);
     lua_settop(L, 1);
-    if (call_begin_late(L, noun_runtime(L), &fiber))
-        call_begin(L, noun_runtime(L)); /* raises */
+    if (call_begin_late(L, class_runtime(L), &fiber))
+        call_begin(L, class_runtime(L)); /* raises */
     if (group->n_children > 0 && !call_can_wait(L, fiber))
         return call_refuse(L, fiber, call_finish_plain);
     if (group->n_children > 0)
@@ -370,7 +382,7 @@ static int finish_function(lua_State *L, struct fiber *fiber, int error)
     if (group)
         group->has_ended = true;
     if (group && group->failed) {
-        if (!was_well && !error_is_interruption(L, -1, runtime))
+        if (!was_well && !error_is_interruption(L, -1))
             report_later_error(L, runtime);
         return raise_failure(L, group);
     }
@@ -385,7 +397,7 @@ static int finish_function(lua_State *L, struct fiber *fiber, int error)
 static bool is_own_interruption(lua_State *L, const struct group *group, const struct fiber *fiber)
 {
     return group->is_interrupted && !call_is_interrupted(fiber) &&
-           error_is_interruption(L, -1, fiber->runtime);
+           error_is_interruption(L, -1);
 }
 
 static int function_ended(lua_State *L, int status, lua_KContext context)
@@ -397,8 +409,8 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
     limit_end(lua_touserdata(L, 1));
     lua_checkstack(L, LUA_MINSTACK); /* above the results; should it fail, there is Lua's reserve */
     if (group)
-        keep_nothing(L, noun_runtime(L), group, KEPT_LIMIT);
-    int error = call_begin_late(L, noun_runtime(L), &fiber);
+        keep_nothing(L, class_runtime(L), group, KEPT_LIMIT);
+    int error = call_begin_late(L, class_runtime(L), &fiber);
     if (!error && !call_can_wait(L, fiber))
         error = THRUM_ECANNOT_SUSPEND;
     if (group) {
@@ -422,7 +434,7 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
 
 static int call_function(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     struct fiber *fiber = call_begin(L, runtime);
     if (!call_can_wait(L, fiber)) /* here and at its end */
         return call_refuse(L, fiber, call_finish_plain);
@@ -445,7 +457,7 @@ int group_function(lua_State *L)
         return call_function(L);
     if (!lua_isnone(L, 1))
         error_raise_arg(L, EINVAL, 1, "f", "function or nothing");
-    push_group(L, noun_runtime(L));
+    push_group(L, class_runtime(L));
     return 1;
 }
 
@@ -458,8 +470,8 @@ static int group_spawn(lua_State *L)
         error_raise_arg(L, EINVAL, 2, "f", "function");
     if (group->has_ended)
         raise_ended(L);
-    struct fiber *child = fiber_spawn(L, noun_runtime(L), lua_gettop(L) - 2);
-    child->group = group;
+    struct fiber *child = fiber_spawn(L, class_runtime(L), lua_gettop(L) - 2);
+    child->group = &group->head;
     child->interruption = group->is_interrupted ? INTERRUPTED : 0;
     list_append(&group->children, &child->group_link);
     group->n_children++;
@@ -468,7 +480,7 @@ static int group_spawn(lua_State *L)
 
 static int group_interrupt(lua_State *L)
 {
-    interrupt(noun_runtime(L), self(L));
+    interrupt(class_runtime(L), self(L));
     return 0;
 }
 
@@ -499,6 +511,6 @@ static const struct function_row metamethods[] = {
 
 void group_open(lua_State *L, struct runtime *runtime)
 {
-    noun_open_class(L, &runtime->nouns[NOUN_GROUP],
+    class_open(L, class_get(L, runtime, &group_class),
                     &(struct class_rows){.methods = methods, .metamethods = metamethods});
 }

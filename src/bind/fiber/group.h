@@ -13,18 +13,18 @@ struct group;
 int group_function(lua_State *L);
 void group_open(lua_State *L, struct runtime *runtime);
 
-/* A child has ended, and nobody has been told yet. If it is the first to fail, its group keeps it,
- * and fiber->group stays. Runs no Lua and asks for no memory. */
-void group_child_ended(lua_State *L, struct fiber *child);
-
-/* It has failed, its group keeps it, and it has no handle: its thread lives as long as the group's
- * handle from here on, which it may know. False if that is gone as well. Allocates nothing. */
-bool group_keep_thread(lua_State *L, const struct fiber *child);
-
-/* Whether somebody is going to be told of the child's error by its group. */
-bool group_is_awaited(const struct fiber *child);
-
-/* The group loses the child, or the ended one that it keeps: nobody will get the error there. */
-void group_lose_child(lua_State *L, struct fiber *child);
+/* The rules of fiber.h:
+ *
+ * child_ended: a child has ended, and nobody has been told yet. If it is the first to fail, its
+ * group keeps it, and fiber->group stays. Runs no Lua and asks for no memory.
+ *
+ * keep_thread: it has failed, its group keeps it, and it has no handle: its thread lives as long as
+ * the group's handle from here on, which it may know. False if that is gone as well. Allocates
+ * nothing.
+ *
+ * is_awaited: whether somebody is going to be told of the child's error by its group.
+ *
+ * lose_child: the group loses the child, or the ended one that it keeps: nobody will get the error
+ * there. */
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <lauxlib.h>
 
-#include "bind/fiber/coroutine.h"
+#include "bind/fiber/resumed.h"
 #include "bind/fiber/runtime.h"
 #include "bind/value/class.h"
 #include "bind/value/traceback.h"
@@ -17,7 +17,7 @@ void inspect_push_wait(lua_State *L, const struct fiber *fiber)
 {
     const struct wait_site *site = &fiber->site;
     luaL_checkstack(L, 4, "a look inside");
-    lua_pushfstring(L, "%s.%s", site->noun->name, site->row->name);
+    lua_pushfstring(L, "%s.%s", site->state->class->name, site->row->name);
     if (!fiber->wait || !fiber->wait->describe)
         return;
     lua_pushliteral(L, " ");
@@ -47,7 +47,7 @@ static lua_State *push_next_inside(lua_State *L, const struct fiber *fiber, lua_
 {
     if (is_suspended(fiber) && thread == fiber->site.thread)
         return NULL;
-    return coroutine_push_resumed(L, thread);
+    return resumed_push(L, fiber->runtime, thread);
 }
 
 /* What inspect_keep_traceback keeps: a table of these. */
@@ -142,7 +142,7 @@ static void append_thread(lua_State *L, const struct fiber *fiber, lua_State *th
         traceback_append(L, thread, thread == L ? OWN_FRAMES : 0);
     } else {
         if (thread == fiber->site.thread) {
-            lua_pushfstring(L, "\n\t[C]: in %s.%s", fiber->site.noun->name, fiber->site.row->name);
+            lua_pushfstring(L, "\n\t[C]: in %s.%s", fiber->site.state->class->name, fiber->site.row->name);
             lua_concat(L, 2);
         }
         traceback_append(L, thread, 1);

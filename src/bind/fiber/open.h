@@ -8,6 +8,8 @@
 
 #include <lua.h>
 
+#include "bind/value/class.h"
+
 struct runtime;
 
 int channel_open(lua_State *L, struct runtime *runtime);
@@ -18,5 +20,14 @@ int mutex_open(lua_State *L, struct runtime *runtime);
 int semaphore_open(lua_State *L, struct runtime *runtime);
 int this_fiber_open(lua_State *L, struct runtime *runtime);
 int time_open(lua_State *L, struct runtime *runtime);
+/* Push a new channel. */
+void channel_push(lua_State *L, lua_Integer capacity);
+/* The class of one kind of timer. */
+int timer_open(lua_State *L, struct runtime *runtime, const struct class *class);
+
+/* Functions of modules that are opened elsewhere. */
+int fiber_spawn_function(lua_State *L); /* spawn(f, ...) */
+int require_function(lua_State *L);
+int time_sleep(lua_State *L);
 
 #endif

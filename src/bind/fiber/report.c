@@ -9,7 +9,6 @@
 
 #include <thrum/timer.h>
 
-#include "bind/fiber/group.h"
 #include "bind/fiber/inspect.h"
 #include "bind/fiber/runtime.h"
 #include "bind/value/traceback.h"
@@ -300,7 +299,7 @@ static const int64_t patience_ns = 1000000000;
 
 static bool is_awaited(const struct fiber *fiber)
 {
-    return fiber->joiner || (fiber->group && group_is_awaited(fiber));
+    return fiber->joiner || (fiber->group && fiber->group->rules->is_awaited(fiber));
 }
 
 /* The timer only sees to it that the loop turns: it keeps nobody from ending. Where there is no
@@ -353,20 +352,12 @@ void report_expect(struct fiber *fiber)
         arm(fiber->runtime);
 }
 
-void report_forget(struct runtime *runtime)
-{
-    if (!runtime->report_timer || !list_is_empty(&runtime->failed))
-        return;
-    thrum_timer_free(runtime->report_timer);
-    runtime->report_timer = NULL;
-}
-
 /* Nobody is to be told of it any more. */
 static void leave_failed(struct fiber *fiber)
 {
     list_remove(&fiber->link);
     list_append(&fiber->runtime->fibers, &fiber->link);
-    report_forget(fiber->runtime);
+    fiber_left_failed(fiber->runtime);
 }
 
 /* Push the error value, traceback, id and name of a fiber that has failed, and note that somebody

@@ -36,8 +36,6 @@ void report_note_origin(lua_State *L, struct fiber *dead);
 /* It has died of an error and can still be joined: if nobody does within a second, it is reported.
  */
 void report_expect(struct fiber *fiber);
-/* A fiber has left the runtime's list of those. */
-void report_forget(struct runtime *runtime);
 
 /* Report who can be joined by nobody any more, and who has waited for a second. */
 void report_due(lua_State *L, struct runtime *runtime);

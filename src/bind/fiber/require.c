@@ -11,12 +11,10 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include <thrum/lua.h>
-
 #include "bind/fiber/fiber.h"
 #include "bind/fiber/inspect.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/class.h"
 #include "bind/value/stock.h"
 
@@ -49,16 +47,6 @@ static lua_Integer current_id(const struct runtime *runtime)
     return runtime->current ? (lua_Integer)runtime->current->id : 0;
 }
 
-static void push_channel(lua_State *L)
-{
-    int top = lua_gettop(L);
-    luaopen_thrum_channel(L);
-    lua_getfield(L, -1, "new");
-    lua_call(L, 0, 1);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-}
-
 static void begin_loading(lua_State *L, const struct runtime *runtime)
 {
     push_registered(L, &loaders_key);
@@ -66,7 +54,7 @@ static void begin_loading(lua_State *L, const struct runtime *runtime)
     lua_createtable(L, 2, 0);
     lua_pushinteger(L, current_id(runtime));
     lua_rawseti(L, -2, FIBER_ID);
-    push_channel(L);
+    channel_push(L, 0);
     lua_rawseti(L, -2, CHANNEL);
     lua_rawset(L, -3);
     lua_pop(L, 1);
@@ -231,7 +219,7 @@ static int finish(lua_State *L, int status, lua_KContext is_outermost)
 int require_function(lua_State *L)
 {
     const char *name = stock_check_string(L, NAME);
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     lua_settop(L, NAME);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_getfield(L, LOADED, name);

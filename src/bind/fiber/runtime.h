@@ -15,11 +15,12 @@
 #include "base/list.h"
 #include "bind/fiber/fiber.h"
 #include "bind/value/class.h"
+#include "bind/value/value_state.h"
 
 struct runtime {
-    thrum_context *context; /* NULL once ended */
+    struct value_state values; /* first: to the room value a runtime is this */
+    thrum_context *context;    /* NULL once ended */
     lua_State *main;        /* the state's main thread */
-    struct noun nouns[N_NOUNS];
 
     /* The scheduler. Outside any fiber `current` and `running` are NULL. */
     struct fiber *current;
@@ -48,19 +49,14 @@ struct runtime {
     unsigned long long last_id;
     lua_KContext last_ticket; /* of a suspension */
 
-    void *dgram_batch; /* memory for dgram's receives, made on first use */
-    bool may_hold;     /* dgram may hold sends back: whoever ends the process sends them first */
-    bool has_held;     /* it does */
-
-    void *face_scratch;       /* for the datagrams of the module socket */
-    struct list face_watches; /* what its select waits for, in all fibers */
-
-    uint64_t address_secrets[7]; /* see address.c */
-    bool has_long_keys;          /* an address has one */
+    /* Hooks, set by rooms above. What has been deferred until the running fiber suspends, or NULL;
+     * runs no Lua that raises. And how to push what a part of a module, written in Lua, returns. */
+    void (*before_suspend)(lua_State *L);
+    bool calls_hook_at_exit; /* whoever ends the process calls before_suspend first */
+    void (*push_part)(lua_State *L, struct runtime *runtime, const char *name);
 
     /* Places in the registry. */
     int anchors;   /* table: the fibers' threads by reference */
-    int addresses; /* weak table: interned addresses by a key that the secrets make */
     int inner;     /* weak table: threads that only the scheduler resumes */
     int locals;    /* weak table: this_fiber.local_ by thread */
     int scopes;    /* weak table: lists of cleanup handlers by thread */
@@ -68,8 +64,10 @@ struct runtime {
     int reporter;  /* LUA_NOREF: the default */
     int fatal;     /* the error that ended the run, LUA_NOREF for none */
 
-    /* Lua's own pcall and xpcall, to be recognised on a stack; or NULL. */
+    /* Functions to be recognized on a stack, or NULL: Lua's own, and those of the modules here. */
     lua_CFunction lua_pcall, lua_xpcall;
+    lua_CFunction own_pcall, own_xpcall;
+    lua_CFunction resume, wrapped; /* coroutine.resume, and what coroutine.wrap returns */
 };
 
 /* Who calls: the running fiber, or who stands for a caller where there is none. */
@@ -79,6 +77,11 @@ static inline struct fiber *runtime_caller(struct runtime *runtime)
         return runtime->current;
     return runtime->is_driving ? &runtime->nested : &runtime->outside;
 }
+
+/* Its address is the runtime's key in every registry. The value there is a userdata: the runtime
+ * stands inside it, aligned. */
+extern const char runtime_registry_key;
+struct runtime *runtime_align(void *memory);
 
 /* The state's runtime, made if need be. Raises when memory or descriptors run out. */
 struct runtime *runtime_get(lua_State *L);
@@ -93,8 +96,11 @@ int runtime_call_quietly(lua_State *L, lua_CFunction function);
 /* Abandon what is pending and forget the fibers. Quiet when done twice. */
 void runtime_end(struct runtime *runtime, lua_State *L);
 
-/* Memory from the state's allocator: not collected, counted by nobody. */
-void *runtime_alloc(lua_State *L, size_t size);
-void runtime_free(lua_State *L, void *memory, size_t size);
+/* Before the running fiber suspends, or the process ends. */
+static inline void runtime_call_before_suspend(lua_State *L, const struct runtime *runtime)
+{
+    if (__builtin_expect(runtime->before_suspend != NULL, false))
+        runtime->before_suspend(L);
+}
 
 #endif

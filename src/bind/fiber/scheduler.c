@@ -17,17 +17,6 @@
 #include "bind/fiber/wait_queue.h"
 #include "bind/value/error.h"
 
-void scheduler_make_ready(struct fiber *fiber)
-{
-    struct runtime *runtime = fiber->runtime;
-    fiber->is_ready = true;
-    if (!fiber->thread || fiber->waits_in_place)
-        return; /* such a caller looks at is_ready itself */
-    fiber->next_ready = NULL;
-    *runtime->ready_end = fiber;
-    runtime->ready_end = &fiber->next_ready;
-}
-
 static struct fiber *take_ready(struct runtime *runtime)
 {
     struct fiber *fiber = runtime->ready;
@@ -51,7 +40,7 @@ struct failure {
 static int make_failure(lua_State *L)
 {
     const struct failure *failure = lua_touserdata(L, 1);
-    error_push_from(L, failure->runtime, failure->error, failure->op);
+    error_push_from(L, failure->error, failure->op);
     return 1;
 }
 
@@ -67,8 +56,7 @@ static void fail_fiber(lua_State *L, struct fiber *fiber, int error, const char 
 
 static int classify(lua_State *L)
 {
-    const struct fiber *fiber = lua_touserdata(L, 1);
-    lua_pushboolean(L, error_is_interruption(L, 2, fiber->runtime));
+    lua_pushboolean(L, error_is_interruption(L, 1));
     return 1;
 }
 
@@ -76,10 +64,9 @@ static int classify(lua_State *L)
 static bool is_interruption(lua_State *L, struct fiber *fiber)
 {
     lua_pushcfunction(L, classify);
-    lua_pushlightuserdata(L, fiber);
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
-    bool is_it = !lua_pcall(L, 2, 1, 0) && lua_toboolean(L, -1);
+    bool is_it = !lua_pcall(L, 1, 1, 0) && lua_toboolean(L, -1);
     lua_pop(L, 1);
     return is_it;
 }
@@ -102,7 +89,7 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
     fiber->state = FIBER_ENDED;
     runtime->n_live--;
     if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
-        group_child_ended(L, fiber);
+        fiber->group->rules->child_ended(L, fiber);
     if (!list_is_empty(&fiber->watchers))
         wait_queue_wake_all(&fiber->watchers, 0);
     if (fiber->ending == ENDED_WITH_ERROR && (!fiber->is_detached || fiber->group))
@@ -132,7 +119,7 @@ static int resume_fiber(lua_State *L, struct fiber *fiber, int nargs)
     if (status > LUA_YIELD && lua_status(thread) == LUA_YIELD) {
         /* It was not run at all: whoever drives is too deep in C calls. Another may drive it. */
         lua_xmove(thread, L, 1);
-        scheduler_make_ready(fiber);
+        fiber_make_ready(fiber);
         lua_error(L);
     }
     if (status == LUA_YIELD && !runtime->is_suspending) {
@@ -167,7 +154,7 @@ static bool begin_cleanup(lua_State *L, struct fiber *fiber, int status)
     lua_pushlightuserdata(L, fiber);
     if (lua_pcall(L, 1, 0, 0)) {
         fiber->is_body_over = true;
-        scheduler_make_ready(fiber);
+        fiber_make_ready(fiber);
         lua_error(L);
     }
     return fiber->body != NULL;
@@ -190,7 +177,7 @@ static void call_at_end(lua_State *L, struct fiber *fiber, int status)
     if (lua_pcall(L, 0, 0, 0)) {
         fiber->body_status = status;
         fiber->is_body_over = true;
-        scheduler_make_ready(fiber);
+        fiber_make_ready(fiber);
         lua_error(L);
     }
     fiber_release_anchor(L, fiber->runtime, fiber->at_end);

@@ -11,9 +11,6 @@
 
 struct runtime;
 
-/* Put a fiber at the back of the ready list. */
-void scheduler_make_ready(struct fiber *fiber);
-
 /* Run rounds until `until` is ready (the stand-in of a caller outside) or has ended (a fiber), or,
  * for NULL, until no fiber can run and nothing is pending. Call only where scheduler_can_drive. */
 enum drive_end {

@@ -11,6 +11,7 @@
 #include "bind/fiber/call.h"
 #include "bind/fiber/inspect.h"
 #include "bind/fiber/runtime.h"
+#include "bind/value/classes.h"
 #include "bind/value/args.h"
 #include "bind/value/class.h"
 #include "bind/value/error.h"
@@ -118,7 +119,7 @@ static void describe_end(lua_State *L, const struct fiber *fiber)
     lua_pushliteral(L, "(for the end: a cleanup handler has raised)");
 }
 
-static const struct wait_kind wait_for_the_end = {0, never_cancelled, describe_end};
+static const struct wait_kind wait_for_the_end = {0, never_cancelled, describe_end, NULL};
 
 static int make_text(lua_State *L)
 {
@@ -127,13 +128,13 @@ static int make_text(lua_State *L)
 }
 
 /* In place of the error value on the top: the error that says a handler has raised it. */
-static void wrap_error(lua_State *L, struct runtime *runtime)
+static void wrap_error(lua_State *L)
 {
     luaL_checkstack(L, 3, "cleanup handler");
     lua_pushcfunction(L, make_text);
     lua_pushvalue(L, -2);
     bool has_text = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_isstring(L, -1);
-    error_push_from(L, runtime, THRUM_ECLEANUP_FAILED, "scope_cleanup");
+    error_push_from(L, THRUM_ECLEANUP_FAILED, "scope_cleanup");
     if (has_text)
         error_set_detail(L, "%s", lua_tostring(L, -2));
     lua_remove(L, -2);
@@ -147,7 +148,7 @@ static void wrap_error(lua_State *L, struct runtime *runtime)
 static void raise_fatal(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = runtime->current;
-    wrap_error(L, runtime);
+    wrap_error(L);
     if (fiber && runtime->fatal == LUA_NOREF) {
         lua_pushvalue(L, -1);
         runtime->fatal = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -196,19 +197,19 @@ static int scope_scope(lua_State *L);
 
 static int go_on_ending(lua_State *L, int status, lua_KContext old_base)
 {
-    scope_handler_ended(L, noun_runtime(L), status);
+    scope_handler_ended(L, class_runtime(L), status);
     return end_scope(L, old_base);
 }
 
 static bool is_scope_function(lua_State *L)
 {
-    return noun_row(L)->function == scope_scope;
+    return class_row(L)->function == scope_scope;
 }
 
 /* Run the handlers of the scope that ends, then go back to the old one. */
 static int end_scope(lua_State *L, lua_KContext old_base)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     while (scope_take_handler(L, runtime, 0)) {
         int status = scope_call_handler(L, runtime, old_base, go_on_ending);
         scope_handler_ended(L, runtime, status);
@@ -238,7 +239,7 @@ static int call_protected(lua_State *L)
 {
     stock_check_any(L, 1);
     call_check_interruption(L);
-    lua_KContext old_base = enter(L, noun_runtime(L));
+    lua_KContext old_base = enter(L, class_runtime(L));
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, old_base, finish_call);
@@ -260,7 +261,7 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext old_base)
 /* handler, f, arguments...  ->  handler, true, f, arguments... */
 static int call_handled(lua_State *L)
 {
-    lua_KContext old_base = enter(L, noun_runtime(L));
+    lua_KContext old_base = enter(L, class_runtime(L));
     lua_pushboolean(L, 1);
     lua_insert(L, 2);
     int status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 1, old_base, finish_xpcall);
@@ -277,11 +278,6 @@ static int scope_xpcall(lua_State *L)
     return call_handled(L);
 }
 
-bool scope_is_protected_call(lua_CFunction function)
-{
-    return function == scope_pcall || function == scope_xpcall;
-}
-
 /* It raises what f does: the traceback is kept before the frames are gone. */
 static int scope_scope(lua_State *L)
 {
@@ -296,7 +292,7 @@ static int scope_scope(lua_State *L)
 
 static int scope_cleanup_push(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     if (!lua_isfunction(L, 1))
         error_raise_arg(L, EINVAL, 1, "handler", "function");
     lua_settop(L, 1);
@@ -311,13 +307,13 @@ static int scope_cleanup_push(lua_State *L)
 static int finish_pop(lua_State *L, int status, lua_KContext context)
 {
     (void)context;
-    scope_handler_ended(L, noun_runtime(L), status);
+    scope_handler_ended(L, class_runtime(L), status);
     return 0;
 }
 
 static int scope_cleanup_pop(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     bool executes = lua_isnoneornil(L, 1) || args_boolean(L, 1, "execute");
     if (!scope_take_handler(L, runtime, 0))
         error_raise_detail(L, EINVAL, "this scope has no cleanup handler");
@@ -335,7 +331,9 @@ static const struct function_row functions[] = {{"scope", scope_scope},
 
 void scope_open(lua_State *L, struct runtime *runtime)
 {
-    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
+    runtime->own_pcall = scope_pcall;
+    runtime->own_xpcall = scope_xpcall;
 }
 
 /* ---- the root scope of a fiber ---- */
@@ -345,14 +343,14 @@ static int run_root(lua_State *L);
 static int go_on_running_root(lua_State *L, int status, lua_KContext context)
 {
     (void)context;
-    scope_handler_ended(L, noun_runtime(L), status);
+    scope_handler_ended(L, class_runtime(L), status);
     return run_root(L);
 }
 
 /* Upvalue 3 is the thread whose function has ended. */
 static int run_root(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     while (scope_take_handler(L, runtime, lua_upvalueindex(3))) {
         int status = scope_call_handler(L, runtime, 0, go_on_running_root);
         scope_handler_ended(L, runtime, status);
@@ -376,7 +374,7 @@ lua_State *scope_push_root_thread(lua_State *L, struct fiber *fiber)
     lua_State *thread = lua_newthread(L);
     fiber_reserve_thread(L, runtime);
     lua_insert(L, -2);
-    lua_pushlightuserdata(L, &runtime->nouns[NOUN_THRUM]);
+    lua_pushlightuserdata(L, class_get(L, runtime, &thrum_class));
     lua_pushlightuserdata(L, (void *)&root_row);
     lua_rotate(L, -3, -1);
     lua_pushcclosure(L, run_root, 3);

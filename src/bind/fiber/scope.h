@@ -29,9 +29,6 @@ void scope_handler_ended(lua_State *L, struct runtime *runtime, int status);
  * the fiber's name, ready to be resumed; else NULL. */
 lua_State *scope_push_root_thread(lua_State *L, struct fiber *fiber);
 
-/* Whether it is the pcall or xpcall of this file. */
-bool scope_is_protected_call(lua_CFunction function);
-
 /* scope, scope_cleanup_push, scope_cleanup_pop, pcall, xpcall, into the table on the top. */
 void scope_open(lua_State *L, struct runtime *runtime);
 

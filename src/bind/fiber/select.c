@@ -16,6 +16,7 @@
 #include <thrum/timer.h>
 
 #include "bind/fiber/call.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
@@ -44,13 +45,13 @@ noreturn static void raise_case(lua_State *L, int index, int number)
 
 static const struct choice_kind *kind_of(lua_State *L, int index)
 {
-    if (noun_test(L, index, NOUN_CHANNEL))
+    if (class_test(L, index, &channel_class))
         return &choice_receive;
-    if (noun_test(L, index, NOUN_SEMAPHORE))
+    if (class_test(L, index, &semaphore_class))
         return &choice_semaphore;
-    if (noun_test(L, index, NOUN_TIMER))
+    if (class_test(L, index, &timer_class))
         return &choice_timer;
-    return noun_test(L, index, NOUN_FIBER) ? &choice_fiber : NULL;
+    return class_test(L, index, &fiber_class) ? &choice_fiber : NULL;
 }
 
 /* In place of {channel, value} at `index` the channel, and behind it the value; or NULL. */
@@ -60,7 +61,7 @@ static const struct choice_kind *read_send(lua_State *L, int index)
         return NULL;
     lua_rawgeti(L, index, 1);
     lua_rawgeti(L, index, 2);
-    if (!noun_test(L, -2, NOUN_CHANNEL))
+    if (!class_test(L, -2, &channel_class))
         return NULL;
     lua_remove(L, index);
     return &choice_send;
@@ -141,8 +142,9 @@ static struct selection *read_cases(lua_State *L)
 
 /* ---- the wait ---- */
 
-void selection_end(struct selection *selection)
+static void leave_queues(struct fiber *fiber)
 {
+    struct selection *selection = fiber->wait_object;
     for (int i = 0; i < selection->n_choices; i++) {
         struct choice *choice = &selection->choices[i];
         if (list_is_empty(&choice->waiter.link))
@@ -215,8 +217,8 @@ static void describe_selection(lua_State *L, const struct fiber *fiber)
     lua_concat(L, 2);
 }
 
-static const struct wait_kind wait_selection = {WAIT_SELECTION, cancel_selection,
-                                                describe_selection};
+static const struct wait_kind wait_selection = {0, cancel_selection,
+                                                describe_selection, leave_queues};
 
 /* ---- the call ---- */
 
@@ -301,7 +303,7 @@ static bool attempt(lua_State *L, struct selection *selection, int *outcome)
 
 static int wait_for_one(lua_State *L, struct selection *selection)
 {
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     selection->deadline_ns = earliest(selection);
     if (selection->deadline_ns != NO_DEADLINE)
         call_prepare_deadline(L, fiber);
@@ -334,5 +336,5 @@ static int try_or_wait(lua_State *L, struct fiber *fiber, struct selection *sele
 int select_function(lua_State *L)
 {
     struct selection *selection = read_cases(L);
-    return try_or_wait(L, call_begin(L, noun_runtime(L)), selection);
+    return try_or_wait(L, call_begin(L, class_runtime(L)), selection);
 }

@@ -5,25 +5,13 @@
 
 #include <lauxlib.h>
 
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/select.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
-
-void wait_queue_cancel(struct fiber *fiber)
-{
-    list_remove(&fiber->waiter.link);
-    fiber_wake(fiber, ECANCELED);
-}
-
-void wait_queue_wake_all(struct list *queue, int outcome)
-{
-    struct waiter *waiter;
-    while ((waiter = wait_queue_take(queue)))
-        fiber_wake(waiter->fiber, outcome);
-}
 
 /* ---- mutex ---- */
 
@@ -40,7 +28,7 @@ static void describe_mutex(lua_State *L, const struct fiber *fiber)
     lua_pushfstring(L, "(held by fiber %I)", (LUAI_UACINT)mutex->owner);
 }
 
-static const struct wait_kind wait_mutex = {0, wait_queue_cancel, describe_mutex};
+static const struct wait_kind wait_mutex = {0, wait_queue_cancel, describe_mutex, NULL};
 
 static void never_cancelled(struct fiber *fiber)
 {
@@ -48,24 +36,24 @@ static void never_cancelled(struct fiber *fiber)
 }
 
 /* The second half of condition_variable.wait: its outcome is decided, only the mutex is missing. */
-static const struct wait_kind wait_mutex_again = {0, never_cancelled, describe_mutex};
+static const struct wait_kind wait_mutex_again = {0, never_cancelled, describe_mutex, NULL};
 
 static struct fiber *current_fiber(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     return runtime_caller(runtime);
 }
 
 static int mutex_new(lua_State *L)
 {
-    struct mutex *mutex = noun_new_object(L, noun_runtime(L), NOUN_MUTEX, sizeof(*mutex));
+    struct mutex *mutex = class_new_object(L, &mutex_class, sizeof(*mutex));
     list_init(&mutex->waiters);
     return 1;
 }
 
 static struct mutex *self_mutex(lua_State *L)
 {
-    return noun_check_self(L, NOUN_MUTEX);
+    return class_check_self(L, &mutex_class);
 }
 
 static bool is_owner(const struct mutex *mutex, const struct fiber *fiber)
@@ -99,7 +87,7 @@ static int finish_deadlock(lua_State *L, struct fiber *fiber, int error)
 static int mutex_lock(lua_State *L)
 {
     struct mutex *mutex = self_mutex(L);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (is_owner(mutex, fiber))
         return call_refuse_as(L, fiber, EDEADLK, finish_deadlock);
     if (mutex->is_locked) {
@@ -149,7 +137,7 @@ struct condition_variable {
 
 static struct condition_variable *self_condition(lua_State *L)
 {
-    return noun_check_self(L, NOUN_CONDITION_VARIABLE);
+    return class_check_self(L, &condition_variable_class);
 }
 
 /* The wait is over with this outcome; the fiber goes on once it holds the mutex again. */
@@ -173,12 +161,12 @@ static void cancel_condition(struct fiber *fiber)
     reacquire(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_condition = {0, cancel_condition, NULL};
+static const struct wait_kind wait_condition = {0, cancel_condition, NULL, NULL};
 
 static int condition_new(lua_State *L)
 {
     struct condition_variable *condition =
-        noun_new_object(L, noun_runtime(L), NOUN_CONDITION_VARIABLE, sizeof(*condition));
+        class_new_object(L, &condition_variable_class, sizeof(*condition));
     list_init(&condition->waiters);
     return 1;
 }
@@ -186,10 +174,10 @@ static int condition_new(lua_State *L)
 static int condition_wait(lua_State *L)
 {
     struct condition_variable *condition = self_condition(L);
-    struct mutex *mutex = noun_check(L, 2, NOUN_MUTEX, "mutex");
+    struct mutex *mutex = class_check(L, 2, &mutex_class, "mutex");
     if (!is_owner(mutex, current_fiber(L)))
         error_raise_detail(L, EPERM, "this fiber does not hold the mutex");
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (!call_can_wait(L, fiber))
         return call_refuse(L, fiber, call_finish_plain);
     hand_over(mutex);
@@ -227,18 +215,18 @@ struct semaphore {
     struct list waiters;
 };
 
-static const struct wait_kind wait_semaphore = {0, wait_queue_cancel, NULL};
+static const struct wait_kind wait_semaphore = {0, wait_queue_cancel, NULL, NULL};
 
 static struct semaphore *self_semaphore(lua_State *L)
 {
-    return noun_check_self(L, NOUN_SEMAPHORE);
+    return class_check_self(L, &semaphore_class);
 }
 
 static int semaphore_new(lua_State *L)
 {
     lua_Integer count = args_integer(L, 1, "count", 0, INT_MAX);
     struct semaphore *semaphore =
-        noun_new_object(L, noun_runtime(L), NOUN_SEMAPHORE, sizeof(*semaphore));
+        class_new_object(L, &semaphore_class, sizeof(*semaphore));
     semaphore->count = count;
     list_init(&semaphore->waiters);
     return 1;
@@ -247,7 +235,7 @@ static int semaphore_new(lua_State *L)
 static int semaphore_acquire(lua_State *L)
 {
     struct semaphore *semaphore = self_semaphore(L);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (semaphore->count == 0)
         return wait_queue_suspend(L, &semaphore->waiters, fiber, &wait_semaphore,
                                   call_finish_plain);
@@ -322,30 +310,30 @@ static const struct function_row semaphore_methods[] = {{"acquire", semaphore_ac
 static const struct property_row semaphore_properties[] = {{"count", get_count, NULL}, {0}};
 static const struct function_row semaphore_functions[] = {{"new", semaphore_new}, {0}};
 
-static int open_class(lua_State *L, struct runtime *runtime, enum noun_id id,
+static int open_class(lua_State *L, struct runtime *runtime, const struct class *id,
                       const struct class_rows *rows, const struct function_row *functions)
 {
-    noun_open_class(L, &runtime->nouns[id], rows);
+    class_open(L, class_get(L, runtime, id), rows);
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[id], functions);
+    class_set_functions(L, class_get(L, runtime, id), functions);
     return 1;
 }
 
 int mutex_open(lua_State *L, struct runtime *runtime)
 {
     const struct class_rows rows = {.methods = mutex_methods, .metamethods = mutex_metamethods};
-    return open_class(L, runtime, NOUN_MUTEX, &rows, mutex_functions);
+    return open_class(L, runtime, &mutex_class, &rows, mutex_functions);
 }
 
 int condition_variable_open(lua_State *L, struct runtime *runtime)
 {
     const struct class_rows rows = {.methods = condition_methods};
-    return open_class(L, runtime, NOUN_CONDITION_VARIABLE, &rows, condition_functions);
+    return open_class(L, runtime, &condition_variable_class, &rows, condition_functions);
 }
 
 int semaphore_open(lua_State *L, struct runtime *runtime)
 {
     const struct class_rows rows = {.methods = semaphore_methods,
                                     .properties = semaphore_properties};
-    return open_class(L, runtime, NOUN_SEMAPHORE, &rows, semaphore_functions);
+    return open_class(L, runtime, &semaphore_class, &rows, semaphore_functions);
 }

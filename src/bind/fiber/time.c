@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* time: sleeping and the clocks. Seconds are numbers. */
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 
 #include <thrum/error.h>
 #include <thrum/timer.h>
 
 #include "bind/fiber/call.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/timeout_scope.h"
 #include "bind/value/args.h"
@@ -14,7 +15,7 @@
 int time_sleep(lua_State *L)
 {
     double seconds = args_seconds(L, 1);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (!call_can_wait(L, fiber))
         return call_refuse(L, fiber, call_finish_plain);
     if (seconds == 0) /* there is nothing to wait for but the others */
@@ -42,25 +43,24 @@ static const struct function_row functions[] = {
 static const struct function_row steady_clock_functions[] = {{"now", steady_clock_now}, {0}};
 static const struct function_row system_clock_functions[] = {{"now", system_clock_now}, {0}};
 
-static void set_clock(lua_State *L, struct noun *noun, const char *name,
+static void set_clock(lua_State *L, struct class_state *state, const char *name,
                       const struct function_row *rows)
 {
     lua_newtable(L);
-    noun_set_functions(L, noun, rows);
+    class_set_functions(L, state, rows);
     lua_setfield(L, -2, name);
 }
 
 int time_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *nouns = runtime->nouns;
     lua_newtable(L);
-    noun_set_functions(L, &nouns[NOUN_TIME], functions);
-    set_clock(L, &nouns[NOUN_STEADY_CLOCK], "steady_clock", steady_clock_functions);
-    set_clock(L, &nouns[NOUN_SYSTEM_CLOCK], "system_clock", system_clock_functions);
+    class_set_functions(L, class_get(L, runtime, &time_class), functions);
+    set_clock(L, class_get(L, runtime, &steady_clock_class), "steady_clock", steady_clock_functions);
+    set_clock(L, class_get(L, runtime, &system_clock_class), "system_clock", system_clock_functions);
     limit_open(L, runtime);
-    timer_open(L, runtime, NOUN_STEADY_TIMER);
+    timer_open(L, runtime, &steady_timer_class);
     lua_setfield(L, -2, "steady_timer");
-    timer_open(L, runtime, NOUN_SYSTEM_TIMER);
+    timer_open(L, runtime, &system_timer_class);
     lua_setfield(L, -2, "system_timer");
     return 1;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Limits: see limit.h. */
+/* Timeout scopes: see timeout_scope.h. */
 #include "bind/fiber/timeout_scope.h"
 
 #include <errno.h>
@@ -9,10 +9,8 @@
 #include <thrum/error.h>
 #include <thrum/timer.h>
 
-#include "bind/fiber/call.h"
-#include "bind/fiber/inspect.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
-#include "bind/value/args.h"
 #include "bind/value/class.h"
 #include "bind/value/error.h"
 
@@ -141,13 +139,13 @@ struct limit *limit_push(lua_State *L, struct runtime *runtime, int64_t deadline
 {
     struct fiber *fiber = runtime_caller(runtime);
     struct limit *limit = lua_newuserdata(L, sizeof(*limit));
-    *limit = (struct limit){{&noun_kinds[NOUN_LIMIT]},
+    *limit = (struct limit){{&timeout_scope_class},
                             .thread = L,
                             .deadline_ns = deadline_ns,
                             .n_cleanups = fiber->n_cleanups,
                             .n_interruption_disabled = fiber->n_interruption_disabled};
     list_init(&limit->link);
-    noun_push_metatable(L, &runtime->nouns[NOUN_LIMIT]);
+    class_push_metatable(L, &timeout_scope_class);
     lua_setmetatable(L, -2);
     lua_pushthread(L); /* lest it be freed before limit_gc has run, when both die in one cycle */
     lua_setuservalue(L, -2);
@@ -156,32 +154,9 @@ struct limit *limit_push(lua_State *L, struct runtime *runtime, int64_t deadline
     return limit;
 }
 
-/* limit, handler, results...  or  limit, handler, ..., error value */
-static int finish(lua_State *L, int status, lua_KContext context)
-{
-    (void)context;
-    limit_end(lua_touserdata(L, 1));
-    if (status != LUA_OK && status != LUA_YIELD)
-        return lua_error(L);
-    return lua_gettop(L) - 2;
-}
-
-int limit_with_timeout(lua_State *L)
-{
-    double seconds = args_seconds(L, 1);
-    if (!lua_isfunction(L, 2))
-        error_raise_arg(L, EINVAL, 2, "f", "function");
-    call_check_interruption(L);
-    limit_push(L, noun_runtime(L), call_deadline_after(seconds));
-    lua_replace(L, 1);
-    lua_pushcfunction(L, inspect_keep_traceback);
-    lua_insert(L, 2);
-    return finish(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, 0, finish), 0);
-}
-
 void limit_open(lua_State *L, struct runtime *runtime)
 {
     static const struct function_row metamethods[] = {{"__gc", limit_gc}, {0}};
-    noun_open_class(L, &runtime->nouns[NOUN_LIMIT],
+    class_open(L, class_get(L, runtime, &timeout_scope_class),
                     &(struct class_rows){.metamethods = metamethods});
 }

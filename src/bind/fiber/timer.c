@@ -8,10 +8,11 @@
 
 #include "base/clock.h"
 #include "bind/fiber/call.h"
+#include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/select.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/module/modules.h"
+#include "bind/fiber/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 
@@ -27,20 +28,20 @@ struct timer {
 
 static struct timer *self(lua_State *L)
 {
-    return noun_check_self(L, NOUN_TIMER);
+    return class_check_self(L, &timer_class);
 }
 
-/* The row's noun tells the clock: the two classes share all else. */
+/* The row's state tells the clock: the two classes share all else. */
 static int timer_new(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
-    bool is_system = noun_self(L) == &runtime->nouns[NOUN_SYSTEM_TIMER];
+    struct runtime *runtime = class_runtime(L);
+    bool is_system = class_self(L) == class_get(L, runtime, &system_timer_class);
     struct timer *timer = lua_newuserdata(L, sizeof(*timer));
-    *timer = (struct timer){{&noun_kinds[NOUN_TIMER]},
+    *timer = (struct timer){{&timer_class},
                             is_system ? thrum_system_clock_now_ns : thrum_steady_clock_now_ns,
                             .expiry_ns = INT64_MIN};
     list_init(&timer->waiters);
-    noun_push_metatable(L, noun_self(L));
+    class_push_metatable(L, class_self(L)->class);
     lua_setmetatable(L, -2);
     return 1;
 }
@@ -109,14 +110,14 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     if (error)
         error_raise(L, error);
     if (!has_new_expiry && timer->now_ns() < timer->expiry_ns)
-        return suspend(L, timer, call_begin(L, noun_runtime(L)));
+        return suspend(L, timer, call_begin(L, class_runtime(L)));
     return 0;
 }
 
 static int timer_wait(lua_State *L)
 {
     struct timer *timer = self(L);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (timer->expiry_ns <= timer->now_ns())
         return call_yield(L, fiber, 0, call_finish_yield);
     return suspend(L, timer, fiber);
@@ -167,11 +168,11 @@ static const struct function_row methods[] = {{"expires_after", expires_after},
 static const struct property_row properties[] = {{"expiry", get_expiry, NULL}, {0}};
 static const struct function_row functions[] = {{"new", timer_new}, {0}};
 
-int timer_open(lua_State *L, struct runtime *runtime, enum noun_id id)
+int timer_open(lua_State *L, struct runtime *runtime, const struct class *id)
 {
-    struct noun *noun = &runtime->nouns[id];
-    noun_open_class(L, noun, &(struct class_rows){.methods = methods, .properties = properties});
+    struct class_state *state = class_get(L, runtime, id);
+    class_open(L, state, &(struct class_rows){.methods = methods, .properties = properties});
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     return 1;
 }

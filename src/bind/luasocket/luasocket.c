@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* The objects of the module socket: life, state, timeouts and counts; see face.h. */
+/* The objects of the module socket: kind, state, life and waits; see luasocket.h. */
 #include "bind/luasocket/luasocket.h"
 
 #include <errno.h>
@@ -16,7 +16,11 @@
 
 #include "base/descriptor.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/luasocket/classes.h"
+#include "bind/fiber/open.h"
+#include "bind/luasocket/open.h"
+#include "bind/socket/open.h"
+#include "bind/socket/classes.h"
 #include "bind/value/error.h"
 #include "net/option.h"
 
@@ -24,33 +28,27 @@
 
 /* ---- self ---- */
 
-static const struct function_row common_methods[];
-
-static const struct kind {
-    enum noun_id noun;
-    enum noun_id socket; /* the class of what is behind it */
-    const char *name;
-    const struct function_row *methods;
-    bool is_stream;
-} kinds[] = {
-    {NOUN_FACE_TCP, NOUN_TCP_SOCKET, "tcp", face_stream_methods, true},
-    {NOUN_FACE_UDP, NOUN_UDP_SOCKET, "udp", face_datagram_methods, false},
-    {NOUN_FACE_STREAM, NOUN_UNIX_STREAM_SOCKET, "unixstream", face_stream_methods, true},
-    {NOUN_FACE_DGRAM, NOUN_UNIX_DATAGRAM_SOCKET, "unixdgram", face_unix_methods, false},
+const struct luasocket_kind luasocket_kinds[LUASOCKET_N_KINDS] = {
+    {&luasocket_tcp_class, &tcp_socket_class, "tcp"},
+    {&luasocket_udp_class, &udp_socket_class, "udp"},
+    {&luasocket_unix_stream_class, &unix_stream_socket_class, "unixstream"},
+    {&luasocket_unix_datagram_class, &unix_datagram_socket_class, "unixdgram"},
 };
-enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
-
-static const char *const kind_names[] = {"tcp", "udp", "unixstream", "unixdgram", NULL};
 
 /* Of the metatables in the registry: their addresses. */
-static const char metatable_keys[N_KINDS][FACE_CONNECTED + 1];
+static const char metatable_keys[LUASOCKET_N_KINDS][FACE_CONNECTED + 1];
 
-static int kind_of(const struct noun *noun)
+int luasocket_kind_of(const struct class *class)
 {
     int i = 0;
-    while (&noun->runtime->nouns[kinds[i].noun] != noun)
+    while (luasocket_kinds[i].class != class)
         i++;
     return i;
+}
+
+const char *luasocket_metatable_key(int kind, enum face_state state)
+{
+    return &metatable_keys[kind][state];
 }
 
 static const char *name_of(unsigned states)
@@ -73,7 +71,7 @@ static const char *name_of(unsigned states)
 
 noreturn static void raise_self(lua_State *L, unsigned states)
 {
-    const char *kind = kinds[kind_of(noun_self(L))].name;
+    const char *kind = luasocket_kinds[luasocket_kind_of(class_self(L)->class)].name;
     luaL_argerror(L, 1, lua_pushfstring(L, "%s{%s} expected", kind, name_of(states)));
     __builtin_unreachable();
 }
@@ -94,8 +92,8 @@ int face_adopt(struct face *face, int fd)
 
 struct face *face_self(lua_State *L, unsigned states)
 {
-    struct face *face = noun_test(L, 1, NOUN_FACE);
-    if (!face || face->noun != noun_self(L) || !(face->state & states))
+    struct face *face = class_test(L, 1, &luasocket_class);
+    if (!face || face->class != class_self(L)->class || !(face->state & states))
         raise_self(L, states);
     if (__builtin_expect(face->wanted_fd >= 0, false))
         (void)face_adopt(face, face->wanted_fd);
@@ -109,25 +107,25 @@ void face_set_state(lua_State *L, int index, enum face_state state)
     struct face *face = lua_touserdata(L, index);
     index = lua_absindex(L, index);
     face->state = state;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind_of(face->noun)][state]);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_keys[luasocket_kind_of(face->class)][state]);
     lua_setmetatable(L, index);
 }
 
-struct face *face_push(lua_State *L, const struct noun *noun, enum face_state state, int family)
+struct face *face_push(lua_State *L, struct runtime *runtime, const struct class *class,
+                       enum face_state state, int family)
 {
-    struct runtime *runtime = noun->runtime;
     struct face *face = lua_newuserdata(L, sizeof(*face));
-    *face = (struct face){{NULL}, .noun = noun, .runtime = runtime, .family = family};
+    *face = (struct face){{NULL}, .class = class, .runtime = runtime, .family = family};
     face->block_timeout = face->total_timeout = -1;
     face->wanted_fd = -1;
     list_init(&face->receiving.queue);
     list_init(&face->sending.queue);
     lua_createtable(L, FACE_N_PLACES, 0);
-    face->socket = socket_push(L, &runtime->nouns[kinds[kind_of(noun)].socket]);
+    face->socket = socket_push(L, class_get(L, runtime, luasocket_kinds[luasocket_kind_of(class)].socket));
     lua_rawseti(L, -2, FACE_SOCKET);
     lua_setuservalue(L, -2);
     face->born_ns = thrum_steady_clock_now_ns();
-    face->object.kind = &noun_kinds[NOUN_FACE];
+    face->object.class = &luasocket_class;
     face_set_state(L, -1, state);
     return face;
 }
@@ -147,170 +145,6 @@ int face_open(struct face *face, int family)
     if (!error)
         face->family = family;
     return error;
-}
-
-/* native.socket_new(kind, state, family): made and opened, unless the family is 0. */
-static int native_new(lua_State *L)
-{
-    const struct kind *kind = &kinds[luaL_checkoption(L, 1, NULL, kind_names)];
-    enum face_state state = (enum face_state)luaL_checkinteger(L, 2);
-    static const char *const names[] = {"any", "inet", "inet6", "unix", NULL};
-    static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX};
-    int family = families[luaL_checkoption(L, 3, "any", names)];
-    struct face *face = face_push(L, &noun_runtime(L)->nouns[kind->noun], state, AF_UNSPEC);
-    int error = family == AF_UNSPEC ? 0 : face_open(face, family);
-    return error ? face_push_failure(L, NULL, error) : 1;
-}
-
-/* native.socket_methods(kind) -> the table of its C functions. */
-static int native_methods(lua_State *L)
-{
-    const struct kind *kind = &kinds[luaL_checkoption(L, 1, NULL, kind_names)];
-    struct noun *noun = &noun_runtime(L)->nouns[kind->noun];
-    lua_newtable(L);
-    noun_set_functions(L, noun, common_methods);
-    noun_set_functions(L, noun, kind->methods);
-    if (kind->is_stream)
-        noun_set_functions(L, noun, face_server_methods);
-    return 1;
-}
-
-/* native.socket_set_metatable(kind, state, metatable) */
-static int native_set_metatable(lua_State *L)
-{
-    int kind = luaL_checkoption(L, 1, NULL, kind_names);
-    luaL_checktype(L, 3, LUA_TTABLE);
-    lua_settop(L, 3);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_keys[kind][luaL_checkinteger(L, 2)]);
-    return 0;
-}
-
-/* native.socket_of(face) -> what is behind it: a socket of ours, or nil for no object of these. */
-static int native_of(lua_State *L)
-{
-    if (!noun_test(L, 1, NOUN_FACE))
-        return 0;
-    lua_getuservalue(L, 1);
-    lua_rawgeti(L, -1, FACE_SOCKET);
-    return 1;
-}
-
-/* native.socket_pointer(object) -> its address, to tell objects apart. */
-static int native_pointer(lua_State *L)
-{
-    lua_pushfstring(L, "%p", lua_topointer(L, 1));
-    return 1;
-}
-
-/* native.socket_is(face, kind, states) */
-static int native_is(lua_State *L)
-{
-    const struct face *face = noun_test(L, 1, NOUN_FACE);
-    bool is_it = face && strcmp(kinds[kind_of(face->noun)].name, luaL_checkstring(L, 2)) == 0 &&
-                 face->state & luaL_checkinteger(L, 3);
-    lua_pushboolean(L, is_it);
-    return 1;
-}
-
-/* native.socket_family(face) -> "inet", "inet6", "unix", or nil while it is open */
-static int native_family(lua_State *L)
-{
-    const struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
-    if (face->family == AF_UNSPEC)
-        return 0;
-    lua_pushstring(L, face->family == AF_INET    ? "inet"
-                      : face->family == AF_INET6 ? "inet6"
-                                                 : "unix");
-    return 1;
-}
-
-/* native.socket_text(category, code) -> the text for an error object's */
-static int native_text(lua_State *L)
-{
-    static const char *const names[] = {"system", "generic", "resolver", "misc", "fiber", NULL};
-    enum thrum_category category = (enum thrum_category)luaL_checkoption(L, 1, NULL, names);
-    face_push_text(L, thrum_error_from(category, (int)luaL_checkinteger(L, 2)));
-    return 1;
-}
-
-/* native.socket_flag(face, name[, value]): for unix sockets, which have these without a use.
- * Returns the value, or nil if that failed. */
-static int native_flag(lua_State *L)
-{
-    static const char *const names[] = {"keepalive", "reuseaddr", NULL};
-    static const int options[] = {SO_KEEPALIVE, SO_REUSEADDR};
-    const struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
-    int option = options[luaL_checkoption(L, 2, NULL, names)], value = lua_toboolean(L, 3);
-    size_t size = sizeof(value);
-    int error = EBADF;
-    if (face_is_open(face) && lua_isnoneornil(L, 3))
-        error = thrum_socket_get_option(face->socket->core, SOL_SOCKET, option, &value, &size);
-    else if (face_is_open(face))
-        error = thrum_socket_set_option(face->socket->core, SOL_SOCKET, option, &value, size);
-    if (error)
-        return 0;
-    lua_pushboolean(L, value);
-    return 1;
-}
-
-/* LuaSocket gives the system any int, and so do we: the options of our own classes know limits. */
-static const struct {
-    const char *name;
-    int level, option;
-} number_options[] = {
-    {"recv-buffer-size", SOL_SOCKET, SO_RCVBUF},
-    {"send-buffer-size", SOL_SOCKET, SO_SNDBUF},
-    {"ip-multicast-ttl", IPPROTO_IP, IP_MULTICAST_TTL},
-    {"ipv6-unicast-hops", IPPROTO_IPV6, IPV6_UNICAST_HOPS},
-    {"ipv6-multicast-hops", IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
-#ifdef TCP_KEEPIDLE
-    {"tcp-keepidle", IPPROTO_TCP, TCP_KEEPIDLE},
-#endif
-#ifdef TCP_KEEPCNT
-    {"tcp-keepcnt", IPPROTO_TCP, TCP_KEEPCNT},
-#endif
-#ifdef TCP_KEEPINTVL
-    {"tcp-keepintvl", IPPROTO_TCP, TCP_KEEPINTVL},
-#endif
-#ifdef TCP_DEFER_ACCEPT
-    {"tcp-defer-accept", IPPROTO_TCP, TCP_DEFER_ACCEPT},
-#endif
-#ifdef TCP_FASTOPEN
-    {"tcp-fastopen", IPPROTO_TCP, TCP_FASTOPEN},
-#endif
-#ifdef TCP_FASTOPEN_CONNECT
-    {"tcp-fastopen-connect", IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
-#endif
-};
-
-/* native.socket_set_number(face, name, value) -> whether it was set. */
-static int native_set_number(lua_State *L)
-{
-    const struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
-    const char *name = luaL_checkstring(L, 2);
-    int value = (int)luaL_checkinteger(L, 3), error = EBADF;
-    for (size_t i = 0; i < sizeof(number_options) / sizeof(number_options[0]); i++)
-        if (strcmp(number_options[i].name, name) == 0 && face_is_open(face))
-            error = thrum_socket_set_option(face->socket->core, number_options[i].level,
-                                            number_options[i].option, &value, sizeof(value));
-    lua_pushboolean(L, !error);
-    return 1;
-}
-
-/* native.socket_multicast_if(face) -> the address, or nil */
-static int native_multicast_if(lua_State *L)
-{
-    const struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
-    struct thrum_address address;
-    char text[THRUM_ADDRESS_TEXT_SIZE];
-    struct in_addr value;
-    size_t size = sizeof(value);
-    if (!face_is_open(face) ||
-        thrum_socket_get_option(face->socket->core, IPPROTO_IP, IP_MULTICAST_IF, &value, &size))
-        return 0;
-    (void)thrum_address_from_bytes(&value, sizeof(value), &address);
-    lua_pushlstring(L, text, thrum_address_format(&address, text));
-    return 1;
 }
 
 /* ---- waits ---- */
@@ -372,223 +206,4 @@ int face_run(lua_State *L, const struct face *face, struct fiber *fiber, enum tr
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish);
     return face_wait(L, fiber, type, deadline_ns, finish);
-}
-
-/* ---- methods of all ---- */
-
-static int face_close(lua_State *L)
-{
-    struct face *face = face_self(L, FACE_ANY);
-    if (face_is_open(face)) {
-        int fd = thrum_socket_native_handle(face->socket->core);
-        (void)thrum_socket_close(face->socket->core);
-        face_select_closing(face->runtime, fd);
-    }
-    face->is_connecting = false;
-    face->wanted_fd = -1;
-    lua_pushinteger(L, 1);
-    return 1;
-}
-
-static int face_dirty(lua_State *L)
-{
-    lua_pushboolean(L, inbox_count(&face_self(L, FACE_ANY)->inbox) > 0);
-    return 1;
-}
-
-static int face_getfamily(lua_State *L)
-{
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushstring(L, face->family == AF_INET6 ? "inet6" : "inet4");
-    return 1;
-}
-
-static int face_getfd(lua_State *L)
-{
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushinteger(L, face_is_open(face) ? thrum_socket_native_handle(face->socket->core)
-                                          : face->wanted_fd);
-    return 1;
-}
-
-/* Nothing is closed: who sets another descriptor has taken the one before. */
-static int face_setfd(lua_State *L)
-{
-    struct face *face = face_self(L, FACE_ANY);
-    double number = luaL_checknumber(L, 2);
-    int fd = number >= 0 && number <= INT_MAX ? (int)number : -1, old;
-    face->wanted_fd = -1;
-    if (face_is_open(face) && thrum_socket_native_handle(face->socket->core) == fd)
-        return 0;
-    if (face_is_open(face))
-        (void)thrum_socket_release(face->socket->core, &old);
-    int error = fd < 0 ? 0 : face_adopt(face, fd);
-    return error && error != EEXIST ? face_push_failure(L, NULL, error) : 0;
-}
-
-static int face_settimeout(lua_State *L)
-{
-    struct face *face = face_self(L, FACE_ANY);
-    double seconds = face_opt_seconds(L, 2);
-    const char *mode = luaL_optstring(L, 3, "b");
-    if (*mode == 'b')
-        face->block_timeout = seconds;
-    else if (*mode == 't' || *mode == 'r')
-        face->total_timeout = seconds;
-    else
-        luaL_argerror(L, 3, "invalid timeout mode");
-    lua_pushinteger(L, 1);
-    return 1;
-}
-
-static int face_gettimeout(lua_State *L)
-{
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushnumber(L, face->block_timeout);
-    lua_pushnumber(L, face->total_timeout);
-    return 2;
-}
-
-static int push_endpoint(lua_State *L, const struct thrum_endpoint *endpoint)
-{
-    char text[THRUM_ADDRESS_TEXT_SIZE];
-    struct thrum_address address;
-    uint16_t port;
-    if (endpoint->sa.any.sa_family == AF_UNIX) {
-        const char *path = "";
-        size_t length = 0;
-        (void)thrum_endpoint_to_path(endpoint, &path, &length);
-        lua_pushlstring(L, path, length);
-        return 1;
-    }
-    if (thrum_endpoint_to_address(endpoint, &address, &port))
-        return face_push_failure(L, NULL, EAFNOSUPPORT);
-    if (thrum_address_is_v4_mapped(&address))
-        (void)thrum_address_to_v4(&address, &address);
-    lua_pushlstring(L, text, thrum_address_format(&address, text));
-    lua_pushinteger(L, port);
-    lua_pushstring(L, address.is_v6 ? "inet6" : "inet");
-    return 3;
-}
-
-static int face_getsockname(lua_State *L)
-{
-    const struct face *face = face_self(L, FACE_ANY);
-    struct thrum_endpoint endpoint;
-    int error = EBADF;
-    if (face->socket->core)
-        error = thrum_socket_local_endpoint(face->socket->core, &endpoint);
-    return error ? face_push_failure(L, NULL, error) : push_endpoint(L, &endpoint);
-}
-
-static int face_getpeername(lua_State *L)
-{
-    bool is_udp = noun_self(L) == &noun_runtime(L)->nouns[NOUN_FACE_UDP];
-    const struct face *face = face_self(L, is_udp ? FACE_CONNECTED : FACE_ANY);
-    struct thrum_endpoint endpoint;
-    int error = EBADF;
-    if (face->socket->core)
-        error = thrum_socket_remote_endpoint(face->socket->core, &endpoint);
-    return error ? face_push_failure(L, NULL, error) : push_endpoint(L, &endpoint);
-}
-
-static double now_minus(int64_t then_ns)
-{
-    return (double)(thrum_steady_clock_now_ns() - then_ns) / NS_PER_SECOND;
-}
-
-static int face_getstats(lua_State *L)
-{
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushinteger(L, face->receiving.total);
-    lua_pushinteger(L, face->sending.total);
-    lua_pushnumber(L, now_minus(face->born_ns) + face->age);
-    return 3;
-}
-
-static lua_Integer check_count(lua_State *L, int arg, lua_Integer fallback)
-{
-    if (lua_isnoneornil(L, arg))
-        return fallback;
-    double count = luaL_checknumber(L, arg);
-    luaL_argcheck(L, fabs(count) < 0x1p63, arg, "count out of range");
-    return (lua_Integer)count;
-}
-
-static int face_setstats(lua_State *L)
-{
-    struct face *face = face_self(L, FACE_ANY);
-    face->receiving.total = check_count(L, 2, face->receiving.total);
-    face->sending.total = check_count(L, 3, face->sending.total);
-    if (!lua_isnoneornil(L, 4))
-        face->age = luaL_checknumber(L, 4) - now_minus(face->born_ns);
-    lua_pushinteger(L, 1);
-    return 1;
-}
-
-static int face_shutdown(lua_State *L)
-{
-    static const char *const names[] = {"receive", "send", "both", NULL};
-    static const int hows[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
-    struct face *face = face_self(L, FACE_CLIENT);
-    int how = hows[luaL_checkoption(L, 2, "both", names)];
-    if (face->socket->core)
-        (void)thrum_socket_shutdown(face->socket->core, how);
-    lua_pushinteger(L, 1);
-    return 1;
-}
-
-static const struct function_row common_methods[] = {{"close", face_close},
-                                                     {"dirty", face_dirty},
-                                                     {"getfamily", face_getfamily},
-                                                     {"getfd", face_getfd},
-                                                     {"getpeername", face_getpeername},
-                                                     {"getsockname", face_getsockname},
-                                                     {"gettimeout", face_gettimeout},
-                                                     {"setfd", face_setfd},
-                                                     {"settimeout", face_settimeout},
-                                                     {"getstats", face_getstats},
-                                                     {"setstats", face_setstats},
-                                                     {"shutdown", face_shutdown},
-                                                     {0}};
-
-static const struct function_row functions[] = {{"socket_new", native_new},
-                                                {"socket_methods", native_methods},
-                                                {"socket_set_metatable", native_set_metatable},
-                                                {"socket_of", native_of},
-                                                {"socket_is", native_is},
-                                                {"socket_pointer", native_pointer},
-                                                {"socket_family", native_family},
-                                                {"socket_text", native_text},
-                                                {"socket_flag", native_flag},
-                                                {"socket_set_number", native_set_number},
-                                                {"socket_multicast_if", native_multicast_if},
-                                                {"select", face_select},
-                                                {"select_closing", native_select_closing},
-                                                {"sleep", time_sleep},
-                                                {0}};
-
-/* native.socket_lookups: ip.tcp's and ip.udp's own, under the module's name. */
-static void set_lookups(lua_State *L, struct runtime *runtime)
-{
-    lua_newtable(L);
-    lua_newtable(L);
-    resolver_set_functions(L, runtime, NOUN_FACE_TCP);
-    lua_setfield(L, -2, "tcp");
-    lua_newtable(L);
-    resolver_set_functions(L, runtime, NOUN_FACE_UDP);
-    lua_setfield(L, -2, "udp");
-    lua_setfield(L, -2, "socket_lookups");
-}
-
-void face_set_natives(lua_State *L, struct runtime *runtime)
-{
-    noun_set_functions(L, &runtime->nouns[NOUN_FACE], functions);
-    noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_connect_natives);
-    noun_set_functions(L, &runtime->nouns[NOUN_FACE], face_wait_natives);
-    list_init(&runtime->face_watches);
-    face_open_buffers(L, runtime);
-    set_lookups(L, runtime);
-    lua_pushinteger(L, FACE_MAX_SELECTED);
-    lua_setfield(L, -2, "socket_setsize");
 }

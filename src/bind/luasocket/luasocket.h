@@ -52,7 +52,7 @@ struct face_way {
 
 struct face {
     struct object object;
-    const struct noun *noun;
+    const struct class *class;
     struct runtime *runtime;
     struct socket *socket; /* it stands in the user value */
     enum face_state state;
@@ -72,11 +72,24 @@ struct face {
 /* Places in the table that is the user value. */
 enum { FACE_SOCKET = 1, FACE_BLOCK, FACE_SENDER, FACE_N_PLACES = FACE_SENDER };
 
+/* The kinds of objects. */
+enum { LUASOCKET_N_KINDS = 4 };
+struct luasocket_kind {
+    const struct class *class;
+    const struct class *socket; /* the class of what is behind it */
+    const char *name;
+};
+extern const struct luasocket_kind luasocket_kinds[LUASOCKET_N_KINDS];
+int luasocket_kind_of(const struct class *class);
+/* Where the metatable of a kind in a state stands in the registry. */
+const char *luasocket_metatable_key(int kind, enum face_state state);
+
 /* Self, in one of these states; else an error as LuaSocket raises it. */
 struct face *face_self(lua_State *L, unsigned states);
 
-/* Push a new object of that kind: one of the NOUN_FACE_s. */
-struct face *face_push(lua_State *L, const struct noun *noun, enum face_state state, int family);
+/* Push a new object of that kind: one of the classes. */
+struct face *face_push(lua_State *L, struct runtime *runtime, const struct class *class,
+                       enum face_state state, int family);
 /* Change the state of the object at `index`. */
 void face_set_state(lua_State *L, int index, enum face_state state);
 
@@ -154,12 +167,12 @@ extern const struct function_row face_server_methods[];   /* face_connect.c */
 extern const struct function_row face_connect_natives[];
 extern const struct function_row face_wait_natives[]; /* face_wait.c */
 /* face_datagram.c: what all its objects share. */
-void face_open_buffers(lua_State *L, struct runtime *runtime);
+void face_open_buffers(lua_State *L);
 /* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { FACE_MAX_SELECTED = 1048576 };
 int face_select(lua_State *L);
 /* The descriptor is being closed: whoever waits for it among others finds it closed. */
-void face_select_closing(struct runtime *runtime, int fd);
+void face_select_closing(lua_State *L, int fd);
 /* The same from Lua, for objects of others: native.select_closing(fd) */
 int native_select_closing(lua_State *L);
 

@@ -10,8 +10,9 @@
 
 #include "base/descriptor.h"
 #include "bind/fiber/runtime.h"
+#include "bind/luasocket/classes.h"
 #include "bind/luasocket/luasocket.h"
-#include "bind/module/modules.h"
+#include "bind/luasocket/open.h"
 #include "bind/value/address.h"
 
 enum { ARG_ENDPOINT = 2, ARG_PORT = 3, ARG_START = 4 };
@@ -32,7 +33,7 @@ static int check_endpoint(lua_State *L, struct thrum_endpoint *endpoint)
 
 static struct face *check_face(lua_State *L)
 {
-    return noun_check(L, 1, NOUN_FACE, "socket");
+    return class_check(L, 1, &luasocket_class, "socket");
 }
 
 /* Read the endpoint, and make a descriptor for it unless there is one. A descriptor of another
@@ -175,7 +176,7 @@ static int face_accept(lua_State *L)
     struct face *face = face_self(L, FACE_SERVER);
     int64_t start_ns = face_start_ns(face);
     lua_settop(L, ACCEPTED - 1);
-    struct face *accepted = face_push(L, face->noun, FACE_CLIENT, face->family);
+    struct face *accepted = face_push(L, face->runtime, face->class, FACE_CLIENT, face->family);
     struct fiber *fiber = face_begin(L, face->runtime);
     struct transfer *transfer = transfer_of(fiber);
     transfer->socket = face->socket;

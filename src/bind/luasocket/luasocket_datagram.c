@@ -7,6 +7,7 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/runtime.h"
+#include "bind/luasocket/classes.h"
 #include "bind/luasocket/luasocket.h"
 #include "bind/value/address.h"
 #include "bind/value/byte_span.h"
@@ -25,11 +26,11 @@ enum { ARG_SIZE = 2, PLACE_BUFFER = 3, MAX_POOLED = 64 };
 
 static const char pool_key, scratch_key; /* in the registry: their addresses */
 
-void face_open_buffers(lua_State *L, struct runtime *runtime)
+void face_open_buffers(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &pool_key);
-    runtime->face_scratch = lua_newuserdata(L, DATAGRAM_SIZE);
+    lua_newuserdata(L, DATAGRAM_SIZE);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &scratch_key);
 }
 
@@ -101,7 +102,7 @@ static int push_sender(lua_State *L, struct face *face, const struct thrum_endpo
 {
     const char *path = "";
     size_t length = 0;
-    if (face->noun != &face->runtime->nouns[NOUN_FACE_DGRAM])
+    if (face->class != &luasocket_unix_datagram_class)
         return push_ip_sender(L, face, sender);
     if (sender->size > 0)
         (void)thrum_endpoint_to_path(sender, &path, &length);
@@ -166,7 +167,8 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
     struct face *face = lua_touserdata(L, 1);
     size_t size = check_size(L);
     int64_t start_ns = face_start_ns(face), deadline_ns;
-    void *data = face->runtime->face_scratch;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &scratch_key); /* which keeps it */
+    void *data = lua_touserdata(L, -1);
     lua_settop(L, PLACE_BUFFER);
     if (size > DATAGRAM_SIZE) {
         data = lua_newuserdata(L, size);

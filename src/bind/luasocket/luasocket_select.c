@@ -18,8 +18,9 @@
 #include "base/descriptor.h"
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
+#include "bind/luasocket/classes.h"
 #include "bind/luasocket/luasocket.h"
-#include "bind/module/modules.h"
+#include "bind/luasocket/open.h"
 #include "bind/value/error.h"
 
 enum { ARG_RECEIVERS = 1, ARG_SENDERS, ARG_TIMEOUT, PLACE_WATCH, PLACE_ITEMS, PLACE_POLLED };
@@ -59,7 +60,7 @@ static void stop_waiting(struct watch *watch)
 
 static int watch_gc(lua_State *L)
 {
-    struct watch *watch = noun_test(L, 1, NOUN_FACE_WATCH);
+    struct watch *watch = class_test(L, 1, &luasocket_watch_class);
     if (!watch)
         return 0;
     stop_waiting(watch);
@@ -80,9 +81,20 @@ static bool forget_descriptor(struct watch *watch, int fd)
     return has_it;
 }
 
-void face_select_closing(struct runtime *runtime, int fd)
+/* Where the list of what selects wait for, in all fibers, stands in the registry. */
+static const char watches_key;
+
+static struct list *watches_of(lua_State *L)
 {
-    const struct list *watches = &runtime->face_watches;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &watches_key);
+    struct list *watches = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return watches;
+}
+
+void face_select_closing(lua_State *L, int fd)
+{
+    const struct list *watches = watches_of(L);
     for (struct list *node = watches->next; node != watches; node = node->next) {
         struct watch *watch = LIST_ITEM(node, struct watch, link);
         if (forget_descriptor(watch, fd))
@@ -94,14 +106,16 @@ int native_select_closing(lua_State *L)
 {
     lua_Number fd = luaL_checknumber(L, 1);
     if (fd >= 0 && fd <= INT_MAX)
-        face_select_closing(noun_runtime(L), (int)fd);
+        face_select_closing(L, (int)fd);
     return 0;
 }
 
 void face_select_open(lua_State *L, struct runtime *runtime)
 {
+    list_init(lua_newuserdata(L, sizeof(struct list)));
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &watches_key);
     static const struct function_row metamethods[] = {{"__gc", watch_gc}, {0}};
-    noun_open_class(L, &runtime->nouns[NOUN_FACE_WATCH],
+    class_open(L, class_get(L, runtime, &luasocket_watch_class),
                     &(struct class_rows){.metamethods = metamethods});
 }
 
@@ -117,7 +131,7 @@ static void ask(lua_State *L, const char *method)
 /* The descriptor of the object on the top; -1: it has none, or is closed. */
 static int descriptor_of(lua_State *L)
 {
-    const struct face *face = noun_test(L, -1, NOUN_FACE);
+    const struct face *face = class_test(L, -1, &luasocket_class);
     if (face)
         return face_is_open(face) ? thrum_socket_native_handle(face->socket->core) : -1;
     int type = lua_type(L, -1);
@@ -132,7 +146,7 @@ static int descriptor_of(lua_State *L)
 /* Whether it has received already what nobody has taken. */
 static bool is_dirty(lua_State *L)
 {
-    const struct face *face = noun_test(L, -1, NOUN_FACE);
+    const struct face *face = class_test(L, -1, &luasocket_class);
     if (face)
         return inbox_count(&face->inbox) > 0;
     ask(L, "dirty");
@@ -273,13 +287,13 @@ static int make_set(lua_State *L, struct watch *watch)
     return error;
 }
 
-static const struct wait_kind wait_select = {WAIT_EXTERNAL, fiber_cancel_operation, NULL};
+static const struct wait_kind wait_select = {WAIT_EXTERNAL, fiber_cancel_operation, NULL, NULL};
 
 /* The item as an object of ours, or NULL. */
 static struct face *face_of(lua_State *L, size_t i)
 {
     lua_rawgeti(L, PLACE_ITEMS, (lua_Integer)i + 1);
-    struct face *face = noun_test(L, -1, NOUN_FACE);
+    struct face *face = class_test(L, -1, &luasocket_class);
     lua_pop(L, 1);
     return face;
 }
@@ -306,7 +320,7 @@ static void start_or_raise(lua_State *L, struct watch *watch, struct fiber *fibe
     }
     watch->polled = polled(L);
     watch->fiber = fiber;
-    list_append(&watch->runtime->face_watches, &watch->link);
+    list_append(watches_of(L), &watch->link);
     fiber->is_limited = false;
 }
 
@@ -396,8 +410,8 @@ static void check_list(lua_State *L, int arg)
 
 static struct watch *push_watch(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
-    struct watch *watch = noun_new_object(L, runtime, NOUN_FACE_WATCH, sizeof(*watch));
+    struct runtime *runtime = class_runtime(L);
+    struct watch *watch = class_new_object(L, &luasocket_watch_class, sizeof(*watch));
     watch->runtime = runtime;
     lua_newtable(L);
     lua_newuserdata(L, 4 * sizeof(struct pollfd));

@@ -46,7 +46,7 @@ static void leave(struct face_way *way)
     fiber_wake(waiter->fiber, 0);
 }
 
-static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL};
+static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL, NULL};
 
 /* The arguments have been looked over: whoever waits for its turn reads them again. */
 static int wait_for_turn(lua_State *L, struct face *face, struct face_way *way, struct fiber *fiber,

@@ -7,15 +7,15 @@
 
 #include "base/descriptor.h"
 #include "bind/fiber/runtime.h"
+#include "bind/luasocket/classes.h"
 #include "bind/luasocket/luasocket.h"
 #include "bind/value/error.h"
 
 /* native.socket_copy(fd) -> a tcp object with a copy of the descriptor; or nil */
 static int native_copy(lua_State *L)
 {
-    const struct noun *noun = &noun_runtime(L)->nouns[NOUN_FACE_TCP];
     int fd = (int)luaL_checknumber(L, 1), copy;
-    struct face *face = face_push(L, noun, FACE_CLIENT, AF_UNSPEC);
+    struct face *face = face_push(L, class_runtime(L), &luasocket_tcp_class, FACE_CLIENT, AF_UNSPEC);
     if (fd < 0 || descriptor_dup(fd, &copy))
         return 0;
     if (face_adopt(face, copy)) {
@@ -41,7 +41,7 @@ static int native_wait(lua_State *L)
 {
     static const char *const names[] = {"read", "write", NULL};
     static const enum thrum_wait waits[] = {THRUM_WAIT_READ, THRUM_WAIT_WRITE};
-    struct face *face = noun_check(L, 1, NOUN_FACE, "socket");
+    struct face *face = class_check(L, 1, &luasocket_class, "socket");
     enum thrum_wait what = waits[luaL_checkoption(L, 2, NULL, names)];
     double seconds = face_opt_seconds(L, 3);
     int64_t deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);

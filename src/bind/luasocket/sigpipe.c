@@ -2,7 +2,7 @@
 /* Calls of code that is not ours and may raise SIGPIPE: for the length of the call this thread
  * blocks it, and takes what has come of it. The disposition, which is the whole process's, is not
  * touched. */
-#include "bind/module/modules.h"
+#include "bind/luasocket/open.h"
 
 #include <lauxlib.h>
 #include <signal.h>

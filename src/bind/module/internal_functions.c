@@ -18,7 +18,15 @@
 
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/timeout_scope.h"
+#include "bind/value/classes.h"
+#include "bind/dgram/open.h"
+#include "bind/fiber/open.h"
+#include "bind/luasocket/open.h"
 #include "bind/module/modules.h"
+#include "bind/socket/open.h"
+#include "bind/stream/open.h"
+#include "bind/system/open.h"
+#include "bind/value/open.h"
 #include "bind/value/address.h"
 #include "bind/value/class.h"
 #include "bind/value/error.h"
@@ -32,7 +40,7 @@ static int native_error(lua_State *L)
     int n_pieces = lua_gettop(L) - ARG_OP;
     if (n_pieces > 0)
         lua_concat(L, n_pieces);
-    error_push_from(L, noun_runtime(L), error, lua_tostring(L, ARG_OP));
+    error_push_from(L, error, lua_tostring(L, ARG_OP));
     error_set_where(L);
     if (n_pieces > 0) {
         lua_pushvalue(L, ARG_DETAIL);
@@ -58,7 +66,7 @@ static int native_raise_arg(lua_State *L)
 static int native_raise_text(lua_State *L)
 {
     luaL_checkstring(L, 1);
-    noun_push_caller(L);
+    class_push_caller(L);
     if (lua_isstring(L, -1))
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, 1));
     else
@@ -68,7 +76,7 @@ static int native_raise_text(lua_State *L)
 
 static int native_spent_limits(lua_State *L)
 {
-    const struct fiber *fiber = runtime_caller(noun_runtime(L));
+    const struct fiber *fiber = runtime_caller(class_runtime(L));
     lua_pushinteger(L, limit_count_spent(fiber));
     return 1;
 }
@@ -84,7 +92,7 @@ static int native_pcall(lua_State *L)
 
 static int native_error_name(lua_State *L)
 {
-    lua_pushstring(L, error_name(L, 1, noun_runtime(L)));
+    lua_pushstring(L, error_name(L, 1));
     return 1;
 }
 
@@ -102,13 +110,13 @@ static int native_address(lua_State *L)
     const char *text = lua_tolstring(L, 1, &length);
     if (thrum_address_parse(text, length, &address))
         return 0;
-    address_push(L, noun_runtime(L), &address);
+    address_push(L, class_runtime(L), &address);
     return 1;
 }
 
 static int native_part(lua_State *L)
 {
-    lua_part_push(L, noun_runtime(L), luaL_checkstring(L, 1));
+    lua_part_push(L, class_runtime(L), luaL_checkstring(L, 1));
     return 1;
 }
 
@@ -132,7 +140,7 @@ void native_push(lua_State *L, struct runtime *runtime)
         return;
     lua_pop(L, 1);
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
     dgram_set_natives(L, runtime);
     face_set_natives(L, runtime);
     face_select_open(L, runtime);

@@ -9,6 +9,7 @@
 #include <thrum/lua.h>
 
 #include "bind/fiber/runtime.h"
+#include "bind/value/classes.h"
 #include "bind/module/modules.h"
 #include "dgram_address_lua.h"
 #include "dgram_args_lua.h"
@@ -71,7 +72,7 @@ static void call_chunk(lua_State *L, struct runtime *runtime, const struct lua_m
 /* Call the module's chunk for the package at 1, set its field there, and push what it returned. */
 static void load_module(lua_State *L, const struct lua_module *module)
 {
-    call_chunk(L, noun_runtime(L), module, 1);
+    call_chunk(L, class_runtime(L), module, 1);
     lua_pushstring(L, module->name);
     lua_pushvalue(L, -2);
     lua_rawset(L, 1);
@@ -91,7 +92,7 @@ static int index_package(lua_State *L)
     if (module)
         load_module(L, module);
     else if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), shown_part) == 0)
-        lua_part_push(L, noun_runtime(L), shown_part);
+        lua_part_push(L, class_runtime(L), shown_part);
     return 1;
 }
 
@@ -157,10 +158,10 @@ void lua_part_push(lua_State *L, struct runtime *runtime, const char *name)
     lua_remove(L, -2);
 }
 
-static void set_metamethod(lua_State *L, struct noun *noun, const char *name,
+static void set_metamethod(lua_State *L, struct class_state *state, const char *name,
                            lua_CFunction function)
 {
-    lua_pushlightuserdata(L, noun);
+    lua_pushlightuserdata(L, state);
     lua_pushvalue(L, -3);
     lua_pushcclosure(L, function, 2);
     lua_setfield(L, -2, name);
@@ -168,10 +169,10 @@ static void set_metamethod(lua_State *L, struct noun *noun, const char *name,
 
 void lua_modules_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_THRUM];
+    struct class_state *state = class_get(L, runtime, &thrum_class);
     lua_createtable(L, 0, 3);
-    set_metamethod(L, noun, "__index", index_package);
-    set_metamethod(L, noun, "__pairs", pairs_of_package);
+    set_metamethod(L, state, "__index", index_package);
+    set_metamethod(L, state, "__pairs", pairs_of_package);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -3);

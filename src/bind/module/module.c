@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* The modules by name: opened once per state, handed out by the loaders of thrum/lua.h. */
+#include "bind/dgram/open.h"
+#include "bind/fiber/open.h"
+#include "bind/luasocket/open.h"
 #include "bind/module/modules.h"
+#include "bind/socket/open.h"
+#include "bind/stream/open.h"
+#include "bind/system/open.h"
+#include "bind/value/open.h"
 
 #include <lauxlib.h>
 
@@ -23,6 +30,7 @@ static const struct {
 static void open_all(lua_State *L, struct runtime *runtime)
 {
     error_open(L, runtime);
+    runtime->push_part = lua_part_push;
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
         modules[i].open(L, runtime);

@@ -14,6 +14,8 @@
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scheduler.h"
 #include "bind/fiber/scope.h"
+#include "bind/value/classes.h"
+#include "bind/fiber/open.h"
 #include "bind/module/modules.h"
 #include "bind/value/error.h"
 
@@ -50,8 +52,7 @@ static int fail_drive(lua_State *L, int base)
 
 static int fail_deadlock(lua_State *L, struct fiber *fiber, int base, const char *op)
 {
-    struct runtime *runtime = fiber->runtime;
-    error_push_from(L, runtime, THRUM_EDEADLOCK, op);
+    error_push_from(L, THRUM_EDEADLOCK, op);
     inspect_push_wait(L, fiber);
     lua_insert(L, -2);
     error_set_detail(L, "the main fiber waits in %s", lua_tostring(L, -2));
@@ -101,7 +102,7 @@ static void report_dropped(lua_State *L, struct runtime *runtime)
 
 static struct runtime *check_outside(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     if (!scheduler_can_drive(runtime))
         error_raise_detail(L, EDEADLK,
                            runtime->context ? "the loop is being driven already"
@@ -138,7 +139,7 @@ static int thrum_run_function(lua_State *L)
 {
     if (!lua_isnoneornil(L, 1) && !fiber_is_function(L, 1))
         error_raise_arg(L, EINVAL, 1, "f", "function");
-    if (noun_runtime(L)->current)
+    if (class_runtime(L)->current)
         return run_inside(L);
     struct runtime *runtime = check_outside(L);
     if (lua_isnoneornil(L, 1)) {
@@ -169,14 +170,14 @@ static int thrum_set_reporter_function(lua_State *L)
     if (!lua_isnoneornil(L, 1) && !is_false && !lua_isfunction(L, 1))
         error_raise_arg(L, EINVAL, 1, "reporter", "function, false or nil");
     lua_settop(L, 1);
-    report_set_reporter(L, noun_runtime(L));
+    report_set_reporter(L, class_runtime(L));
     return 0;
 }
 
 /* thrum.report() */
 static int thrum_report(lua_State *L)
 {
-    report_all(L, noun_runtime(L), false);
+    report_all(L, class_runtime(L), false);
     return 0;
 }
 
@@ -189,7 +190,7 @@ static void set_count(lua_State *L, const char *name, size_t count)
 /* thrum.stats(): what is alive, for tests that look for leaks and for the curious. */
 static int thrum_stats(lua_State *L)
 {
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     size_t n_operations = 0, n_objects = 0;
     if (runtime->context) {
         n_operations = thrum_context_n_pending(runtime->context) - runtime->n_hidden;
@@ -213,7 +214,7 @@ static const struct function_row functions[] = {{"run", thrum_run_function},
 
 int run_open(lua_State *L, struct runtime *runtime)
 {
-    noun_set_functions(L, &runtime->nouns[NOUN_THRUM], functions);
+    class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
     scope_open(L, runtime);
     return 0;
 }

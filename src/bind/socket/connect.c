@@ -70,7 +70,7 @@ static int socket_accept(lua_State *L)
 {
     struct socket *socket = socket_self(L, TRAIT_ACCEPTOR);
     lua_settop(L, RESULT_ACCEPTED - 1);
-    struct socket *accepted = socket_push(L, &socket->runtime->nouns[socket->class->accepts]);
+    struct socket *accepted = socket_push(L, class_get(L, socket->runtime, socket->class->accepts));
     struct fiber *fiber = call_begin(L, socket->runtime);
     struct transfer *transfer = transfer_of(fiber);
     transfer->socket = socket;

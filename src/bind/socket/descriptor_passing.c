@@ -70,7 +70,7 @@ static int wait_and_send(lua_State *L, struct fiber *fiber, int arg_fds, call_fi
     int room[THRUM_MAX_FDS];
     struct thrum_fds fds = {.fds = room};
     struct transfer described = *transfer; /* finalizers may run */
-    struct descriptor_list *copies = descriptor_list_push(L, socket->runtime, THRUM_MAX_FDS);
+    struct descriptor_list *copies = descriptor_list_push(L, THRUM_MAX_FDS);
     file_descriptor_check_list(L, arg_fds, "fds", &fds);
     int error = descriptor_list_copy(copies, &fds);
     if (error)
@@ -86,7 +86,7 @@ static int send_with_fds(lua_State *L, struct socket *socket, int arg_fds,
     int room[THRUM_MAX_FDS];
     struct thrum_fds fds = {.fds = room};
     lua_settop(L, arg_fds);
-    struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
+    struct bytes payload = byte_span_check_gather(L, ARG_PAYLOAD, "buffer");
     check_bytes(L, socket, payload.size);
     file_descriptor_check_list(L, arg_fds, "fds", &fds);
     struct fiber *fiber = call_begin(L, socket->runtime);
@@ -151,7 +151,7 @@ static int finish_receive_with_fds(lua_State *L, struct fiber *fiber, int error)
 {
     struct descriptor_list *list = check_arrived(L, fiber, error);
     transfer_push_received(L, fiber, error);
-    descriptor_list_push_objects(L, noun_runtime(L), list);
+    descriptor_list_push_objects(L, list);
     return 2;
 }
 
@@ -160,7 +160,7 @@ static int finish_receive_from_with_fds(lua_State *L, struct fiber *fiber, int e
     struct descriptor_list *list = check_arrived(L, fiber, error);
     transfer_push_received(L, fiber, error);
     int n_values = transfer_push_sender(L, fiber);
-    descriptor_list_push_objects(L, noun_runtime(L), list);
+    descriptor_list_push_objects(L, list);
     return 2 + n_values;
 }
 
@@ -171,7 +171,7 @@ static int receive_with_fds(lua_State *L, struct socket *socket, bool with_sende
     check_bytes(L, socket, buffer->size);
     size_t max = (size_t)args_integer(L, ARG_MAX_FDS, "maxfds", 0, THRUM_MAX_FDS);
     lua_settop(L, ARRIVED - 1);
-    struct descriptor_list *list = descriptor_list_push(L, socket->runtime, max);
+    struct descriptor_list *list = descriptor_list_push(L, max);
     struct fiber *fiber;
     struct transfer *transfer = transfer_begin_receive(L, socket, buffer, 0, &fiber);
     transfer->message.fds = &list->fds;

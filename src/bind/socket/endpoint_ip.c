@@ -42,7 +42,7 @@ static int push_ip(lua_State *L, const struct thrum_endpoint *endpoint)
     int error = thrum_endpoint_to_address(endpoint, &address, &port);
     if (error)
         error_raise(L, error);
-    address_push(L, noun_runtime(L), &address);
+    address_push(L, class_runtime(L), &address);
     lua_pushinteger(L, port);
     return 2;
 }

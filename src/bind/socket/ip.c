@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* ip: the module, its helpers, its flags. */
-#include "bind/module/modules.h"
+#include "bind/socket/open.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "bind/fiber/runtime.h"
+#include "bind/socket/classes.h"
 #include "bind/value/address.h"
 #include "bind/value/args.h"
 #include "bind/value/class.h"
@@ -43,7 +44,7 @@ static int ip_toendpoint(lua_State *L)
     if (thrum_address_parse_port((const char *)text.data, text.size, &address, &port))
         error_raise_arg(L, EINVAL, 1, "text",
                         "endpoint such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\"");
-    address_push(L, noun_runtime(L), &address);
+    address_push(L, class_runtime(L), &address);
     lua_pushinteger(L, port);
     return 2;
 }
@@ -62,22 +63,22 @@ static const struct {
                      {"end_of_record", MSG_EOR},
                      {"truncate", MSG_TRUNC}};
 
-static void set_message_flags(lua_State *L, struct noun *noun)
+static void set_message_flags(lua_State *L, struct class_state *state)
 {
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(message_flags) / sizeof(message_flags[0]); i++) {
         lua_pushinteger(L, message_flags[i].value);
         lua_setfield(L, -2, message_flags[i].name);
     }
-    noun_make_strict(L, noun, NULL);
+    class_make_strict(L, state, NULL);
     lua_setfield(L, -2, "message_flag");
 }
 
 int ip_open(lua_State *L, struct runtime *runtime)
 {
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[NOUN_IP], functions);
-    set_message_flags(L, &runtime->nouns[NOUN_MESSAGE_FLAG]);
+    class_set_functions(L, class_get(L, runtime, &ip_class), functions);
+    set_message_flags(L, class_get(L, runtime, &message_flag_class));
     address_open(L, runtime);
     lua_setfield(L, -2, "address");
     network_open(L, runtime);
@@ -85,15 +86,15 @@ int ip_open(lua_State *L, struct runtime *runtime)
     resolver_open(L, runtime);
     lua_setfield(L, -2, "address_info_flag");
     lua_newtable(L);
-    resolver_set_functions(L, runtime, NOUN_UDP);
-    socket_class_open(L, runtime, NOUN_UDP_SOCKET);
+    resolver_set_functions(L, class_get(L, runtime, &udp_class), SOCK_DGRAM);
+    socket_class_open(L, runtime, &udp_socket_class);
     lua_setfield(L, -2, "socket");
     lua_setfield(L, -2, "udp");
     lua_newtable(L);
-    resolver_set_functions(L, runtime, NOUN_TCP);
-    socket_class_open(L, runtime, NOUN_TCP_SOCKET);
+    resolver_set_functions(L, class_get(L, runtime, &tcp_class), SOCK_STREAM);
+    socket_class_open(L, runtime, &tcp_socket_class);
     lua_setfield(L, -2, "socket");
-    socket_class_open(L, runtime, NOUN_TCP_ACCEPTOR);
+    socket_class_open(L, runtime, &tcp_acceptor_class);
     lua_setfield(L, -2, "acceptor");
     lua_setfield(L, -2, "tcp");
     return 1;

@@ -9,7 +9,8 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/socket/open.h"
+#include "bind/socket/classes.h"
 #include "bind/socket/socket.h"
 #include "bind/value/address.h"
 #include "bind/value/args.h"
@@ -76,10 +77,10 @@ static int finish(lua_State *L, int status, lua_KContext n_arguments)
  * connect without a wait. */
 static int call_chunk(lua_State *L, const char *name, int n_arguments, bool will_wait)
 {
-    struct fiber *fiber = call_begin(L, noun_runtime(L)); /* before anything has begun */
+    struct fiber *fiber = call_begin(L, class_runtime(L)); /* before anything has begun */
     if (will_wait && !call_can_wait(L, fiber))
         return call_refuse(L, fiber, call_finish_plain);
-    lua_part_push(L, noun_runtime(L), "ip_connect");
+    class_runtime(L)->push_part(L, class_runtime(L), "ip_connect");
     replace_by_field(L, name);
     lua_insert(L, n_arguments + 1);
     lua_callk(L, lua_gettop(L) - n_arguments - 1, LUA_MULTRET, n_arguments, finish);
@@ -90,7 +91,7 @@ int ip_connect(lua_State *L)
 {
     enum { ARG_SOCKET = 1, ARG_RESULTS, ARG_CONDITION };
     lua_settop(L, ARG_CONDITION);
-    const struct socket *socket = noun_test(L, ARG_SOCKET, NOUN_SOCKET);
+    const struct socket *socket = class_test(L, ARG_SOCKET, &socket_class);
     unsigned wanted = TRAIT_SOCKET | TRAIT_IP;
     if (!socket || (socket->class->traits & wanted) != wanted)
         error_raise_arg(L, EINVAL, ARG_SOCKET, "sock", "ip.tcp.socket or ip.udp.socket");

@@ -9,6 +9,7 @@
 #include "bind/fiber/runtime.h"
 #include "bind/socket/transfer.h"
 #include "bind/value/byte_span.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 #include "net/option.h"
 
@@ -31,7 +32,7 @@ static int check_flags(lua_State *L, const struct socket *socket)
 
 const struct byte_span *transfer_check_buffer(lua_State *L)
 {
-    const struct byte_span *buffer = noun_test(L, ARG_BUFFER, NOUN_BYTE_SPAN);
+    const struct byte_span *buffer = class_test(L, ARG_BUFFER, &byte_span_class);
     if (!buffer)
         error_raise_arg(L, EINVAL, ARG_BUFFER, "buffer", "byte_span");
     return buffer;

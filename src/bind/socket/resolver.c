@@ -10,7 +10,8 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/socket/open.h"
+#include "bind/socket/classes.h"
 #include "bind/value/address.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
@@ -18,24 +19,18 @@
 /* ---- protocols ---- */
 
 struct protocol {
-    enum noun_id id; /* also of the module socket's, whose callers may wait in place */
     int type;
     int number;
     int name_flags; /* of getnameinfo(3) */
 };
 
-static const struct protocol protocols[] = {{NOUN_UDP, SOCK_DGRAM, IPPROTO_UDP, NI_DGRAM},
-                                            {NOUN_TCP, SOCK_STREAM, IPPROTO_TCP, 0},
-                                            {NOUN_FACE_UDP, SOCK_DGRAM, IPPROTO_UDP, NI_DGRAM},
-                                            {NOUN_FACE_TCP, SOCK_STREAM, IPPROTO_TCP, 0}};
+static const struct protocol udp = {SOCK_DGRAM, IPPROTO_UDP, NI_DGRAM};
+static const struct protocol tcp = {SOCK_STREAM, IPPROTO_TCP, 0};
 
 /* The one whose table holds the running function. */
 static const struct protocol *own_protocol(lua_State *L)
 {
-    const struct protocol *protocol = protocols;
-    while (&noun_runtime(L)->nouns[protocol->id] != noun_self(L))
-        protocol++;
-    return protocol;
+    return class_self(L)->traits;
 }
 
 /* ---- flags ---- */
@@ -85,7 +80,7 @@ static void free_core(struct query *query)
 {
     thrum_resolver_free(query->core);
     query->core = NULL;
-    query->object.kind = NULL;
+    query->object.class = NULL;
 }
 
 static int query_gc(lua_State *L)
@@ -98,13 +93,13 @@ static int query_gc(lua_State *L)
 static struct query *push_query(lua_State *L)
 {
     lua_settop(L, QUERY - 1);
-    return noun_new_object(L, noun_runtime(L), NOUN_QUERY, sizeof(struct query));
+    return class_new_object(L, &lookup_class, sizeof(struct query));
 }
 
 /* The second step of a call, and what its third begins with. */
 static struct fiber *begin(lua_State *L, struct query *query)
 {
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     int error = thrum_resolver_new(fiber->runtime->context, &query->core);
     if (error)
         error_raise(L, error);
@@ -125,7 +120,7 @@ static void describe_query(lua_State *L, const struct fiber *fiber)
     lua_pushstring(L, text);
 }
 
-static const struct wait_kind wait_query = {true, fiber_cancel_operation, describe_query};
+static const struct wait_kind wait_query = {true, fiber_cancel_operation, describe_query, NULL};
 
 /* The error of a lookup that has ended says what was looked up. */
 noreturn static void raise_lookup(lua_State *L, const struct query *query, int error)
@@ -196,7 +191,7 @@ static bool push_entry(lua_State *L, const struct addrinfo *entry, const char *n
     if (thrum_endpoint_to_address(&endpoint, &address, &port))
         return false;
     lua_createtable(L, 0, name ? 3 : 2);
-    address_push(L, noun_runtime(L), &address);
+    address_push(L, class_runtime(L), &address);
     lua_setfield(L, -2, "address");
     lua_pushinteger(L, port);
     lua_setfield(L, -2, "port");
@@ -318,26 +313,27 @@ static const struct function_row functions[] = {{"get_address_info", get_address
                                                 {"get_name_info", get_name_info},
                                                 {0}};
 
-static void push_flags(lua_State *L, struct noun *noun)
+static void push_flags(lua_State *L, struct class_state *state)
 {
     lua_newtable(L);
     for (int i = 0; i < N_FLAGS; i++) {
         lua_pushinteger(L, flags[i].value);
         lua_setfield(L, -2, flags[i].name);
     }
-    noun_make_strict(L, noun, NULL);
+    class_make_strict(L, state, NULL);
 }
 
 int resolver_open(lua_State *L, struct runtime *runtime)
 {
     static const struct function_row metamethods[] = {{"__gc", query_gc}, {0}};
-    noun_open_class(L, &runtime->nouns[NOUN_QUERY],
+    class_open(L, class_get(L, runtime, &lookup_class),
                     &(struct class_rows){.metamethods = metamethods});
-    push_flags(L, &runtime->nouns[NOUN_ADDRESS_INFO_FLAG]);
+    push_flags(L, class_get(L, runtime, &address_info_flag_class));
     return 1;
 }
 
-void resolver_set_functions(lua_State *L, struct runtime *runtime, enum noun_id protocol)
+void resolver_set_functions(lua_State *L, struct class_state *state, int type)
 {
-    noun_set_functions(L, &runtime->nouns[protocol], functions);
+    state->traits = type == SOCK_DGRAM ? &udp : &tcp;
+    class_set_functions(L, state, functions);
 }

@@ -45,7 +45,7 @@ int transfer_finish_send_to(lua_State *L, struct fiber *fiber, int error)
 static int send_bytes(lua_State *L, struct socket *socket)
 {
     int flags = check_flags(L, ARG_PAYLOAD + 1);
-    struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
+    struct bytes payload = byte_span_check_gather(L, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
     transfer_begin(fiber, socket, (void *)payload.data, payload.size, flags);
     return transfer_run(L, fiber, TRANSFER_SEND, transfer_finish_send);
@@ -71,7 +71,7 @@ static int socket_send_to(lua_State *L)
     struct thrum_endpoint receiver;
     codec->check(L, ARG_RECEIVER, thrum_socket_family(socket->core), false, &receiver);
     int flags = check_flags(L, ARG_RECEIVER + codec->n_values);
-    struct bytes payload = byte_span_check_gather(L, socket->runtime, ARG_PAYLOAD, "buffer");
+    struct bytes payload = byte_span_check_gather(L, ARG_PAYLOAD, "buffer");
     struct fiber *fiber = call_begin(L, socket->runtime);
     struct transfer *transfer =
         transfer_begin(fiber, socket, (void *)payload.data, payload.size, flags);

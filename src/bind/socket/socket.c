@@ -11,7 +11,8 @@
 
 #include "base/descriptor.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/socket/open.h"
+#include "bind/socket/classes.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 #include "bind/value/file_descriptor.h"
@@ -32,42 +33,42 @@ static void raise_if(lua_State *L, int error)
 
 /* ---- life ---- */
 
-struct socket *socket_push(lua_State *L, const struct noun *noun)
+struct socket *socket_push(lua_State *L, const struct class_state *state)
 {
     struct socket *socket = lua_newuserdata(L, sizeof(*socket));
-    *socket = (struct socket){{&noun_kinds[NOUN_SOCKET]}, .runtime = noun->runtime};
-    socket->class = noun->socket_class;
+    *socket = (struct socket){{&socket_class}, .runtime = state->runtime};
+    socket->class = socket_class_of(state);
     socket->timeout = HUGE_VAL;
-    noun_push_metatable(L, noun);
+    class_push_metatable(L, state->class);
     lua_setmetatable(L, -2);
-    if (!noun->runtime->context)
+    if (!state->runtime->context)
         error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
-    raise_if(L, thrum_socket_new(noun->runtime->context, socket->class->kind, &socket->core));
+    raise_if(L, thrum_socket_new(state->runtime->context, socket->class->kind, &socket->core));
     return socket;
 }
 
 static int socket_new(lua_State *L)
 {
-    socket_push(L, noun_self(L));
+    socket_push(L, class_self(L));
     return 1;
 }
 
 static int socket_pair(lua_State *L)
 {
-    const struct socket *a = socket_push(L, noun_self(L));
-    const struct socket *b = socket_push(L, noun_self(L));
+    const struct socket *a = socket_push(L, class_self(L));
+    const struct socket *b = socket_push(L, class_self(L));
     raise_if(L, thrum_socket_pair(a->core, b->core));
     return 2;
 }
 
 static int socket_gc(lua_State *L)
 {
-    struct socket *socket = noun_test(L, 1, NOUN_SOCKET);
+    struct socket *socket = class_test(L, 1, &socket_class);
     if (!socket)
         return 0;
     thrum_socket_free(socket->core);
     socket->core = NULL;
-    socket->object.kind = NULL; /* a finalizer that still holds it meets no socket */
+    socket->object.class = NULL; /* a finalizer that still holds it meets no socket */
     return 0;
 }
 
@@ -127,7 +128,7 @@ static int socket_assign(lua_State *L)
 static int socket_release(lua_State *L)
 {
     const struct socket *socket = socket_self(L, 0);
-    struct file_descriptor *descriptor = file_descriptor_push(L, noun_runtime(L));
+    struct file_descriptor *descriptor = file_descriptor_push(L);
     raise_if(L, thrum_socket_release(socket->core, &descriptor->fd));
     return 1;
 }
@@ -173,7 +174,7 @@ static int socket_disconnect(lua_State *L)
     return 0;
 }
 
-static const struct socket_method_row socket_life_methods[] = {
+const struct socket_method_row socket_life_methods[] = {
     {{"open", socket_open}, 0},
     {{"assign", socket_assign}, 0},
     {{"release", socket_release}, 0},
@@ -262,7 +263,7 @@ static int set_timeout(lua_State *L)
     return 0;
 }
 
-static const struct socket_property_row socket_properties[] = {
+const struct socket_property_row socket_properties[] = {
     {{"is_open", get_is_open, NULL}, 0},
     {{"local_address", get_local_address, NULL}, TRAIT_IP},
     {{"local_port", get_local_port, NULL}, TRAIT_IP},
@@ -284,11 +285,11 @@ static int socket_tostring(lua_State *L)
     const char *state = thrum_socket_is_open(socket->core) ? "open" : "closed";
     if (!thrum_socket_local_endpoint(socket->core, &endpoint))
         thrum_endpoint_format(&endpoint, text);
-    lua_pushfstring(L, "%s (%s)", noun_self(L)->name, text[0] ? text : state);
+    lua_pushfstring(L, "%s (%s)", class_self(L)->class->name, text[0] ? text : state);
     return 1;
 }
 
-static const struct function_row metamethods[] = {
+const struct function_row socket_metamethods[] = {
     {"__gc", socket_gc}, {"__tostring", socket_tostring}, {0}};
 
 /* ---- flags ---- */
@@ -302,64 +303,7 @@ int socket_check_given_flags(lua_State *L, int arg, int allowed, const char *exp
     return (int)flags;
 }
 
-/* ---- classes ---- */
+/* ---- functions of the classes ---- */
 
-static const struct socket_class classes[] = {
-    {NOUN_UDP_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_IP, &codec_ip, 0},
-    {NOUN_TCP_SOCKET, THRUM_STREAM, TRAIT_SOCKET | TRAIT_STREAM | TRAIT_IP, &codec_ip, 0},
-    {NOUN_TCP_ACCEPTOR, THRUM_STREAM, TRAIT_ACCEPTOR | TRAIT_STREAM | TRAIT_IP, &codec_ip,
-     NOUN_TCP_SOCKET},
-    {NOUN_UNIX_DATAGRAM_SOCKET, THRUM_DATAGRAM, TRAIT_SOCKET | TRAIT_DATAGRAM | TRAIT_UNIX,
-     &codec_unix, 0},
-    {NOUN_UNIX_STREAM_SOCKET, THRUM_STREAM, TRAIT_SOCKET | TRAIT_STREAM | TRAIT_UNIX, &codec_unix,
-     0},
-    {NOUN_UNIX_STREAM_ACCEPTOR, THRUM_STREAM, TRAIT_ACCEPTOR | TRAIT_STREAM | TRAIT_UNIX,
-     &codec_unix, NOUN_UNIX_STREAM_SOCKET},
-    {NOUN_UNIX_SEQPACKET_SOCKET, THRUM_SEQPACKET, TRAIT_SOCKET | TRAIT_SEQPACKET | TRAIT_UNIX,
-     &codec_unix, 0},
-    {NOUN_UNIX_SEQPACKET_ACCEPTOR, THRUM_SEQPACKET, TRAIT_ACCEPTOR | TRAIT_SEQPACKET | TRAIT_UNIX,
-     &codec_unix, NOUN_UNIX_SEQPACKET_SOCKET},
-};
-
-static const struct socket_method_row functions[] = {
+const struct socket_method_row socket_class_functions[] = {
     {{"new", socket_new}, 0}, {{"pair", socket_pair}, TRAIT_SOCKET | TRAIT_UNIX}, {{0}, 0}};
-
-static const struct socket_class *find_class(enum noun_id id)
-{
-    const struct socket_class *class = classes;
-    while (class->id != id)
-        class ++;
-    return class;
-}
-
-static void add_methods(lua_State *L, struct noun *noun, const struct socket_method_row *rows)
-{
-    for (; rows->function.name; rows++)
-        if ((rows->traits & ~noun->socket_class->traits) == 0)
-            noun_add_method(L, noun, &rows->function);
-}
-
-static void add_properties(lua_State *L, const struct noun *noun)
-{
-    for (const struct socket_property_row *row = socket_properties; row->property.name; row++)
-        if ((row->traits & ~noun->socket_class->traits) == 0)
-            noun_add_property(L, &row->property);
-}
-
-int socket_class_open(lua_State *L, struct runtime *runtime, enum noun_id id)
-{
-    struct noun *noun = &runtime->nouns[id];
-    noun->socket_class = find_class(id);
-    lua_newtable(L);
-    add_methods(L, noun, socket_life_methods);
-    add_methods(L, noun, socket_connection_methods);
-    add_methods(L, noun, socket_receive_methods);
-    add_methods(L, noun, socket_send_methods);
-    add_methods(L, noun, socket_descriptor_methods);
-    add_methods(L, noun, socket_option_methods);
-    add_properties(L, noun);
-    noun_finish_class(L, noun, &(struct class_rows){.metamethods = metamethods});
-    lua_newtable(L);
-    add_methods(L, noun, functions);
-    return 1;
-}

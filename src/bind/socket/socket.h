@@ -13,7 +13,7 @@
 #include <thrum/socket.h>
 
 #include "bind/fiber/fiber.h"
-#include "bind/value/class.h"
+#include "bind/socket/classes.h"
 
 struct byte_span;
 struct socket;
@@ -39,12 +39,17 @@ extern const struct endpoint_codec codec_ip;   /* endpoint_ip.c */
 extern const struct endpoint_codec codec_unix; /* endpoint_unix.c */
 
 struct socket_class {
-    enum noun_id id;
+    const struct class *id;
     enum thrum_kind kind;
     unsigned traits; /* enum option_trait */
     const struct endpoint_codec *codec;
-    enum noun_id accepts; /* an acceptor: the class of what it gives */
+    const struct class *accepts; /* an acceptor: the class of what it gives */
 };
+
+static inline const struct socket_class *socket_class_of(const struct class_state *state)
+{
+    return state->traits;
+}
 
 struct socket {
     struct object object;
@@ -61,14 +66,14 @@ struct socket {
  * know says which it needs. */
 static inline struct socket *socket_self(lua_State *L, unsigned traits)
 {
-    struct socket *socket = noun_check_self(L, NOUN_SOCKET);
+    struct socket *socket = class_check_self(L, &socket_class);
     if (traits & ~socket->class->traits)
-        noun_raise_self(L);
+        class_raise_self(L);
     return socket;
 }
 
 /* Push a new socket of that class, closed. */
-struct socket *socket_push(lua_State *L, const struct noun *noun);
+struct socket *socket_push(lua_State *L, const struct class_state *state);
 
 /* Raise `error`; EBADF says that the socket is not open. */
 noreturn void socket_raise(lua_State *L, int error);
@@ -95,6 +100,10 @@ struct socket_property_row {
     struct property_row property;
     unsigned traits;
 };
+extern const struct socket_method_row socket_life_methods[];       /* socket.c */
+extern const struct socket_method_row socket_class_functions[];
+extern const struct socket_property_row socket_properties[];
+extern const struct function_row socket_metamethods[];
 extern const struct socket_method_row socket_receive_methods[];    /* receive.c */
 extern const struct socket_method_row socket_send_methods[];       /* send.c */
 extern const struct socket_method_row socket_descriptor_methods[]; /* descriptor_passing.c */

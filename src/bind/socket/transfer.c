@@ -38,7 +38,7 @@ void transfer_describe_wait(lua_State *L, const struct fiber *fiber)
 }
 
 static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
-                                             transfer_describe_wait};
+                                             transfer_describe_wait, NULL};
 
 /* A send that is only tried may have its receiver on the C stack. */
 static void keep_peer(struct transfer *transfer)

@@ -14,6 +14,7 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/runtime.h"
+#include "bind/socket/classes.h"
 #include "bind/socket/transfer.h"
 #include "bind/value/byte_span.h"
 #include "bind/value/error.h"
@@ -33,12 +34,9 @@ static bool is_callable(lua_State *L, int index)
 
 static bool has_method(lua_State *L, int arg, const char *method)
 {
-    const char *kind = NULL;
     if (lua_type(L, arg) == LUA_TUSERDATA) {
-        if (lua_rawlen(L, arg) >= sizeof(struct object))
-            kind = ((const struct object *)lua_touserdata(L, arg))->kind;
-        if (kind >= noun_kinds && kind < noun_kinds + N_NOUNS)
-            return false; /* of ours, whose unknown fields raise */
+        if (class_is_object(L, arg)) /* whose unknown fields raise */
+            return false;
         if (luaL_getmetafield(L, arg, "__index") == LUA_TNIL)
             return false;
         lua_pop(L, 1);
@@ -54,7 +52,7 @@ static bool has_method(lua_State *L, int arg, const char *method)
 struct socket *flow_check_stream(lua_State *L, int arg, const char *method)
 {
     const unsigned traits = TRAIT_SOCKET | TRAIT_STREAM;
-    struct socket *socket = noun_test(L, arg, NOUN_SOCKET);
+    struct socket *socket = class_test(L, arg, &socket_class);
     if (socket && (traits & ~socket->class->traits) == 0)
         return socket;
     if (socket || !has_method(L, arg, method)) {
@@ -149,7 +147,7 @@ static enum transfer_type type_of(const struct flow *flow)
 
 static int step_socket(lua_State *L, struct fiber *fiber, struct flow *flow)
 {
-    if (flow->socket->object.kind != &noun_kinds[NOUN_SOCKET]) /* finalised: the state closes */
+    if (flow->socket->object.class != &socket_class) /* finalised: the state closes */
         return EBADF;
     struct transfer *transfer = transfer_begin(fiber, flow->socket, flow->data, flow->size, 0);
     int error = transfer_try(fiber, type_of(flow));
@@ -225,7 +223,7 @@ static int take_result(lua_State *L, int status)
     struct flow *flow = leave(L);
     if (status == LUA_OK || status == LUA_YIELD)
         return take_answer(L, flow);
-    if (!error_is(L, -1, flow->runtime, THRUM_EEOF))
+    if (!error_is(L, -1, THRUM_EEOF))
         return FLOW_RAISED;
     int error = flow->kind->moved(flow, THRUM_EEOF, 0);
     if (error) /* the stream's own error object says it best */
@@ -272,12 +270,12 @@ static void set_length(lua_State *L, size_t length)
     lua_pop(L, 1);
 }
 
-void flow_push_error(lua_State *L, const struct flow *flow, int error, size_t length)
+void flow_push_error(lua_State *L, int error, size_t length)
 {
     if (error != FLOW_RAISED)
         error_push(L, error);
     if (error == EBADF)
         error_set_detail(L, "the socket is not open");
-    if (error_test(L, -1, flow->runtime))
+    if (error_test(L, -1))
         set_length(L, length);
 }

@@ -62,6 +62,6 @@ bool flow_is_busy(const struct flow *flow);
 int flow_run(lua_State *L, struct flow *flow);
 
 /* Push the error to raise; an error object gets a `length` unless it has one. */
-void flow_push_error(lua_State *L, const struct flow *flow, int error, size_t length);
+void flow_push_error(lua_State *L, int error, size_t length);
 
 #endif

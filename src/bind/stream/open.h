@@ -11,5 +11,7 @@
 struct runtime;
 
 int stream_open(lua_State *L, struct runtime *runtime);
+void reader_open(lua_State *L, struct runtime *runtime);
+int reader_new_function(lua_State *L);
 
 #endif

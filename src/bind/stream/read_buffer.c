@@ -42,7 +42,7 @@ static int replace_block(lua_State *L)
     if (size == BLOCK_USUAL)
         teach_allocator(L);
     lua_getuservalue(L, 1);
-    struct byte_span *block = byte_span_push(L, replacement->runtime, size, size);
+    struct byte_span *block = byte_span_push(L, size, size);
     if (inbox->end > inbox->begin)
         memcpy(block->data, inbox_unread(inbox), inbox_count(inbox));
     inbox->end -= inbox->begin;

@@ -14,7 +14,8 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/stream/open.h"
+#include "bind/stream/classes.h"
 #include "bind/stream/multi_step.h"
 #include "bind/stream/read_buffer.h"
 #include "bind/value/args.h"
@@ -177,7 +178,7 @@ static int reader_finish(lua_State *L, struct flow *flow, int error)
 {
     struct reader *reader = (struct reader *)flow;
     if (error) {
-        flow_push_error(L, flow, error, inbox_count(&reader->inbox));
+        flow_push_error(L, error, inbox_count(&reader->inbox));
         return lua_error(L);
     }
     if (reader->is_none) {
@@ -197,7 +198,7 @@ static const struct flow_kind reader_flow = {"read_some", false, reader_next, re
 
 static struct reader *self(lua_State *L)
 {
-    return noun_check_self(L, NOUN_READER);
+    return class_check_self(L, &reader_class);
 }
 
 /* Lengths are what a string can have. */
@@ -307,9 +308,9 @@ int reader_new_function(lua_State *L)
 {
     lua_settop(L, 1);
     struct socket *socket = flow_check_stream(L, 1, reader_flow.method);
-    struct reader *reader = noun_new_object(L, noun_runtime(L), NOUN_READER, sizeof(*reader));
+    struct reader *reader = class_new_object(L, &reader_class, sizeof(*reader));
     reader->flow.kind = &reader_flow;
-    reader->flow.runtime = noun_runtime(L);
+    reader->flow.runtime = class_runtime(L);
     reader->flow.socket = socket;
     lua_createtable(L, FLOW_N_PLACES, 0);
     lua_pushvalue(L, 1);
@@ -328,6 +329,6 @@ static const struct property_row properties[] = {
 
 void reader_open(lua_State *L, struct runtime *runtime)
 {
-    noun_open_class(L, &runtime->nouns[NOUN_READER],
+    class_open(L, class_get(L, runtime, &reader_class),
                     &(struct class_rows){.methods = methods, .properties = properties});
 }

@@ -6,10 +6,12 @@
 #include <lauxlib.h>
 
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/stream/open.h"
+#include "bind/stream/classes.h"
 #include "bind/stream/multi_step.h"
 #include "bind/value/args.h"
 #include "bind/value/byte_span.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 
 struct transfer {
@@ -46,7 +48,7 @@ static int transfer_finish(lua_State *L, struct flow *flow, int error)
 {
     size_t done = ((const struct transfer *)flow)->done;
     if (error) {
-        flow_push_error(L, flow, error, done);
+        flow_push_error(L, error, done);
         return lua_error(L);
     }
     lua_pushinteger(L, (lua_Integer)done);
@@ -65,7 +67,7 @@ static void need_span(lua_State *L, struct bytes *bytes)
 {
     if (byte_span_test(L, ARG_BUFFER))
         return;
-    struct byte_span *span = byte_span_push(L, noun_runtime(L), bytes->size, bytes->size);
+    struct byte_span *span = byte_span_push(L, bytes->size, bytes->size);
     if (bytes->size > 0)
         memcpy(span->data, bytes->data, bytes->size);
     bytes->data = span->data;
@@ -79,7 +81,7 @@ static struct transfer *push_transfer(lua_State *L, const struct flow_kind *kind
     if (!socket)
         need_span(L, &bytes);
     struct transfer *transfer = lua_newuserdata(L, sizeof(*transfer));
-    *transfer = (struct transfer){{.kind = kind, .runtime = noun_runtime(L), .socket = socket},
+    *transfer = (struct transfer){{.kind = kind, .runtime = class_runtime(L), .socket = socket},
                                   .data = (unsigned char *)bytes.data,
                                   .size = bytes.size,
                                   .minimum = minimum};
@@ -101,9 +103,9 @@ static int run_transfer(lua_State *L, const struct flow_kind *kind, bool has_min
     lua_settop(L, has_minimum ? ARG_MINIMUM : ARG_BUFFER);
     struct socket *socket = flow_check_stream(L, ARG_STREAM, kind->method);
     if (kind->is_write) {
-        bytes = byte_span_check_gather(L, noun_runtime(L), ARG_BUFFER, "buffer");
+        bytes = byte_span_check_gather(L, ARG_BUFFER, "buffer");
     } else {
-        const struct byte_span *span = noun_check(L, ARG_BUFFER, NOUN_BYTE_SPAN, "buffer");
+        const struct byte_span *span = class_check(L, ARG_BUFFER, &byte_span_class, "buffer");
         bytes = (struct bytes){span->data, span->size};
     }
     size_t minimum = bytes.size;
@@ -144,6 +146,6 @@ int stream_open(lua_State *L, struct runtime *runtime)
 {
     reader_open(L, runtime);
     lua_newtable(L);
-    noun_set_functions(L, &runtime->nouns[NOUN_STREAM], functions);
+    class_set_functions(L, class_get(L, runtime, &stream_class), functions);
     return 1;
 }

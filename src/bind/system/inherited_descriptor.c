@@ -11,7 +11,7 @@
 
 #include "base/descriptor.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/system/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 #include "bind/value/file_descriptor.h"
@@ -31,7 +31,7 @@ noreturn static void raise_inherit(lua_State *L, int error, int fd)
 int inherit_fd_function(lua_State *L)
 {
     int fd = (int)args_integer(L, 1, "n", 0, INT_MAX);
-    struct file_descriptor *object = file_descriptor_push(L, noun_runtime(L));
+    struct file_descriptor *object = file_descriptor_push(L);
     int error = descriptor_inherit(fd);
     if (error)
         raise_inherit(L, error, fd);
@@ -137,7 +137,7 @@ static void push_entries(lua_State *L, const struct activation *activation)
         lua_createtable(L, 0, 2);
         names = push_name(L, names);
         lua_setfield(L, -2, "name");
-        file_descriptor_push(L, noun_runtime(L));
+        file_descriptor_push(L);
         lua_setfield(L, -2, "fd");
         lua_rawseti(L, -2, i);
     }

@@ -10,5 +10,13 @@
 struct runtime;
 
 int system_open(lua_State *L, struct runtime *runtime);
+int signal_open(lua_State *L, struct runtime *runtime);
+void process_open(lua_State *L, struct runtime *runtime);
+int process_spawn_function(lua_State *L);
+int inherit_fd_function(lua_State *L);
+int inherit_listen_fds_function(lua_State *L);
+
+/* If the value at `index` is system.environment, replace it by the table of its variables. */
+void system_replace_environment(lua_State *L, int index);
 
 #endif

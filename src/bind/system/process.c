@@ -16,8 +16,10 @@
 #include "base/descriptor.h"
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/system/open.h"
+#include "bind/system/classes.h"
 #include "bind/system/signal_name.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 #include "bind/value/file_descriptor.h"
 
@@ -28,7 +30,7 @@ struct process {
 
 static struct process *self(lua_State *L)
 {
-    return noun_check_self(L, NOUN_PROCESS);
+    return class_check_self(L, &process_class);
 }
 
 /* ---- the options ---- */
@@ -189,7 +191,7 @@ static bool is_share(lua_State *L, int index)
 static void check_stdio(lua_State *L, int index)
 {
     bool is_good = lua_isnil(L, index) || is_share(L, index);
-    if (!is_good && !noun_test(L, index, NOUN_FILE_DESCRIPTOR))
+    if (!is_good && !class_test(L, index, &file_descriptor_class))
         error_raise_part(L, OPTIONS, index, fields[index - PROGRAM],
                          "file_descriptor, \"share\" or nil");
 }
@@ -203,7 +205,7 @@ static void check_extra(lua_State *L)
         lua_tointeger(L, key) > INT_MAX)
         error_raise_part(L, OPTIONS, key, "a key of extra_fds", "integer from 3 to 2147483647");
     snprintf(part, sizeof(part), "extra_fds[%d]", (int)lua_tointeger(L, key));
-    if (!noun_test(L, value, NOUN_FILE_DESCRIPTOR))
+    if (!class_test(L, value, &file_descriptor_class))
         error_raise_part(L, OPTIONS, value, part, "file_descriptor");
 }
 
@@ -355,7 +357,7 @@ static void make_room(lua_State *L)
 /* system.spawn{...} */
 int process_spawn_function(lua_State *L)
 {
-    const struct runtime *runtime = noun_runtime(L);
+    const struct runtime *runtime = class_runtime(L);
     struct thrum_process_options options;
     struct thrum_process_failure failure;
     luaL_checkstack(L, PROCESS + LUA_MINSTACK, "spawn");
@@ -363,7 +365,7 @@ int process_spawn_function(lua_State *L)
     check_fields(L);
     copy_options(L);
     make_room(L);
-    struct process *process = noun_new_object(L, runtime, NOUN_PROCESS, sizeof(*process));
+    struct process *process = class_new_object(L, &process_class, sizeof(*process));
     fill_options(L, &options);
     if (!runtime->context)
         error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
@@ -384,7 +386,7 @@ static void describe(lua_State *L, const struct fiber *fiber)
         lua_pushliteral(L, "(closed)");
 }
 
-static const struct wait_kind wait_process = {WAIT_EXTERNAL, fiber_cancel_operation, describe};
+static const struct wait_kind wait_process = {WAIT_EXTERNAL, fiber_cancel_operation, describe, NULL};
 
 static void set_integer(lua_State *L, const char *name, int value)
 {
@@ -417,7 +419,7 @@ static int process_wait(lua_State *L)
 {
     struct thrum_exit_status status;
     struct process *process = self(L);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     if (thrum_process_status(process->core, &status) == 0)
         return call_done(L, fiber, 0, finish_wait);
     int error = thrum_process_wait(process->core, &fiber->operation);
@@ -460,7 +462,7 @@ static int process_tostring(lua_State *L)
 {
     const struct process *process = self(L);
     push_state(L, process);
-    lua_pushfstring(L, "%s (%d, %s)", noun_self(L)->name, thrum_process_pid(process->core),
+    lua_pushfstring(L, "%s (%d, %s)", class_self(L)->class->name, thrum_process_pid(process->core),
                     lua_tostring(L, -1));
     return 1;
 }
@@ -471,7 +473,7 @@ static int process_gc(lua_State *L)
     struct process *process = lua_touserdata(L, 1);
     thrum_process_free(process->core);
     process->core = NULL;
-    process->object.kind = NULL;
+    process->object.class = NULL;
     return 0;
 }
 
@@ -484,6 +486,6 @@ static const struct function_row metamethods[] = {
 
 void process_open(lua_State *L, struct runtime *runtime)
 {
-    noun_open_class(L, &runtime->nouns[NOUN_PROCESS],
+    class_open(L, class_get(L, runtime, &process_class),
                     &(struct class_rows){methods, properties, metamethods, NULL, NULL});
 }

@@ -9,7 +9,8 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/system/open.h"
+#include "bind/system/classes.h"
 #include "bind/system/signal_name.h"
 #include "bind/value/error.h"
 
@@ -21,7 +22,7 @@ struct signal_set {
 
 static struct signal_set *self(lua_State *L)
 {
-    return noun_check_self(L, NOUN_SIGNAL_SET);
+    return class_check_self(L, &signal_set_class);
 }
 
 static void raise_if(lua_State *L, int error)
@@ -35,7 +36,7 @@ static void free_core(struct signal_set *set)
 {
     thrum_signal_set_free(set->core);
     set->core = NULL;
-    set->object.kind = NULL;
+    set->object.class = NULL;
 }
 
 noreturn static void raise_add(lua_State *L, int error, int arg)
@@ -57,11 +58,11 @@ static int add(lua_State *L, struct signal_set *set, int arg)
 /* All or nothing: a set that could not be made catches no signal. */
 static int set_new(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
+    struct runtime *runtime = class_runtime(L);
     int n_signals = lua_gettop(L);
     for (int arg = 1; arg <= n_signals; arg++)
         signal_check(L, arg, 1);
-    struct signal_set *set = noun_new_object(L, runtime, NOUN_SIGNAL_SET, sizeof(*set));
+    struct signal_set *set = class_new_object(L, &signal_set_class, sizeof(*set));
     sigemptyset(&set->numbers);
     if (!runtime->context)
         error_raise_detail(L, ECANCELED, "thrum has been closed in this state");
@@ -120,7 +121,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 static int set_wait(lua_State *L)
 {
     struct signal_set *set = self(L);
-    struct fiber *fiber = call_begin(L, noun_runtime(L));
+    struct fiber *fiber = call_begin(L, class_runtime(L));
     raise_if(L, thrum_signal_set_wait(set->core, &fiber->operation));
     return call_suspend(L, fiber, &wait_operation, NO_DEADLINE, finish_wait);
 }
@@ -132,7 +133,7 @@ static int set_tostring(lua_State *L)
     int n_names = 0;
     luaL_Buffer buffer;
     luaL_buffinit(L, &buffer);
-    luaL_addstring(&buffer, noun_self(L)->name);
+    luaL_addstring(&buffer, class_self(L)->class->name);
     for (int number = 1; number < NSIG; number++) {
         if (sigismember(&set->numbers, number) != 1)
             continue;
@@ -161,13 +162,13 @@ static const struct function_row functions[] = {{"new", set_new}, {0}};
 
 int signal_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_SIGNAL_SET];
-    noun_open_class(L, noun, &(struct class_rows){.methods = methods, .metamethods = metamethods});
+    struct class_state *state = class_get(L, runtime, &signal_set_class);
+    class_open(L, state, &(struct class_rows){.methods = methods, .metamethods = metamethods});
     lua_newtable(L);
     signal_set_constants(L);
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     lua_setfield(L, -2, "set");
-    noun_make_strict(L, &runtime->nouns[NOUN_SIGNAL], NULL);
+    class_make_strict(L, class_get(L, runtime, &signal_class), NULL);
     return 1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* system: this process, its command line and environment, random bytes. Signals stand in signal.c,
  * children in process.c, what this process was given in inherit.c. */
-#include "bind/module/modules.h"
+#include "bind/system/open.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
+#include "bind/system/classes.h"
 #include "bind/system/signal_name.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
@@ -49,9 +50,8 @@ static int system_kill(lua_State *L)
 static int system_exit(lua_State *L)
 {
     int status = (int)args_integer_or(L, 1, "code", 0, 255, EXIT_SUCCESS);
-    struct runtime *runtime = noun_runtime(L);
-    if (runtime->has_held)
-        dgram_send_held(L);
+    struct runtime *runtime = class_runtime(L);
+    runtime_call_before_suspend(L, runtime);
     report_all(L, runtime, true);
     runtime->current = NULL; /* nothing of this fiber runs on */
     runtime->running = NULL;
@@ -198,7 +198,7 @@ static void push_environment_metatable(lua_State *L)
     lua_pushcclosure(L, environment_pairs, 1);
     lua_setfield(L, -3, "__pairs");
     lua_setfield(L, -2, "__index");
-    noun_set_functions(L, &noun_runtime(L)->nouns[NOUN_ENVIRONMENT], metamethods);
+    class_set_functions(L, class_get(L, class_runtime(L), &environment_class), metamethods);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
 }
@@ -229,12 +229,12 @@ static const struct property_row properties[] = {
 
 int system_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_SYSTEM];
+    struct class_state *state = class_get(L, runtime, &system_class);
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     process_open(L, runtime);
     signal_open(L, runtime);
     lua_setfield(L, -2, "signal");
-    noun_make_strict(L, noun, properties);
+    class_make_strict(L, state, properties);
     return 1;
 }

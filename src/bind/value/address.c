@@ -4,14 +4,26 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
-#include "bind/fiber/runtime.h"
 #include "bind/value/args.h"
 #include "bind/value/class.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
+#include "bind/value/memory.h"
+#include "bind/value/value_state.h"
 #include "net/interface.h"
+
+int value_state_init(lua_State *L, struct value_state *state)
+{
+    if (getentropy(state->address_secrets, sizeof(state->address_secrets)))
+        return errno;
+    memory_push_weak_table(L, "v");
+    state->addresses = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
 
 /* ---- interning ---- */
 
@@ -19,9 +31,9 @@
  * them: a sum of products with the state's secret factors. Its upper half is as good as random for
  * any two addresses (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), and here
  * it is the key's lower half, by which Lua hashes an integer. */
-static lua_Integer key_of(const struct runtime *runtime, const struct thrum_address *address)
+static lua_Integer key_of(const struct value_state *state, const struct thrum_address *address)
 {
-    const uint64_t *secrets = runtime->address_secrets;
+    const uint64_t *secrets = state->address_secrets;
     uint32_t words[4];
     memcpy(words, address->bytes, sizeof(words));
     uint64_t sum = secrets[0] + secrets[1] * words[0];
@@ -43,7 +55,7 @@ static void push_long_key(lua_State *L, const struct thrum_address *address)
 }
 
 /* The table is on the top: push the object of that address, if there is one. */
-static bool find(lua_State *L, const struct runtime *runtime, lua_Integer key,
+static bool find(lua_State *L, const struct value_state *state, lua_Integer key,
                  const struct thrum_address *address)
 {
     if (lua_rawgeti(L, -1, key) != LUA_TNIL) {
@@ -52,7 +64,7 @@ static bool find(lua_State *L, const struct runtime *runtime, lua_Integer key,
             return true;
     }
     lua_pop(L, 1);
-    if (!runtime->has_long_keys)
+    if (!state->has_long_keys)
         return false;
     push_long_key(L, address);
     if (lua_rawget(L, -2) != LUA_TNIL)
@@ -62,7 +74,7 @@ static bool find(lua_State *L, const struct runtime *runtime, lua_Integer key,
 }
 
 /* The object is on the top, and the table below it: put it there. */
-static void keep(lua_State *L, struct runtime *runtime, lua_Integer key,
+static void keep(lua_State *L, struct value_state *state, lua_Integer key,
                  const struct thrum_address *address)
 {
     bool is_taken = lua_rawgeti(L, -2, key) != LUA_TNIL;
@@ -72,40 +84,41 @@ static void keep(lua_State *L, struct runtime *runtime, lua_Integer key,
         lua_rawseti(L, -3, key);
         return;
     }
-    runtime->has_long_keys = true;
+    state->has_long_keys = true;
     push_long_key(L, address);
     lua_pushvalue(L, -2);
     lua_rawset(L, -4);
 }
 
 /* The same, made now. Making it may run a finaliser that makes one, too: the first one stays. */
-static void make(lua_State *L, struct runtime *runtime, lua_Integer key,
+static void make(lua_State *L, struct value_state *state, lua_Integer key,
                  const struct thrum_address *address)
 {
-    struct address *object = noun_new_object(L, runtime, NOUN_ADDRESS, sizeof(*object));
+    struct address *object = class_new_object(L, &address_class, sizeof(*object));
     object->value = *address;
     lua_insert(L, -2);
-    bool is_there = find(L, runtime, key, address);
+    bool is_there = find(L, state, key, address);
     if (is_there)
         lua_replace(L, -3);
     lua_insert(L, -2);
     if (!is_there)
-        keep(L, runtime, key, address);
+        keep(L, state, key, address);
 }
 
 void address_push(lua_State *L, struct runtime *runtime, const struct thrum_address *address)
 {
-    lua_Integer key = key_of(runtime, address);
+    struct value_state *state = value_state_of(runtime);
+    lua_Integer key = key_of(state, address);
     luaL_checkstack(L, 6, "address");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, runtime->addresses);
-    if (!find(L, runtime, key, address))
-        make(L, runtime, key, address);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, state->addresses);
+    if (!find(L, state, key, address))
+        make(L, state, key, address);
     lua_replace(L, -2);
 }
 
 static int push(lua_State *L, struct thrum_address address)
 {
-    address_push(L, noun_runtime(L), &address);
+    address_push(L, class_runtime(L), &address);
     return 1;
 }
 
@@ -140,7 +153,7 @@ struct thrum_address address_check_or_text(lua_State *L, int arg)
 
 static const struct thrum_address *self(lua_State *L)
 {
-    const struct address *object = noun_check_self(L, NOUN_ADDRESS);
+    const struct address *object = class_check_self(L, &address_class);
     return &object->value;
 }
 
@@ -378,9 +391,9 @@ static const struct property_row properties[] = {PROPERTY(is_v4),
 
 int address_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_ADDRESS];
-    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    struct class_state *state = class_get(L, runtime, &address_class);
+    class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     return 1;
 }

@@ -12,7 +12,7 @@
 
 #include <thrum/address.h>
 
-#include "bind/value/class.h"
+#include "bind/value/classes.h"
 
 struct runtime;
 
@@ -38,7 +38,7 @@ struct address {
 /* The address of the object at `index`, or NULL if it is none. */
 static inline const struct thrum_address *address_test(lua_State *L, int index)
 {
-    const struct address *object = noun_test(L, index, NOUN_ADDRESS);
+    const struct address *object = class_test(L, index, &address_class);
     return object ? &object->value : NULL;
 }
 

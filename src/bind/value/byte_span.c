@@ -9,9 +9,11 @@
 
 #include <lauxlib.h>
 
-#include "bind/module/modules.h"
+#include "bind/value/open.h"
 #include "bind/value/args.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
+#include "bind/value/memory.h"
 
 /* Above this a block is asked for once on trial, so that a size no machine has is an error object
  * and not Lua's "not enough memory". */
@@ -21,7 +23,7 @@ enum { TRIAL_SIZE = 1 << 20 };
 
 static struct byte_span *self(lua_State *L)
 {
-    return noun_check_self(L, NOUN_BYTE_SPAN);
+    return class_check_self(L, &byte_span_class);
 }
 
 static struct bytes bytes_of(const struct byte_span *span)
@@ -34,21 +36,21 @@ static void check_memory(lua_State *L, size_t capacity)
     if (capacity < TRIAL_SIZE)
         return;
     size_t size = capacity + sizeof(struct byte_span);
-    void *trial = size > capacity && size < PTRDIFF_MAX ? runtime_alloc(L, size) : NULL;
+    void *trial = size > capacity && size < PTRDIFF_MAX ? memory_alloc(L, size) : NULL;
     if (!trial)
         error_raise_detail(L, ENOMEM, "no memory for %zu bytes", capacity);
-    runtime_free(L, trial, size);
+    memory_free(L, trial, size);
 }
 
-struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t size,
+struct byte_span *byte_span_push(lua_State *L, size_t size,
                                  size_t capacity)
 {
     check_memory(L, capacity);
     struct byte_span *span = lua_newuserdata(L, sizeof(*span) + capacity);
     *span = (struct byte_span){
-        {&noun_kinds[NOUN_BYTE_SPAN]}, (unsigned char *)(span + 1), size, capacity};
+        {&byte_span_class}, (unsigned char *)(span + 1), size, capacity};
     memset(span->data, 0, capacity);
-    noun_push_metatable(L, &runtime->nouns[NOUN_BYTE_SPAN]);
+    class_push_metatable(L, &byte_span_class);
     lua_setmetatable(L, -2);
     return span;
 }
@@ -145,10 +147,10 @@ static size_t measure_pieces(lua_State *L, int arg, const char *name, lua_Intege
     return size;
 }
 
-struct bytes byte_span_check_gather(lua_State *L, struct runtime *runtime, int arg,
+struct bytes byte_span_check_gather(lua_State *L, int arg,
                                     const char *name)
 {
-    const struct byte_span *span = noun_test(L, arg, NOUN_BYTE_SPAN);
+    const struct byte_span *span = class_test(L, arg, &byte_span_class);
     if (span)
         return bytes_of(span);
     int type = lua_type(L, arg);
@@ -158,7 +160,7 @@ struct bytes byte_span_check_gather(lua_State *L, struct runtime *runtime, int a
         error_raise_arg(L, EINVAL, arg, name, "byte_span, string or a list of them");
     lua_Integer count = (lua_Integer)lua_rawlen(L, arg);
     size_t size = measure_pieces(L, arg, name, count);
-    struct byte_span *whole = byte_span_push(L, runtime, size, size);
+    struct byte_span *whole = byte_span_push(L, size, size);
     size_t at = 0;
     for (lua_Integer i = 1; i <= count; i++) {
         struct bytes piece = get_piece(L, arg, name, i);
@@ -180,7 +182,7 @@ static int span_new(lua_State *L)
 {
     lua_Integer size = args_integer(L, 1, "length", 0, LUA_MAXINTEGER);
     lua_Integer capacity = args_integer_or(L, 2, "capacity", size, LUA_MAXINTEGER, size);
-    byte_span_push(L, noun_runtime(L), (size_t)size, (size_t)capacity);
+    byte_span_push(L, (size_t)size, (size_t)capacity);
     return 1;
 }
 
@@ -286,7 +288,7 @@ static int span_append(lua_State *L)
     }
     size_t doubled = span ? 2 * span->capacity : 0;
     struct byte_span *grown =
-        byte_span_push(L, noun_runtime(L), size, doubled > size ? doubled : size);
+        byte_span_push(L, size, doubled > size ? doubled : size);
     if (head.size)
         memcpy(grown->data, head.data, head.size);
     copy_rest(L, grown->data + head.size, top);
@@ -539,10 +541,10 @@ static const struct function_row functions[] = {{"new", span_new}, {"append", sp
 
 int byte_span_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_BYTE_SPAN];
-    noun_open_class(L, noun,
+    struct class_state *state = class_get(L, runtime, &byte_span_class);
+    class_open(L, state,
                     &(struct class_rows){methods, properties, metamethods, get_item, set_item});
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     return 1;
 }

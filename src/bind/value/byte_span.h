@@ -15,8 +15,7 @@
 
 #include <lua.h>
 
-#include "bind/fiber/runtime.h"
-#include "bind/value/class.h"
+#include "bind/value/classes.h"
 #include "net/bytes.h"
 
 struct byte_span {
@@ -28,11 +27,11 @@ struct byte_span {
 
 static inline struct byte_span *byte_span_test(lua_State *L, int arg)
 {
-    return noun_test(L, arg, NOUN_BYTE_SPAN);
+    return class_test(L, arg, &byte_span_class);
 }
 
 /* Push a new span of its own block, zeroed. Raises ENOMEM for a size that memory cannot hold. */
-struct byte_span *byte_span_push(lua_State *L, struct runtime *runtime, size_t size,
+struct byte_span *byte_span_push(lua_State *L, size_t size,
                                  size_t capacity);
 
 /* Push the window [first, first + size) of the span at `index`; the caller has checked that it lies
@@ -42,7 +41,7 @@ void byte_span_push_slice(lua_State *L, int index, size_t first, size_t size);
 /* The bytes of a span or a string at `arg`; with _gather also of a list of them, which is replaced
  * by one span in its place on the stack. */
 struct bytes byte_span_check_bytes(lua_State *L, int arg, const char *name);
-struct bytes byte_span_check_gather(lua_State *L, struct runtime *runtime, int arg,
+struct bytes byte_span_check_gather(lua_State *L, int arg,
                                     const char *name);
 
 #endif

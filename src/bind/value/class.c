@@ -1,28 +1,51 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Nouns: see noun.h. */
+/* Classes: see class.h. */
 #include "bind/value/class.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "bind/fiber/runtime.h"
 #include "bind/value/error.h"
 
-/* Only their addresses matter. */
-const char noun_kinds[N_NOUNS];
+/* What metatables of ours have under its address. */
+static const char own_mark;
 
-void *noun_check(lua_State *L, int arg, enum noun_id id, const char *name)
+bool class_is_object(lua_State *L, int index)
 {
-    void *object = noun_test(L, arg, id);
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
+        return false;
+    bool is_own = lua_rawgetp(L, -1, &own_mark) != LUA_TNIL;
+    lua_pop(L, 2);
+    return is_own;
+}
+
+struct class_state *class_get(lua_State *L, struct runtime *runtime, const struct class *class)
+{
+    luaL_checkstack(L, 2, class->name);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &class->state_key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        struct class_state *made = lua_newuserdata(L, sizeof(*made));
+        *made = (struct class_state){.runtime = runtime, .class = class};
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &class->state_key);
+    }
+    struct class_state *state = lua_touserdata(L, -1); /* the registry keeps it */
+    lua_pop(L, 1);
+    return state;
+}
+
+void *class_check(lua_State *L, int arg, const struct class *class, const char *name)
+{
+    void *object = class_test(L, arg, class);
     if (!object)
-        error_raise_arg(L, EINVAL, arg, name, noun_runtime(L)->nouns[id].name);
+        error_raise_arg(L, EINVAL, arg, name, class->name);
     return object;
 }
 
-void noun_raise_self(lua_State *L)
+void class_raise_self(lua_State *L)
 {
-    error_raise_arg(L, EINVAL, 1, "self", noun_self(L)->name);
+    error_raise_arg(L, EINVAL, 1, "self", class_self(L)->class->name);
 }
 
 /* Every error object names its function and its caller, every fiber its own: snprintf takes a
@@ -47,15 +70,15 @@ static size_t add_number(char *text, size_t size, size_t length, unsigned number
     return add_text(text, size, length, first);
 }
 
-void noun_function_name(lua_State *L, char *name, size_t size)
+void class_function_name(lua_State *L, char *name, size_t size)
 {
-    const struct noun *noun = noun_self(L);
+    const struct class_state *state = class_self(L);
     const char *field = NULL;
     if (lua_islightuserdata(L, lua_upvalueindex(2)))
         field = ((const struct function_row *)lua_touserdata(L, lua_upvalueindex(2)))->name;
     else if (lua_type(L, 2) == LUA_TSTRING)
         field = lua_tostring(L, 2);
-    size_t length = add_text(name, size, 0, noun->name);
+    size_t length = add_text(name, size, 0, state->class->name);
     if (field && field[0] != '\0')
         add_text(name, size, add_text(name, size, length, "."), field);
 }
@@ -69,18 +92,18 @@ static void push_place(lua_State *L, const char *source, unsigned line)
 }
 
 /* Chunks of our own have names that no file has: a script may well be called thrum.lua. */
-bool noun_is_own_lua(const lua_Debug *frame)
+bool class_is_own_lua(const lua_Debug *frame)
 {
     static const char start[] = "=thrum.";
     return strncmp(frame->source, start, sizeof(start) - 1) == 0;
 }
 
-void noun_push_caller(lua_State *L)
+void class_push_caller(lua_State *L)
 {
     lua_Debug frame;
     for (int level = 1; lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline > 0 && !noun_is_own_lua(&frame)) {
+        if (frame.currentline > 0 && !class_is_own_lua(&frame)) {
             push_place(L, frame.short_src, (unsigned)frame.currentline);
             return;
         }
@@ -88,12 +111,12 @@ void noun_push_caller(lua_State *L)
     lua_pushnil(L);
 }
 
-void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id id, size_t size)
+void *class_new_object(lua_State *L, const struct class *class, size_t size)
 {
     struct object *object = lua_newuserdata(L, size);
     memset(object, 0, size);
-    object->kind = &noun_kinds[id];
-    noun_push_metatable(L, &runtime->nouns[id]);
+    object->class = class;
+    class_push_metatable(L, class);
     lua_setmetatable(L, -2);
     return object;
 }
@@ -159,37 +182,37 @@ static int newindex_item(lua_State *L)
 
 /* ---- building ---- */
 
-void noun_add_method(lua_State *L, struct noun *noun, const struct function_row *row)
+void class_add_method(lua_State *L, struct class_state *state, const struct function_row *row)
 {
-    lua_pushlightuserdata(L, noun);
+    lua_pushlightuserdata(L, state);
     lua_pushlightuserdata(L, (void *)row);
     lua_pushcclosure(L, row->function, 2);
     lua_setfield(L, -2, row->name);
 }
 
-void noun_add_property(lua_State *L, const struct property_row *row)
+void class_add_property(lua_State *L, const struct property_row *row)
 {
     lua_pushlightuserdata(L, (void *)row);
     lua_setfield(L, -2, row->name);
 }
 
-void noun_set_functions(lua_State *L, struct noun *noun, const struct function_row *rows)
+void class_set_functions(lua_State *L, struct class_state *state, const struct function_row *rows)
 {
     for (; rows && rows->name; rows++)
-        noun_add_method(L, noun, rows);
+        class_add_method(L, state, rows);
 }
 
 static void set_properties(lua_State *L, const struct property_row *rows)
 {
     for (; rows && rows->name; rows++)
-        noun_add_property(L, rows);
+        class_add_property(L, rows);
 }
 
-/* Push a closure of the noun, the fields at `fields`, and the element function if there is one. */
-static void push_accessor(lua_State *L, struct noun *noun, int fields, lua_CFunction accessor,
+/* Push a closure of the state, the fields at `fields`, and the element function if there is one. */
+static void push_accessor(lua_State *L, struct class_state *state, int fields, lua_CFunction accessor,
                           lua_CFunction item)
 {
-    lua_pushlightuserdata(L, noun);
+    lua_pushlightuserdata(L, state);
     lua_pushvalue(L, fields);
     if (item)
         lua_pushcfunction(L, item);
@@ -197,52 +220,54 @@ static void push_accessor(lua_State *L, struct noun *noun, int fields, lua_CFunc
 }
 
 /* Unknown names raise: the table of fields on the top gets an __index that says so. */
-static void make_fields_strict(lua_State *L, struct noun *noun)
+static void make_fields_strict(lua_State *L, struct class_state *state)
 {
     lua_createtable(L, 0, 1);
-    push_accessor(L, noun, lua_gettop(L) - 1, raise_no_field, NULL);
+    push_accessor(L, state, lua_gettop(L) - 1, raise_no_field, NULL);
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, -2);
 }
 
-void noun_finish_class(lua_State *L, struct noun *noun, const struct class_rows *rows)
+void class_finish(lua_State *L, struct class_state *state, const struct class_rows *rows)
 {
     int fields = lua_gettop(L);
-    make_fields_strict(L, noun);
+    make_fields_strict(L, state);
     lua_newtable(L);
-    push_accessor(L, noun, fields, rows->get_item ? index_item : index_field, rows->get_item);
+    push_accessor(L, state, fields, rows->get_item ? index_item : index_field, rows->get_item);
     lua_setfield(L, -2, "__index");
-    push_accessor(L, noun, fields, rows->set_item ? newindex_item : newindex_field, rows->set_item);
+    push_accessor(L, state, fields, rows->set_item ? newindex_item : newindex_field, rows->set_item);
     lua_setfield(L, -2, "__newindex");
-    noun_set_functions(L, noun, rows->metamethods);
-    lua_pushstring(L, noun->name);
+    class_set_functions(L, state, rows->metamethods);
+    lua_pushstring(L, state->class->name);
     lua_setfield(L, -2, "__name");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, noun);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, &own_mark);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state->class->metatable_key);
     lua_pop(L, 1);
 }
 
-void noun_open_class(lua_State *L, struct noun *noun, const struct class_rows *rows)
+void class_open(lua_State *L, struct class_state *state, const struct class_rows *rows)
 {
     lua_newtable(L);
-    noun_set_functions(L, noun, rows->methods);
+    class_set_functions(L, state, rows->methods);
     set_properties(L, rows->properties);
-    noun_finish_class(L, noun, rows);
+    class_finish(L, state, rows);
 }
 
-void noun_push_metatable(lua_State *L, const struct noun *noun)
+void class_push_metatable(lua_State *L, const struct class *class)
 {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, noun);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &class->metatable_key);
 }
 
-void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row *properties)
+void class_make_strict(lua_State *L, struct class_state *state, const struct property_row *properties)
 {
     lua_newtable(L);
     set_properties(L, properties);
-    make_fields_strict(L, noun);
+    make_fields_strict(L, state);
     lua_newtable(L);
-    push_accessor(L, noun, lua_gettop(L) - 1, index_field, NULL);
+    push_accessor(L, state, lua_gettop(L) - 1, index_field, NULL);
     lua_setfield(L, -2, "__index");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");

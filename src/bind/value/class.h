@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Nouns: the modules and classes that Lua sees, built from rows of functions and properties.
+/* Classes: the modules and classes that Lua sees, built from rows of functions and properties.
  *
- * Every C function that Lua can call is a closure with two upvalues: its noun, and its row (or, for
- * __index and __newindex, the noun's table of fields). That is how a function finds its runtime and
+ * Every C function that Lua can call is a closure with two upvalues: its class, and its row (or, for
+ * __index and __newindex, the class's table of fields). That is how a function finds its runtime and
  * what its self must be, and how an error names the function without cost until there is one. */
 #ifndef BIND_VALUE_CLASS_H
 #define BIND_VALUE_CLASS_H
 
+#include <stdbool.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdnoreturn.h>
@@ -15,76 +16,22 @@
 #include <lua.h>
 
 struct runtime;
-struct socket_class;
 
-/* Identifier and the man page's name. */
-#define NOUNS(ROW)                                                            \
-    ROW(NOUN_THRUM, "thrum")                                                  \
-    ROW(NOUN_ERROR, "error")                                                  \
-    ROW(NOUN_CATEGORY, "error_category")                                      \
-    ROW(NOUN_GENERIC_ERROR, "generic_error")                                  \
-    ROW(NOUN_FIBER, "fiber")                                                  \
-    ROW(NOUN_NAMED_FUNCTION, "fiber.named")                                   \
-    ROW(NOUN_GROUP, "fiber.group")                                            \
-    ROW(NOUN_THIS_FIBER, "this_fiber")                                        \
-    ROW(NOUN_COROUTINE, "coroutine")                                          \
-    ROW(NOUN_MUTEX, "mutex")                                                  \
-    ROW(NOUN_CONDITION_VARIABLE, "condition_variable")                        \
-    ROW(NOUN_SEMAPHORE, "semaphore")                                          \
-    ROW(NOUN_CHANNEL, "channel")                                              \
-    ROW(NOUN_TIME, "time")                                                    \
-    ROW(NOUN_STEADY_CLOCK, "time.steady_clock")                               \
-    ROW(NOUN_SYSTEM_CLOCK, "time.system_clock")                               \
-    ROW(NOUN_STEADY_TIMER, "time.steady_timer")                               \
-    ROW(NOUN_SYSTEM_TIMER, "time.system_timer")                               \
-    ROW(NOUN_TIMER, "timer") /* the kind of both classes' objects */          \
-    ROW(NOUN_LIMIT, "time.with_timeout")                                      \
-    ROW(NOUN_SYSTEM, "system")                                                \
-    ROW(NOUN_ENVIRONMENT, "system.environment")                               \
-    ROW(NOUN_PROCESS, "system.process")                                       \
-    ROW(NOUN_SIGNAL, "system.signal")                                         \
-    ROW(NOUN_SIGNAL_SET, "system.signal.set")                                 \
-    ROW(NOUN_STREAM, "stream")                                                \
-    ROW(NOUN_READER, "stream.reader")                                         \
-    ROW(NOUN_BYTE_SPAN, "byte_span")                                          \
-    ROW(NOUN_FILE_DESCRIPTOR, "file_descriptor")                              \
-    ROW(NOUN_DESCRIPTOR_LIST, "file_descriptor.list") /* never shown */       \
-    ROW(NOUN_IP, "ip")                                                        \
-    ROW(NOUN_ADDRESS, "ip.address")                                           \
-    ROW(NOUN_NETWORK, "ip.network")                                           \
-    ROW(NOUN_MESSAGE_FLAG, "ip.message_flag")                                 \
-    ROW(NOUN_ADDRESS_INFO_FLAG, "ip.address_info_flag")                       \
-    ROW(NOUN_QUERY, "lookup")                                                 \
-    ROW(NOUN_UDP, "ip.udp")                                                   \
-    ROW(NOUN_TCP, "ip.tcp")                                                   \
-    ROW(NOUN_SOCKET, "socket") /* the kind of every socket class's objects */ \
-    ROW(NOUN_UDP_SOCKET, "ip.udp.socket")                                     \
-    ROW(NOUN_TCP_SOCKET, "ip.tcp.socket")                                     \
-    ROW(NOUN_TCP_ACCEPTOR, "ip.tcp.acceptor")                                 \
-    ROW(NOUN_DGRAM_SOCKET, "dgram.Socket") /* written in Lua */               \
-    ROW(NOUN_UNIX_DATAGRAM_SOCKET, "unix.datagram.socket")                    \
-    ROW(NOUN_UNIX_STREAM_SOCKET, "unix.stream.socket")                        \
-    ROW(NOUN_UNIX_STREAM_ACCEPTOR, "unix.stream.acceptor")                    \
-    ROW(NOUN_UNIX_SEQPACKET_SOCKET, "unix.seqpacket.socket")                  \
-    ROW(NOUN_UNIX_SEQPACKET_ACCEPTOR, "unix.seqpacket.acceptor")              \
-    ROW(NOUN_FACE, "socket") /* the kind of the objects of LuaSocket */       \
-    ROW(NOUN_FACE_TCP, "socket.tcp")                                          \
-    ROW(NOUN_FACE_UDP, "socket.udp")                                          \
-    ROW(NOUN_FACE_STREAM, "socket.unix.stream")                               \
-    ROW(NOUN_FACE_DGRAM, "socket.unix.dgram")                                 \
-    ROW(NOUN_FACE_WATCH, "socket.select") /* never shown */
-
-enum noun_id {
-#define NOUN_CONSTANT(id, name) id,
-    NOUNS(NOUN_CONSTANT)
-#undef NOUN_CONSTANT
-        N_NOUNS
+/* A module or class: its address is its identity, and so are those of its keys in the registry. */
+struct class {
+    const char *name; /* the man page's */
+    char metatable_key;
+    char state_key;
 };
+#define CLASS_DECLARATION(identifier, name) extern const struct class identifier;
+#define CLASS_DEFINITION(identifier, name) const struct class identifier = {name, 0, 0};
 
-struct noun {
+/* The same in a Lua state, made once by class_get. */
+struct class_state {
     struct runtime *runtime;
-    const char *name;
-    const struct socket_class *socket_class;
+    const struct class *class;
+    const void *traits;  /* what its room keeps of the class */
+    bool waits_in_place; /* its functions wait where they cannot suspend, and everybody else with them */
 };
 
 struct function_row {
@@ -100,53 +47,58 @@ struct property_row {
     lua_CFunction set;
 };
 
-static inline struct noun *noun_self(lua_State *L)
+static inline struct class_state *class_self(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
-static inline const struct function_row *noun_row(lua_State *L)
+static inline const struct function_row *class_row(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(2));
 }
 
-static inline struct runtime *noun_runtime(lua_State *L)
+static inline struct runtime *class_runtime(lua_State *L)
 {
-    return noun_self(L)->runtime;
+    return class_self(L)->runtime;
 }
 
-/* What every userdata of ours begins with: the address of its kind. The self check reads it instead
- * of comparing metatables: two calls of Lua's API in place of five, on a path that makes five
- * checks per datagram echoed. No other module's userdata begins with an address inside our library,
- * and an object stays what it is even when the debug library gives its metatable to something else.
- */
+/* What every userdata of ours begins with: the address of its class. The self check reads it
+ * instead of comparing metatables: two calls of Lua's API in place of five, on a path that makes
+ * five checks per datagram echoed. No other module's userdata begins with an address inside our
+ * library, and an object stays what it is even when the debug library gives its metatable to
+ * something else. */
 struct object {
-    const char *kind;
+    const struct class *class;
 };
-extern const char noun_kinds[N_NOUNS];
 
 /* The userdata at `index` if it is of that class, else NULL. */
-static inline void *noun_test(lua_State *L, int index, enum noun_id id)
+static inline void *class_test(lua_State *L, int index, const struct class *class)
 {
     struct object *object = lua_touserdata(L, index);
-    if (object && lua_rawlen(L, index) >= sizeof(*object) && object->kind == &noun_kinds[id])
+    if (object && lua_rawlen(L, index) >= sizeof(*object) && object->class == class)
         return object;
     return NULL;
 }
 
+/* What the class is in this state, made at the first call. */
+struct class_state *class_get(lua_State *L, struct runtime *runtime, const struct class *class);
+
+/* Whether a userdata, at `index`, is an object of any class of this library. */
+bool class_is_object(lua_State *L, int index);
+
 /* Push a new userdata of that class, zero but for its header. */
-void *noun_new_object(lua_State *L, const struct runtime *runtime, enum noun_id id, size_t size);
+void *class_new_object(lua_State *L, const struct class *class, size_t size);
 
 /* The userdata of that class at `arg`, or a raised error that names the function and argument. */
-void *noun_check(lua_State *L, int arg, enum noun_id id, const char *name);
+void *class_check(lua_State *L, int arg, const struct class *class, const char *name);
 
 /* Self, for the methods of a class. */
-noreturn void noun_raise_self(lua_State *L);
-static inline void *noun_check_self(lua_State *L, enum noun_id id)
+noreturn void class_raise_self(lua_State *L);
+static inline void *class_check_self(lua_State *L, const struct class *class)
 {
-    void *object = noun_test(L, 1, id);
+    void *object = class_test(L, 1, class);
     if (!object)
-        noun_raise_self(L);
+        class_raise_self(L);
     return object;
 }
 
@@ -161,31 +113,31 @@ struct class_rows {
     lua_CFunction get_item;
     lua_CFunction set_item;
 };
-void noun_open_class(lua_State *L, struct noun *noun, const struct class_rows *rows);
+void class_open(lua_State *L, struct class_state *state, const struct class_rows *rows);
 
 /* The same in steps, for a class whose rows stand in several places: push an empty table of fields,
  * add to it, then make the metatable, which pops it. */
-void noun_add_method(lua_State *L, struct noun *noun, const struct function_row *row);
-void noun_add_property(lua_State *L, const struct property_row *row);
-void noun_finish_class(lua_State *L, struct noun *noun, const struct class_rows *rows);
+void class_add_method(lua_State *L, struct class_state *state, const struct function_row *row);
+void class_add_property(lua_State *L, const struct property_row *row);
+void class_finish(lua_State *L, struct class_state *state, const struct class_rows *rows);
 
 /* Push the metatable of a class. */
-void noun_push_metatable(lua_State *L, const struct noun *noun);
+void class_push_metatable(lua_State *L, const struct class *class);
 
 /* Add functions to the table on the stack's top. Rows end with a NULL name. */
-void noun_set_functions(lua_State *L, struct noun *noun, const struct function_row *rows);
+void class_set_functions(lua_State *L, struct class_state *state, const struct function_row *rows);
 
 /* Give the table on the stack's top an __index that answers properties and raises for the rest. */
-void noun_make_strict(lua_State *L, struct noun *noun, const struct property_row *properties);
+void class_make_strict(lua_State *L, struct class_state *state, const struct property_row *properties);
 
 /* Push which line of a script has called the running function, by way of other functions of ours
  * maybe, in C or in Lua: "script.lua:12", or nil. */
-void noun_push_caller(lua_State *L);
+void class_push_caller(lua_State *L);
 
 /* Whether the frame, filled by "S", runs Lua code of thrum's own. */
-bool noun_is_own_lua(const lua_Debug *frame);
+bool class_is_own_lua(const lua_Debug *frame);
 
 /* Write the running function's full name, "ip.udp.socket.bind", never more than `size` bytes. */
-void noun_function_name(lua_State *L, char *name, size_t size);
+void class_function_name(lua_State *L, char *name, size_t size);
 
 #endif

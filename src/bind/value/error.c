@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* Error objects: a table with code, category and what helps, and the categories themselves. */
+#include "bind/value/address.h"
 #include "bind/value/error.h"
 
 #include <errno.h>
@@ -9,11 +10,10 @@
 
 #include <lauxlib.h>
 
-#include "bind/fiber/call.h"
-#include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
-#include "bind/value/address.h"
+#include "bind/value/open.h"
 #include "bind/value/class.h"
+#include "bind/value/classes.h"
+#include "bind/value/value_state.h"
 
 enum { DETAIL_SIZE = 256 };
 
@@ -24,16 +24,16 @@ struct category {
     enum thrum_category value;
 };
 
-static void push_category(lua_State *L, struct runtime *runtime, enum thrum_category category)
+static void push_category(lua_State *L, enum thrum_category category)
 {
-    noun_push_metatable(L, &runtime->nouns[NOUN_CATEGORY]);
+    class_push_metatable(L, &category_class);
     lua_rawgeti(L, -1, category + 1);
     lua_remove(L, -2);
 }
 
 static enum thrum_category check_category(lua_State *L)
 {
-    const struct category *category = noun_check_self(L, NOUN_CATEGORY);
+    const struct category *category = class_check_self(L, &category_class);
     return category->value;
 }
 
@@ -71,13 +71,13 @@ static const struct function_row category_metamethods[] = {{"__tostring", catego
 /* The category objects live in their own metatable, under their number plus one. */
 static void open_categories(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_CATEGORY];
-    noun_open_class(
-        L, noun,
+    struct class_state *state = class_get(L, runtime, &category_class);
+    class_open(
+        L, state,
         &(struct class_rows){.methods = category_methods, .metamethods = category_metamethods});
-    noun_push_metatable(L, noun);
+    class_push_metatable(L, state->class);
     for (int i = 0; i < THRUM_N_CATEGORIES; i++) {
-        struct category *category = noun_new_object(L, runtime, NOUN_CATEGORY, sizeof(*category));
+        struct category *category = class_new_object(L, &category_class, sizeof(*category));
         category->value = (enum thrum_category)i;
         lua_rawseti(L, -2, i + 1);
     }
@@ -86,21 +86,21 @@ static void open_categories(lua_State *L, struct runtime *runtime)
 
 /* ---- error objects ---- */
 
-bool error_test(lua_State *L, int index, const struct runtime *runtime)
+bool error_test(lua_State *L, int index)
 {
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))
         return false;
-    noun_push_metatable(L, &runtime->nouns[NOUN_ERROR]);
+    class_push_metatable(L, &error_class);
     bool is_ours = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return is_ours;
 }
 
 /* Code and category of the error object at `index`; false if a user has spoiled its fields. */
-static bool get_error(lua_State *L, int index, struct runtime *runtime, lua_Integer *code,
+static bool get_error(lua_State *L, int index, lua_Integer *code,
                       enum thrum_category *category)
 {
-    if (!error_test(L, index, runtime))
+    if (!error_test(L, index))
         return false;
     index = lua_absindex(L, index);
     lua_pushstring(L, "code");
@@ -109,29 +109,29 @@ static bool get_error(lua_State *L, int index, struct runtime *runtime, lua_Inte
     lua_rawget(L, index);
     int is_integer;
     *code = lua_tointegerx(L, -2, &is_integer);
-    const struct category *found = noun_test(L, -1, NOUN_CATEGORY);
+    const struct category *found = class_test(L, -1, &category_class);
     if (found)
         *category = found->value;
     lua_pop(L, 2);
     return is_integer && found;
 }
 
-static void push_error_table(lua_State *L, struct runtime *runtime, enum thrum_category category,
+static void push_error_table(lua_State *L, enum thrum_category category,
                              lua_Integer code)
 {
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, code);
     lua_setfield(L, -2, "code");
-    push_category(L, runtime, category);
+    push_category(L, category);
     lua_setfield(L, -2, "category");
-    noun_push_metatable(L, &runtime->nouns[NOUN_ERROR]);
+    class_push_metatable(L, &error_class);
     lua_setmetatable(L, -2);
 }
 
-void error_push_from(lua_State *L, struct runtime *runtime, int error, const char *op)
+void error_push_from(lua_State *L, int error, const char *op)
 {
     luaL_checkstack(L, 6, "error object");
-    push_error_table(L, runtime, thrum_error_category(error), thrum_error_code(error));
+    push_error_table(L, thrum_error_category(error), thrum_error_code(error));
     if (op) {
         lua_pushstring(L, op);
         lua_setfield(L, -2, "op");
@@ -141,16 +141,16 @@ void error_push_from(lua_State *L, struct runtime *runtime, int error, const cha
 void error_push(lua_State *L, int error)
 {
     char name[DETAIL_SIZE];
-    noun_function_name(L, name, sizeof(name));
-    error_push_from(L, noun_runtime(L), error, name);
+    class_function_name(L, name, sizeof(name));
+    error_push_from(L, error, name);
     error_set_where(L);
     if (error == THRUM_ECANNOT_SUSPEND)
-        error_set_detail(L, "%s", call_why_not(L));
+        error_set_detail(L, "%s", value_state_of(class_runtime(L))->why_cannot_suspend(L));
 }
 
 void error_set_where(lua_State *L)
 {
-    noun_push_caller(L);
+    class_push_caller(L);
     lua_setfield(L, -2, "where");
 }
 
@@ -163,23 +163,6 @@ void error_set_detail(lua_State *L, const char *format, ...)
     va_end(args);
     lua_pushstring(L, text);
     lua_setfield(L, -2, "detail");
-}
-
-void error_set_endpoint(lua_State *L, const struct thrum_endpoint *endpoint)
-{
-    struct thrum_address address;
-    uint16_t port;
-    const char *path;
-    size_t length;
-    if (thrum_endpoint_to_address(endpoint, &address, &port) == 0) {
-        address_push(L, noun_runtime(L), &address);
-        lua_setfield(L, -2, "address");
-        lua_pushinteger(L, port);
-        lua_setfield(L, -2, "port");
-    } else if (thrum_endpoint_to_path(endpoint, &path, &length) == 0 && length > 0) {
-        lua_pushlstring(L, path, length);
-        lua_setfield(L, -2, "path");
-    }
 }
 
 void error_raise(lua_State *L, int error)
@@ -269,7 +252,7 @@ void error_raise_arg_of(lua_State *L, const char *op, int index, int arg, const 
 {
     char came[DETAIL_SIZE];
     describe_value(L, index, came, sizeof(came));
-    error_push_from(L, noun_runtime(L), EINVAL, op);
+    error_push_from(L, EINVAL, op);
     error_set_where(L);
     raise_about_arg(L, arg, name, expected, came);
 }
@@ -290,19 +273,11 @@ void error_raise_arg_detail(lua_State *L, int error, int arg, const char *name, 
     __builtin_unreachable();
 }
 
-void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint)
-{
-    error_push(L, error);
-    error_set_endpoint(L, endpoint);
-    lua_error(L);
-    __builtin_unreachable();
-}
-
-const char *error_name(lua_State *L, int index, struct runtime *runtime)
+const char *error_name(lua_State *L, int index)
 {
     lua_Integer code;
     enum thrum_category category;
-    if (!get_error(L, index, runtime, &code, &category) || code <= 0 || code >= THRUM_ERROR_RANGE)
+    if (!get_error(L, index, &code, &category) || code <= 0 || code >= THRUM_ERROR_RANGE)
         return NULL;
     return thrum_error_name(thrum_error_from(category, (int)code));
 }
@@ -323,17 +298,17 @@ int error_by_name(const char *name)
     return 0;
 }
 
-bool error_is(lua_State *L, int index, const struct runtime *runtime, int error)
+bool error_is(lua_State *L, int index, int error)
 {
     lua_Integer code;
     enum thrum_category category;
-    return get_error(L, index, (struct runtime *)runtime, &code, &category) &&
+    return get_error(L, index, &code, &category) &&
            category == thrum_error_category(error) && code == thrum_error_code(error);
 }
 
-int error_is_interruption(lua_State *L, int index, const struct runtime *runtime)
+int error_is_interruption(lua_State *L, int index)
 {
-    return error_is(L, index, runtime, THRUM_EINTERRUPTED);
+    return error_is(L, index, THRUM_EINTERRUPTED);
 }
 
 /* ---- metamethods and methods ---- */
@@ -389,11 +364,10 @@ static void push_endpoint_text(lua_State *L)
 
 static int error_tostring(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
     lua_Integer code;
     enum thrum_category category;
-    if (!get_error(L, 1, runtime, &code, &category))
-        noun_raise_self(L);
+    if (!get_error(L, 1, &code, &category))
+        class_raise_self(L);
     lua_settop(L, 1);
     push_message(L, category, code);
     const char *op = push_string_field(L, "op");
@@ -412,7 +386,7 @@ static int error_concat(lua_State *L)
 {
     for (int arg = 1; arg <= 2; arg++) {
         int type = lua_type(L, arg);
-        if (type != LUA_TSTRING && type != LUA_TNUMBER && !error_test(L, arg, noun_runtime(L)))
+        if (type != LUA_TSTRING && type != LUA_TNUMBER && !error_test(L, arg))
             error_raise_arg(L, EINVAL, arg, NULL, "string");
     }
     luaL_tolstring(L, 1, NULL);
@@ -424,11 +398,10 @@ static int error_concat(lua_State *L)
 /* A system error and the generic one of the same POSIX meaning are equal. */
 static int error_eq(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
     lua_Integer code_a, code_b;
     enum thrum_category category_a, category_b;
-    if (!get_error(L, 1, runtime, &code_a, &category_a) ||
-        !get_error(L, 2, runtime, &code_b, &category_b)) {
+    if (!get_error(L, 1, &code_a, &category_a) ||
+        !get_error(L, 2, &code_b, &category_b)) {
         lua_pushboolean(L, 0);
         return 1;
     }
@@ -442,15 +415,14 @@ static int error_eq(lua_State *L)
 
 static int error_togeneric(lua_State *L)
 {
-    struct runtime *runtime = noun_runtime(L);
     lua_Integer code;
     enum thrum_category category;
-    if (!get_error(L, 1, runtime, &code, &category))
-        noun_raise_self(L);
+    if (!get_error(L, 1, &code, &category))
+        class_raise_self(L);
     bool has_range = code > 0 && code < THRUM_ERROR_RANGE;
     int posix = has_range ? thrum_error_togeneric(thrum_error_from(category, (int)code)) : 0;
     if (posix)
-        push_error_table(L, runtime, THRUM_CATEGORY_GENERIC, posix);
+        push_error_table(L, THRUM_CATEGORY_GENERIC, posix);
     else
         lua_settop(L, 1);
     return 1;
@@ -463,14 +435,14 @@ static const struct function_row error_metamethods[] = {
 void error_open(lua_State *L, struct runtime *runtime)
 {
     open_categories(L, runtime);
-    struct noun *noun = &runtime->nouns[NOUN_ERROR];
-    noun_open_class(L, noun, &(struct class_rows){.metamethods = error_metamethods});
+    struct class_state *state = class_get(L, runtime, &error_class);
+    class_open(L, state, &(struct class_rows){.metamethods = error_metamethods});
     /* An error is a plain table: an unknown field is nil, and users may add their own. */
-    noun_push_metatable(L, noun);
-    error_string_add_length(L, noun);
+    class_push_metatable(L, state->class);
+    error_string_add_length(L, state);
     lua_newtable(L);
-    noun_set_functions(L, noun, error_methods);
-    error_string_add_methods(L, noun);
+    class_set_functions(L, state, error_methods);
+    error_string_add_methods(L, state);
     lua_setfield(L, -2, "__index");
     lua_pushnil(L);
     lua_setfield(L, -2, "__newindex");
@@ -484,7 +456,7 @@ static int generic_index(lua_State *L)
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNUMBER)
         error_raise_detail(L, EINVAL, "there is no such name");
-    push_error_table(L, noun_runtime(L), THRUM_CATEGORY_GENERIC, lua_tointeger(L, -1));
+    push_error_table(L, THRUM_CATEGORY_GENERIC, lua_tointeger(L, -1));
     return 1;
 }
 
@@ -493,7 +465,7 @@ static int generic_next(lua_State *L)
     lua_settop(L, 2);
     if (!lua_next(L, lua_upvalueindex(2)))
         return 0;
-    push_error_table(L, noun_runtime(L), THRUM_CATEGORY_GENERIC, lua_tointeger(L, -1));
+    push_error_table(L, THRUM_CATEGORY_GENERIC, lua_tointeger(L, -1));
     lua_replace(L, -2);
     return 2;
 }
@@ -509,10 +481,10 @@ static int generic_pairs(lua_State *L)
     return 3;
 }
 
-static void set_generic_closure(lua_State *L, struct noun *noun, const char *name,
+static void set_generic_closure(lua_State *L, struct class_state *state, const char *name,
                                 lua_CFunction function)
 {
-    lua_pushlightuserdata(L, noun);
+    lua_pushlightuserdata(L, state);
     lua_pushvalue(L, -3);
     lua_pushcclosure(L, function, 2);
     lua_setfield(L, -2, name);
@@ -520,7 +492,7 @@ static void set_generic_closure(lua_State *L, struct noun *noun, const char *nam
 
 int generic_error_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_GENERIC_ERROR];
+    struct class_state *state = class_get(L, runtime, &generic_error_class);
     lua_newtable(L);
     lua_newtable(L);
     for (const struct thrum_posix_error *row = thrum_posix_errors(); row->name; row++) {
@@ -528,8 +500,8 @@ int generic_error_open(lua_State *L, struct runtime *runtime)
         lua_setfield(L, -2, row->name);
     }
     lua_newtable(L);
-    set_generic_closure(L, noun, "__index", generic_index);
-    set_generic_closure(L, noun, "__pairs", generic_pairs);
+    set_generic_closure(L, state, "__index", generic_index);
+    set_generic_closure(L, state, "__pairs", generic_pairs);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -3);

@@ -11,7 +11,7 @@
 #include <thrum/address.h>
 #include <thrum/error.h>
 
-struct noun;
+struct class_state;
 struct runtime;
 
 void error_open(lua_State *L, struct runtime *runtime);
@@ -19,7 +19,7 @@ void error_open(lua_State *L, struct runtime *runtime);
 /* Push an error object for `error`; `op` is the running function's name. */
 void error_push(lua_State *L, int error);
 /* The same where no function of ours is running; `op` may be NULL. */
-void error_push_from(lua_State *L, struct runtime *runtime, int error, const char *op);
+void error_push_from(lua_State *L, int error, const char *op);
 /* Set `where` of the error object on the top: which line of a script has called. */
 void error_set_where(lua_State *L);
 /* Set a field of the error object on the top; for an endpoint address and port, or path. */
@@ -50,17 +50,17 @@ noreturn void error_raise_arg_of(lua_State *L, const char *op, int index, int ar
 noreturn void error_raise_endpoint(lua_State *L, int error, const struct thrum_endpoint *endpoint);
 
 /* The name of the code of the error object at `index`; NULL: it has none, or is no error. */
-const char *error_name(lua_State *L, int index, struct runtime *runtime);
+const char *error_name(lua_State *L, int index);
 /* The error of that name: a POSIX one, or one of our own conditions. 0: there is none. */
 int error_by_name(const char *name);
 
 /* Whether the value at `index` is an error object; the one for `error`; the interruption. */
-bool error_test(lua_State *L, int index, const struct runtime *runtime);
-bool error_is(lua_State *L, int index, const struct runtime *runtime, int error);
-int error_is_interruption(lua_State *L, int index, const struct runtime *runtime);
+bool error_test(lua_State *L, int index);
+bool error_is(lua_State *L, int index, int error);
+int error_is_interruption(lua_State *L, int index);
 
 /* Add the string methods to the table on the top, and __len to the metatable there. */
-void error_string_add_methods(lua_State *L, struct noun *noun);
-void error_string_add_length(lua_State *L, struct noun *noun);
+void error_string_add_methods(lua_State *L, struct class_state *state);
+void error_string_add_length(lua_State *L, struct class_state *state);
 
 #endif

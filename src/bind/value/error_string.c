@@ -3,22 +3,21 @@
  * are Lua's own, called with the error's text in place of the error. */
 #include <lauxlib.h>
 
-#include "bind/fiber/runtime.h"
 #include "bind/value/class.h"
 #include "bind/value/error.h"
 
 /* Put the error's text in its place at 1. */
 static void replace_self(lua_State *L)
 {
-    if (!error_test(L, 1, noun_runtime(L)))
-        noun_raise_self(L);
+    if (!error_test(L, 1))
+        class_raise_self(L);
     luaL_tolstring(L, 1, NULL);
     lua_replace(L, 1);
 }
 
 static int call_string_method(lua_State *L)
 {
-    const char *name = noun_row(L)->name;
+    const char *name = class_row(L)->name;
     replace_self(L);
     if (luaL_getmetafield(L, 1, "__index") != LUA_TTABLE)
         return luaL_error(L, "strings have no methods in this state");
@@ -36,7 +35,7 @@ static int error_len(lua_State *L)
     return 1;
 }
 
-void error_string_add_methods(lua_State *L, struct noun *noun)
+void error_string_add_methods(lua_State *L, struct class_state *state)
 {
     static const struct function_row methods[] = {{"byte", call_string_method},
                                                   {"find", call_string_method},
@@ -51,11 +50,11 @@ void error_string_add_methods(lua_State *L, struct noun *noun)
                                                   {"sub", call_string_method},
                                                   {"upper", call_string_method},
                                                   {0}};
-    noun_set_functions(L, noun, methods);
+    class_set_functions(L, state, methods);
 }
 
-void error_string_add_length(lua_State *L, struct noun *noun)
+void error_string_add_length(lua_State *L, struct class_state *state)
 {
     static const struct function_row metamethods[] = {{"__len", error_len}, {0}};
-    noun_set_functions(L, noun, metamethods);
+    class_set_functions(L, state, metamethods);
 }

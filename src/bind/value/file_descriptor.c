@@ -8,16 +8,16 @@
 #include <lauxlib.h>
 
 #include "base/descriptor.h"
-#include "bind/fiber/runtime.h"
-#include "bind/module/modules.h"
+#include "bind/value/open.h"
 #include "bind/value/class.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 
-struct file_descriptor *file_descriptor_push(lua_State *L, struct runtime *runtime)
+struct file_descriptor *file_descriptor_push(lua_State *L)
 {
     struct file_descriptor *object = lua_newuserdata(L, sizeof(*object));
-    *object = (struct file_descriptor){{&noun_kinds[NOUN_FILE_DESCRIPTOR]}, DESCRIPTOR_CLOSED};
-    noun_push_metatable(L, &runtime->nouns[NOUN_FILE_DESCRIPTOR]);
+    *object = (struct file_descriptor){{&file_descriptor_class}, DESCRIPTOR_CLOSED};
+    class_push_metatable(L, &file_descriptor_class);
     lua_setmetatable(L, -2);
     return object;
 }
@@ -41,14 +41,14 @@ static void check_open(lua_State *L, const struct file_descriptor *object)
 
 struct file_descriptor *file_descriptor_check_open(lua_State *L, int arg, const char *name)
 {
-    struct file_descriptor *object = noun_check(L, arg, NOUN_FILE_DESCRIPTOR, name);
+    struct file_descriptor *object = class_check(L, arg, &file_descriptor_class, name);
     check_open(L, object);
     return object;
 }
 
 static struct file_descriptor *self_open(lua_State *L)
 {
-    struct file_descriptor *object = noun_check_self(L, NOUN_FILE_DESCRIPTOR);
+    struct file_descriptor *object = class_check_self(L, &file_descriptor_class);
     check_open(L, object);
     return object;
 }
@@ -67,7 +67,7 @@ static int descriptor_method_close(lua_State *L)
 static int descriptor_method_dup(lua_State *L)
 {
     const struct file_descriptor *object = self_open(L);
-    struct file_descriptor *copy = file_descriptor_push(L, noun_runtime(L));
+    struct file_descriptor *copy = file_descriptor_push(L);
     int error = descriptor_dup(object->fd, &copy->fd);
     if (error)
         error_raise(L, error);
@@ -92,7 +92,7 @@ static int get_native_handle(lua_State *L)
 
 static int descriptor_tostring(lua_State *L)
 {
-    const struct file_descriptor *object = noun_check_self(L, NOUN_FILE_DESCRIPTOR);
+    const struct file_descriptor *object = class_check_self(L, &file_descriptor_class);
     if (object->fd >= 0)
         lua_pushfstring(L, "/dev/fd/%d", object->fd);
     else
@@ -103,7 +103,7 @@ static int descriptor_tostring(lua_State *L)
 
 static int descriptor_gc(lua_State *L)
 {
-    struct file_descriptor *object = noun_test(L, 1, NOUN_FILE_DESCRIPTOR);
+    struct file_descriptor *object = class_test(L, 1, &file_descriptor_class);
     if (!object)
         return 0;
     if (object->fd >= 0)
@@ -118,7 +118,7 @@ static int get_element(lua_State *L, int arg, const char *name, lua_Integer i)
 {
     char part[64];
     lua_rawgeti(L, arg, i);
-    const struct file_descriptor *object = noun_test(L, -1, NOUN_FILE_DESCRIPTOR);
+    const struct file_descriptor *object = class_test(L, -1, &file_descriptor_class);
     if (!object || object->fd < 0)
         snprintf(part, sizeof(part), "%s[%lld]", name, (long long)i);
     if (!object)
@@ -158,11 +158,11 @@ void file_descriptor_check_list(lua_State *L, int arg, const char *name, struct 
     fds->n = n;
 }
 
-struct descriptor_list *descriptor_list_push(lua_State *L, struct runtime *runtime, size_t max)
+struct descriptor_list *descriptor_list_push(lua_State *L, size_t max)
 {
     struct descriptor_list *list;
     size_t size = sizeof(*list) + max * sizeof(list->room[0]);
-    list = noun_new_object(L, runtime, NOUN_DESCRIPTOR_LIST, size);
+    list = class_new_object(L, &descriptor_list_class, size);
     list->fds = (struct thrum_fds){.fds = list->room, .max = max};
     return list;
 }
@@ -181,13 +181,13 @@ int descriptor_list_copy(struct descriptor_list *list, const struct thrum_fds *f
 }
 
 /* From the last to the first: what has an object leaves the list's end. */
-void descriptor_list_push_objects(lua_State *L, struct runtime *runtime,
+void descriptor_list_push_objects(lua_State *L,
                                   struct descriptor_list *list)
 {
     struct thrum_fds *fds = &list->fds;
     lua_createtable(L, (int)fds->n, 0);
     while (fds->n > 0) {
-        struct file_descriptor *object = file_descriptor_push(L, runtime);
+        struct file_descriptor *object = file_descriptor_push(L);
         object->fd = fds->fds[fds->n - 1];
         lua_rawseti(L, -2, (lua_Integer)fds->n);
         fds->n--;
@@ -196,7 +196,7 @@ void descriptor_list_push_objects(lua_State *L, struct runtime *runtime,
 
 static int list_gc(lua_State *L)
 {
-    struct descriptor_list *list = noun_test(L, 1, NOUN_DESCRIPTOR_LIST);
+    struct descriptor_list *list = class_test(L, 1, &descriptor_list_class);
     if (list)
         thrum_fds_close(&list->fds);
     return 0;
@@ -214,11 +214,11 @@ static const struct function_row metamethods[] = {
 
 int file_descriptor_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_FILE_DESCRIPTOR];
-    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
-    noun_open_class(L, &runtime->nouns[NOUN_DESCRIPTOR_LIST],
+    struct class_state *state = class_get(L, runtime, &file_descriptor_class);
+    class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    class_open(L, class_get(L, runtime, &descriptor_list_class),
                     &(struct class_rows){.metamethods = list_metamethods});
     lua_newtable(L);
-    noun_make_strict(L, noun, NULL);
+    class_make_strict(L, state, NULL);
     return 1;
 }

@@ -20,7 +20,7 @@ struct file_descriptor {
 };
 
 /* Push an owner without a descriptor, to be filled once there is one. */
-struct file_descriptor *file_descriptor_push(lua_State *L, struct runtime *runtime);
+struct file_descriptor *file_descriptor_push(lua_State *L);
 
 /* The object at `arg`; raises EBADF if it is closed and EBUSY if something has taken its
  * descriptor. */
@@ -39,13 +39,13 @@ struct descriptor_list {
 };
 
 /* Push an empty one with room for `max`. */
-struct descriptor_list *descriptor_list_push(lua_State *L, struct runtime *runtime, size_t max);
+struct descriptor_list *descriptor_list_push(lua_State *L, size_t max);
 
 /* Copy the descriptors into an empty list that has room for them. On error it is empty again. */
 int descriptor_list_copy(struct descriptor_list *list, const struct thrum_fds *fds);
 
 /* Push a table of objects that own what was in the list. If that raises, the rest stays there. */
-void descriptor_list_push_objects(lua_State *L, struct runtime *runtime,
+void descriptor_list_push_objects(lua_State *L,
                                   struct descriptor_list *list);
 
 #endif

@@ -6,9 +6,9 @@
 
 #include <lauxlib.h>
 
-#include "bind/fiber/runtime.h"
 #include "bind/value/args.h"
 #include "bind/value/class.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 
 struct network {
@@ -18,7 +18,7 @@ struct network {
 
 static const struct thrum_network *self(lua_State *L)
 {
-    const struct network *object = noun_check_self(L, NOUN_NETWORK);
+    const struct network *object = class_check_self(L, &network_class);
     return &object->value;
 }
 
@@ -28,7 +28,7 @@ static int network_new(lua_State *L)
     struct bytes text = args_string(L, 1, "text");
     if (thrum_network_parse((const char *)text.data, text.size, &network))
         error_raise_arg(L, EINVAL, 1, "text", "network such as \"10.0.0.0/8\" or \"fd00::/8\"");
-    struct network *object = noun_new_object(L, noun_runtime(L), NOUN_NETWORK, sizeof(*object));
+    struct network *object = class_new_object(L, &network_class, sizeof(*object));
     object->value = network;
     return 1;
 }
@@ -42,7 +42,7 @@ static int network_contains(lua_State *L)
 
 static int push(lua_State *L, struct thrum_address address)
 {
-    address_push(L, noun_runtime(L), &address);
+    address_push(L, class_runtime(L), &address);
     return 1;
 }
 
@@ -80,8 +80,8 @@ static int network_tostring(lua_State *L)
 
 static int network_eq(lua_State *L)
 {
-    const struct network *a = noun_test(L, 1, NOUN_NETWORK);
-    const struct network *b = noun_test(L, 2, NOUN_NETWORK);
+    const struct network *a = class_test(L, 1, &network_class);
+    const struct network *b = class_test(L, 2, &network_class);
     lua_pushboolean(L, a && b && a->value.prefix_length == b->value.prefix_length &&
                            thrum_address_compare(&a->value.address, &b->value.address) == 0);
     return 1;
@@ -99,9 +99,9 @@ static const struct function_row metamethods[] = {
 
 int network_open(lua_State *L, struct runtime *runtime)
 {
-    struct noun *noun = &runtime->nouns[NOUN_NETWORK];
-    noun_open_class(L, noun, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+    struct class_state *state = class_get(L, runtime, &network_class);
+    class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     lua_newtable(L);
-    noun_set_functions(L, noun, functions);
+    class_set_functions(L, state, functions);
     return 1;
 }

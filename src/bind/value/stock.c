@@ -2,9 +2,10 @@
 /* What Lua's own functions raise: see stock.h. */
 #include "bind/value/stock.h"
 
+#include <string.h>
+
 #include <lauxlib.h>
 
-#include "bind/fiber/runtime.h"
 #include "bind/value/class.h"
 
 static bool has_call_name(lua_State *L)
@@ -15,12 +16,12 @@ static bool has_call_name(lua_State *L)
 
 void stock_arg_error(lua_State *L, int arg, const char *text)
 {
-    const struct noun *noun = noun_self(L);
-    bool is_coroutine = noun == &noun->runtime->nouns[NOUN_COROUTINE];
+    const struct class_state *state = class_self(L);
+    bool is_global = strcmp(state->class->name, "thrum") == 0;
     if (has_call_name(L))
         luaL_argerror(L, arg, text);
-    luaL_error(L, "bad argument #%d to '%s%s' (%s)", arg, is_coroutine ? "coroutine." : "",
-               noun_row(L)->name, text);
+    luaL_error(L, "bad argument #%d to '%s%s%s' (%s)", arg, is_global ? "" : state->class->name,
+               is_global ? "" : ".", class_row(L)->name, text);
 }
 
 void stock_check_any(lua_State *L, int arg)

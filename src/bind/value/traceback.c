@@ -98,13 +98,13 @@ static bool get_frame(lua_State *thread, int level, const char *what, lua_Debug 
 static bool is_called_by_own(lua_State *thread, int level)
 {
     lua_Debug caller;
-    return get_frame(thread, level + 1, "S", &caller) && noun_is_own_lua(&caller);
+    return get_frame(thread, level + 1, "S", &caller) && class_is_own_lua(&caller);
 }
 
 /* Append the line of one frame, or nothing; returns whether there is one. */
 static bool append_frame(lua_State *L, lua_State *thread, int level, lua_Debug *frame)
 {
-    bool is_own = noun_is_own_lua(frame), is_called = is_called_by_own(thread, level);
+    bool is_own = class_is_own_lua(frame), is_called = is_called_by_own(thread, level);
     if (is_called && (is_own || *frame->what == 'C'))
         return false;
     push_function_text(L, frame, is_own, is_called);

@@ -229,3 +229,22 @@ TEST_CASE("a refused connection says so")
     CHECK(thrum_socket_is_open(a));
     CHECK(thrum_socket_family(a) == AF_INET);
 }
+
+// Seen: pieces without a byte between them were taken for a question for bytes, and their nothing
+// for the end.
+TEST_CASE("a receive into pieces of nothing is no end of the stream")
+{
+    world w;
+    auto pair = connect_pair(w, pairings[1]);
+    struct iovec empty[2] = {};
+    struct thrum_message message = {};
+    message.pieces = empty;
+    message.n_pieces = 2;
+    REQUIRE(try_send(pair.a, "there") == 0);
+    CHECK(thrum_socket_try_receive(pair.b, &message) == 0);
+    CHECK(message.length == 0);
+    char bytes[8];
+    std::size_t size;
+    CHECK(ask_to_receive(pair.b, bytes, sizeof(bytes), &size) == 0);
+    CHECK(size == 5);
+}

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: BSL-1.0 */
+/* The modules and classes of this room: their identities. */
+#include "bind/fiber/classes.h"
+
+FIBER_CLASSES(CLASS_DEFINITION)
