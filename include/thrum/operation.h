@@ -23,8 +23,8 @@ THRUM_BEGIN_DECLS
  * other answer is the error: nothing began and `done` is never called.
  *
  * The caller keeps what the operation was given, a message and its bytes or an endpoint, alive and
- * in its place while the operation is pending. thrum_context_free ends pending operations without calling `done`: nothing touches
- * them, or their buffers, after it has returned. */
+ * in its place while the operation is pending. thrum_context_free ends pending operations without
+ * calling `done`: nothing touches them, or their buffers, after it has returned. */
 struct thrum_operation;
 typedef void thrum_operation_done(struct thrum_operation *operation);
 

@@ -18,8 +18,8 @@ THRUM_BEGIN_DECLS
  *
  * Which sets have which signal is a state of the process, guarded by a mutex and shared by the
  * contexts of all threads: each set that has a signal is notified of it, in whatever thread. There
- * is a pipe for it, two descriptors as long as there is a set, and one more in each context that has
- * a set.
+ * is a pipe for it, two descriptors as long as there is a set, and one more in each context that
+ * has a set.
  *
  * A child made by fork(2) has no sets, and must not touch those of its parent; a signal that is
  * caught here has its default effect there. */
@@ -45,8 +45,8 @@ THRUM_API int thrum_signal_set_cancel(thrum_signal_set *set) THRUM_NOEXCEPT;
 
 /* Wait for a notification: `done` comes with the signal's number in operation->value. A
  * notification ends all waits of the set that are pending; one that finds none is queued and ends
- * the next wait, lower numbers first. A wait of an empty set goes on until something is added and arrives.
- * Errors: EBUSY if the operation is pending. */
+ * the next wait, lower numbers first. A wait of an empty set goes on until something is added and
+ * arrives. Errors: EBUSY if the operation is pending. */
 THRUM_API int thrum_signal_set_wait(thrum_signal_set *set,
                                     struct thrum_operation *operation) THRUM_NOEXCEPT;
 

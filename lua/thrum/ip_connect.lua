@@ -25,11 +25,11 @@ local function connect(sock, list, condition)
         local addr, port = list[i], list[i + 1]
         if not condition or condition(last_error, addr, port) then
             sock:close()
-            local n_spent = native.spent_limits()
+            local n_spent = native.expired_scopes()
             local ok, err = pcall(sock.connect, sock, addr, port)
             if ok then
                 return addr, port
-            elseif is_final(err) or native.spent_limits() > n_spent then
+            elseif is_final(err) or native.expired_scopes() > n_spent then
                 error(err, 0) -- the time of a with_timeout round all of this, in the latter case
             end
             last_error = err

@@ -18,11 +18,11 @@ local OTHER_FAMILY = "Address family for hostname not supported"
 -- Call a function that may suspend and raises: its result, or nil, the text and the error. What
 -- ends the fiber's patience, and not the call, is raised.
 local function call(f, ...)
-    local n_spent = native.spent_limits()
+    local n_spent = native.expired_scopes()
     local ok, result = pcall(f, ...)
     if ok then
         return result
-    elseif type(result) ~= "table" or not result.category or native.spent_limits() > n_spent
+    elseif type(result) ~= "table" or not result.category or native.expired_scopes() > n_spent
         or tostring(result.category) == "fiber" then
         error(result, 0)
     end

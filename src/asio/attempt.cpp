@@ -48,7 +48,8 @@ bool thrum_socket::is_at_end(const struct thrum_message *message) const noexcept
         return false;
     if (is_stream())
         return asks_for_bytes(message);
-    return (asks_for_bytes(message) || message->flags & MSG_TRUNC) && descriptor_is_at_end(descriptor);
+    return (asks_for_bytes(message) || message->flags & MSG_TRUNC) &&
+           descriptor_is_at_end(descriptor);
 }
 
 // What a receive has come to, if that is not simply bytes.

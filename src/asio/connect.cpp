@@ -93,19 +93,23 @@ int connect_now(thrum_socket *socket, const struct thrum_endpoint *remote) noexc
                                           : connect_descriptor(socket->descriptor, remote);
 }
 
-// A unix listener whose backlog is full is asked again, anybody else has been asked.
-int attempt(thrum_socket *socket, struct thrum_operation *operation) noexcept
-{
-    return socket->family == AF_UNIX ? connect_now(socket, state_of(operation).remote)
-                                     : descriptor_connect_result(socket->descriptor);
-}
-
 // Linux: the first connect after one that did not complete at once "succeeds", wherever it was to
 // go.
 bool is_connected(const thrum_socket *socket) noexcept
 {
     struct thrum_endpoint peer;
     return thrum::ask_name(::getpeername, socket->descriptor, &peer) == 0;
+}
+
+// A unix listener whose backlog is full is asked again, anybody else has been asked. The error
+// stands in the socket once, and another call may have taken it: a receive, or who asks for
+// SO_ERROR.
+int attempt(thrum_socket *socket, struct thrum_operation *operation) noexcept
+{
+    if (socket->family == AF_UNIX)
+        return connect_now(socket, state_of(operation).remote);
+    int error = descriptor_connect_result(socket->descriptor);
+    return error == 0 && !is_connected(socket) ? ENOTCONN : error;
 }
 
 int open_for(thrum_socket *socket, const struct thrum_endpoint *remote) noexcept

@@ -9,8 +9,7 @@
 namespace thrum
 {
 
-void operation_begin(struct thrum_operation *operation, object *owner,
-                     operation_type type) noexcept
+void operation_begin(struct thrum_operation *operation, object *owner, operation_type type) noexcept
 {
     operation_state &state = state_of(operation);
     operation->error = 0;
@@ -21,6 +20,7 @@ void operation_begin(struct thrum_operation *operation, object *owner,
     state.step = step::performing;
     state.is_cancelled = false;
     state.is_untried = false;
+    state.n_in_vain = 0;
     list_append(&owner->pending, &state.hook);
     owner->ref();
     ++owner->context->n_pending;

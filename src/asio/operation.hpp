@@ -62,6 +62,7 @@ struct operation_state {
     bool is_cancelled; // by the caller
     bool is_untried;   // it has never been attempted, nor has its caller tried
     bool is_storage_taken;
+    std::uint8_t n_in_vain; // waits that ended without anything to take
     alignas(std::max_align_t) unsigned char storage[storage_size];
 };
 
@@ -87,9 +88,9 @@ inline struct thrum_operation *operation_at(struct list *hook) noexcept
 
 inline struct thrum_operation *operation_in_queue(struct list *queue_hook) noexcept
 {
-    return reinterpret_cast<struct thrum_operation *>(
-        reinterpret_cast<char *>(queue_hook) - offsetof(operation_state, queue_hook) -
-        offsetof(struct thrum_operation, private_));
+    return reinterpret_cast<struct thrum_operation *>(reinterpret_cast<char *>(queue_hook) -
+                                                      offsetof(operation_state, queue_hook) -
+                                                      offsetof(struct thrum_operation, private_));
 }
 
 // Pending from here on; the owner has one reference and the context one operation more.

@@ -24,11 +24,16 @@
 // is ready at that moment), so no edge of its reactor can be missed, and what an error or an end
 // has woken needs no other care than that the next in the queue is attempted.
 //
+// An error queue that nobody reads keeps a socket ready for ever, in both directions. So who was
+// told so too often pauses in between (launch_again).
+//
 // Linux has no event for two things: a unix datagram socket that sends to a named receiver whose
 // queue is full counts as writable, and each attempt that fails even makes a new event of it; and a
 // unix connect to a listener whose backlog is full is no connect under way. There a timer says when
 // to try again (lacks_readiness_event, launch_pause).
 #include "socket.hpp"
+
+#include "base/descriptor.h"
 
 #include "context.hpp"
 
@@ -48,6 +53,10 @@ namespace
 
 // After so many waits it is asked again whether datagrams come in bursts.
 constexpr unsigned n_waits_between_tries = 8;
+
+// Ready and yet nothing to take: an event that was on its way already, or somebody else with the
+// same description was faster. After so many it may as well stay so.
+constexpr unsigned max_in_vain = 8;
 
 // What a cancelled operation that queues here calls. Asio has one of its own for what it has.
 template <void (thrum_socket::*cancel)(struct thrum_operation *) noexcept>
@@ -96,11 +105,13 @@ int thrum_socket::attempt(struct thrum_operation *operation) noexcept
     return state.attempt(this, operation);
 }
 
-// Urgent data comes beside the rest: such a receive waits apart from the others.
+// Urgent data and the queue of errors come beside the rest: such a receive waits apart from the
+// others.
 bool thrum_socket::is_urgent(const struct thrum_operation *operation) const noexcept
 {
     const operation_state &state = state_of(operation);
-    return is_stream() && state.type == operation_type::receive && state.message->flags & MSG_OOB;
+    const int flags = is_stream() ? MSG_OOB | MSG_ERRQUEUE : MSG_ERRQUEUE;
+    return state.type == operation_type::receive && (state.message->flags & flags) != 0;
 }
 
 bool thrum_socket::is_first(struct thrum_operation *operation) noexcept
@@ -137,7 +148,7 @@ void thrum_socket::launch_pause(struct thrum_operation *operation)
     if (!pause)
         pause.emplace(*context->io);
     if (pause->expiry() <= thrum::steady_clock::now())
-        pause->expires_after(std::chrono::milliseconds(1)); // who still waits is woken
+        pause->expires_after(std::chrono::milliseconds(1)); // who still waits is woken: see retry
     pause->async_wait(completion{operation});
 }
 
@@ -156,9 +167,19 @@ void thrum_socket::launch_wait(struct thrum_operation *operation)
         io->async_wait(io->wait_read, completion{operation});
 }
 
+// It was told that it is ready, and there was nothing.
+void thrum_socket::launch_again(struct thrum_operation *operation)
+{
+    operation_state &state = state_of(operation);
+    if (++state.n_in_vain <= max_in_vain)
+        return launch_wait(operation);
+    state.n_in_vain = max_in_vain - 1; // after the pause it waits once more
+    launch_pause(operation);
+}
+
 // The first of its direction begins. A try of the caller's may have asked the kernel just now, or
-// have been told to wait without; who has not tried is attempted. Streams' receives may be tried with
-// others'.
+// have been told to wait without; who has not tried is attempted. Streams' receives may be tried
+// with others'.
 void thrum_socket::launch_first(struct thrum_operation *operation)
 {
     operation_state &state = state_of(operation);
@@ -314,17 +335,30 @@ int thrum_socket::answer_cancelled(struct thrum_operation *operation) noexcept
     return error == EAGAIN ? ECANCELED : error;
 }
 
-// True if it goes on.
+// Somebody else has shut the description down for receiving: such a datagram socket stays readable
+// and has nothing.
+bool thrum_socket::is_shut_elsewhere(const struct thrum_operation *operation) noexcept
+{
+    if (kind != THRUM_DATAGRAM || &direction_of(operation) != &receiving ||
+        !descriptor_is_hung_up(descriptor))
+        return false;
+    receiving.state |= thrum::direction_ended;
+    return true;
+}
+
+// True if it goes on. Asio's ECANCELED alone says that its pause was set anew for another's sake.
 bool thrum_socket::retry(struct thrum_operation *operation) noexcept
 {
-    bool is_ended = operation->error == ECANCELED || state_of(operation).is_cancelled;
-    if (operation->error && !is_ended)
+    bool is_ended = state_of(operation).is_cancelled;
+    if (operation->error && operation->error != ECANCELED)
         return false;
     operation->error = is_ended ? answer_cancelled(operation) : attempt(operation);
+    if (operation->error == EAGAIN && is_shut_elsewhere(operation))
+        operation->error = THRUM_EEOF;
     if (operation->error != EAGAIN)
         return false;
     operation->error = guarded([&] {
-        launch_wait(operation);
+        launch_again(operation);
         return 0;
     });
     return operation->error == 0;

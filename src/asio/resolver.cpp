@@ -63,12 +63,13 @@ struct thrum_resolver final : thrum::object {
         if (thrum_operation_is_pending(operation))
             return EBUSY;
         int answer = lookup_try(&job->lookup);
-        return operation_start(operation, this, thrum::operation_type::other, [&](thrum::completion) {
-            if (answer == EAGAIN)
-                hand_over(operation);
-            else
-                thrum::operation_post(operation, answer);
-        });
+        return operation_start(operation, this, thrum::operation_type::other,
+                               [&](thrum::completion) {
+                                   if (answer == EAGAIN)
+                                       hand_over(operation);
+                                   else
+                                       thrum::operation_post(operation, answer);
+                               });
     }
 
     const struct lookup *answer() const noexcept

@@ -23,7 +23,7 @@ struct thrum_socket final : thrum::object {
     int family = AF_UNSPEC;
     thrum::direction receiving;
     thrum::direction sending;
-    thrum::direction urgent; // receives of out-of-band data
+    thrum::direction urgent;              // receives of out-of-band data and of the error queue
     std::optional<thrum::io_timer> pause; // where the kernel does not tell when to try again
     unsigned connected_zone = 0;          // the interface that a link-local connect has bound
     unsigned generation = 0; // counts descriptors; an operation of an earlier one changes nothing
@@ -86,6 +86,8 @@ struct thrum_socket final : thrum::object {
     void watch_ended(struct thrum_operation *operation) noexcept;
     void drain(struct list *queue) noexcept;
     bool is_urgent(const struct thrum_operation *operation) const noexcept;
+    bool is_shut_elsewhere(const struct thrum_operation *operation) noexcept;
+    void launch_again(struct thrum_operation *operation);
     int answer_cancelled(struct thrum_operation *operation) noexcept;
     bool retry(struct thrum_operation *operation) noexcept;
     void note_received(const struct thrum_operation *operation) noexcept;

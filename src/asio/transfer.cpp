@@ -105,8 +105,8 @@ int thrum_socket_try_send(thrum_socket *socket, struct thrum_message *message) n
     return error ? error : socket->send_now(message);
 }
 
-int thrum_socket_try_receive_batch(thrum_socket *socket, struct thrum_message *messages,
-                                   size_t n, size_t *count) noexcept
+int thrum_socket_try_receive_batch(thrum_socket *socket, struct thrum_message *messages, size_t n,
+                                   size_t *count) noexcept
 {
     int error = answer_without_asking(socket->receiving, 0);
     if (!error)
@@ -114,11 +114,13 @@ int thrum_socket_try_receive_batch(thrum_socket *socket, struct thrum_message *m
     if (error)
         return error;
     error = message_receive_batch(socket->descriptor, messages, n, count);
-    if (error == EAGAIN)
-        socket->note_exhausted();
-    else if (!error)
-        socket->receiving.is_trying_after_wait = false;
-    return error;
+    if (error)
+        return socket->receive_answer(messages, error);
+    socket->receiving.is_trying_after_wait = false;
+    while (*count > 0 && messages[*count - 1].length == 0 &&
+           socket->receive_answer(&messages[*count - 1], 0) != 0)
+        --*count;
+    return *count > 0 ? 0 : THRUM_EEOF;
 }
 
 int thrum_socket_try_send_batch(thrum_socket *socket, struct thrum_message *messages, size_t n,

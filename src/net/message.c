@@ -247,8 +247,7 @@ static __attribute__((noinline)) int receive_whole(int fd, struct thrum_message 
         header.msg_control = &control;
         header.msg_controllen = room_for_control(message);
     }
-    int error =
-        descriptor_receive(fd, &header, message->flags | MSG_DONTWAIT, &message->length);
+    int error = descriptor_receive(fd, &header, message->flags | MSG_DONTWAIT, &message->length);
     if (error)
         return error;
     message->received_flags = header.msg_flags & MSG_TRUNC;

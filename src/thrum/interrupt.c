@@ -104,7 +104,7 @@ static void signalled(struct thrum_operation *wait)
     if (is_unseen && interrupts.target)
         fiber_interrupt(interrupts.target);
     else if (is_unseen)
-        fiber_cancel_wait(&runtime->outside, EINTR);
+        fiber_cancel_wait(&runtime->main_caller, EINTR);
     thrum_descriptor_wait(interrupts.pipe.reader, wait);
 }
 

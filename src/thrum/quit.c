@@ -16,8 +16,8 @@
 #include "bind/fiber/call.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
-#include "bind/value/classes.h"
 #include "bind/module/modules.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 #include "quit_lua.h"
 #include "repl.h"
@@ -38,7 +38,7 @@ static const char report_key;
 
 /* ---- in the loop ---- */
 
-static const struct wait_kind wait_quit = {false, fiber_cancel_operation, NULL, NULL};
+static const struct wait_ops wait_quit = {false, fiber_cancel_operation, NULL, NULL};
 
 static int start_wait(lua_State *L, struct fiber *fiber);
 

@@ -43,6 +43,92 @@ t["test answers to a flood arrive, all of them, in order"] = function()
     d.close(a, b)
 end
 
+-- A listener answers, and receives from another socket. Between the two `disturb` is called, after
+-- which finalizers or hooks run in as many places as possible. They call `send`.
+local function receive_while_answers_leave(disturb)
+    local a, b = d.bound(), d.bound()
+    local from, to, sink = h.bound(), h.bound(), h.bound()
+    local heard, buf, seen = collect(a), thrum.byte_span.new(32), {}
+    local function send()
+        from:send_to("from somebody else", h.loopback(), sink.local_port)
+    end
+    b:on("message", function(msg, rinfo)
+        thrum.spawn(function()
+            from:send_to("for " .. msg, h.loopback(), to.local_port)
+        end):detach()
+        b:send(msg, rinfo.port, rinfo.address)
+        disturb(send)
+        local n, _, port = to:receive_from(buf)
+        debug.sethook()
+        seen[#seen + 1] = tostring(buf:slice(1, n)) .. " " .. tostring(port == from.local_port)
+    end)
+    flood(a, b, 10)
+    h.wait_until(function() return #heard == 10 and #seen == 10 end)
+    for i = 1, 10 do
+        lu.assertEquals(seen[i], "for " .. i .. " true")
+    end
+    d.close(a, b)
+    from:close()
+    to:close()
+    sink:close()
+end
+
+-- The sender of a datagram that was waited for stands where calls of the same fiber describe what
+-- they want, and a finalizer's are such calls.
+t["test a finalizer changes no sender"] = function()
+    local a, b = d.bound(), d.bound()
+    local pause, multiplier = collectgarbage("setpause", 0), collectgarbage("setstepmul", 100000)
+    local port, n_heard, n_wrong = d.port(a), 0, 0
+    local mt = {
+        __gc = function()
+            local other = thrum.ip.udp.socket.new()
+            pcall(other.connect, other, h.loopback(), 9)
+            other:close()
+        end,
+    }
+    b:on("message", function(_, rinfo)
+        n_heard = n_heard + 1
+        n_wrong = n_wrong + (rinfo.port == port and 0 or 1)
+    end)
+    for i = 1, 20 do
+        local room = {}
+        local function is_heard() return n_heard == i end
+        collectgarbage("stop")
+        a:send(tostring(i):rep(50), d.port(b), "127.0.0.1")
+        setmetatable({}, mt)
+        collectgarbage("restart")
+        for j = 1, 300 do -- memory without a step of the collector: that comes when `b` has it
+            rawset(room, j, true)
+        end
+        h.wait_until(is_heard)
+    end
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", multiplier)
+    lu.assertEquals(n_wrong, 0)
+    d.close(a, b)
+end
+
+t["test no finalizer comes between a wait's start and its suspension"] = function()
+    local pause, multiplier = collectgarbage("setpause", 0), collectgarbage("setstepmul", 100000)
+    receive_while_answers_leave(function(send)
+        collectgarbage("stop")
+        do
+            local _ = setmetatable({}, {__gc = send})
+        end
+        local room = {}
+        collectgarbage("restart")
+        for i = 1, 300 do -- memory without a step of the collector
+            rawset(room, i, true)
+        end
+    end)
+    collectgarbage("setpause", pause)
+    collectgarbage("setstepmul", multiplier)
+end
+
+t["test nor does a debug hook"] = function()
+    receive_while_answers_leave(function(send) debug.sethook(send, "", 1) end)
+end
+
 t["test an answer has left when its listener suspends, wherever in a flood that is"] = function()
     local a, b = d.bound(), d.bound()
     local heard = collect(a)

@@ -234,7 +234,8 @@ static const struct {
      "b:send('z', port, 'a.name') b:once('drain', function() b:send('x', port, host) end) "
      "for i = 1, 100 do if n < 4 then thrum.time.sleep(0.0002) end end b:close() end) "
      "assert(n == 4 or number < 5000, n)"},
-    /* Seen: with no memory for the fiber that takes a dead one's place, nobody received any more. */
+    /* Seen: with no memory for the fiber that takes a dead one's place, nobody received any more.
+     */
     {"dgram, listeners that raise",
      "local dgram, host, is_ready, is_heard = thrum.dgram, '127.0.0.1' "
      "local a, b = dgram.createSocket():unref(), dgram.createSocket():unref() "

@@ -5,8 +5,7 @@
 
 #include "bind/value/class.h"
 
-#define DGRAM_CLASSES(ROW)                                       \
-    ROW(dgram_socket_class, "dgram.Socket") /* written in Lua */
+#define DGRAM_CLASSES(ROW) ROW(dgram_socket_class, "dgram.Socket") /* written in Lua */
 
 DGRAM_CLASSES(CLASS_DECLARATION)
 

@@ -43,9 +43,9 @@
 
 #include "base/clock.h"
 #include "bind/dgram/classes.h"
+#include "bind/dgram/open.h"
 #include "bind/fiber/classes.h"
 #include "bind/fiber/runtime.h"
-#include "bind/dgram/open.h"
 #include "bind/socket/transfer.h"
 #include "bind/value/address.h"
 #include "bind/value/byte_span.h"
@@ -90,9 +90,10 @@ static int native_receiver(lua_State *L)
     return 1;
 }
 
-static const struct wait_kind wait_counted = {WAIT_EXTERNAL, fiber_cancel_operation,
-                                              transfer_describe_wait, NULL};
-static const struct wait_kind wait_uncounted = {0, fiber_cancel_operation, transfer_describe_wait, NULL};
+static const struct wait_ops wait_counted = {WAIT_EXTERNAL, fiber_cancel_operation,
+                                             transfer_describe_wait, NULL};
+static const struct wait_ops wait_uncounted = {0, fiber_cancel_operation, transfer_describe_wait,
+                                               NULL};
 
 static int push_failure(lua_State *L, int error)
 {
@@ -101,15 +102,16 @@ static int push_failure(lua_State *L, int error)
     return 2;
 }
 
-/* Data, address and port: three places of the batch from `place` on. */
+/* Data, address and port: three places of the batch from `place` on. The sender first: it may stand
+ * in the fiber, where a finaliser that comes with an allocation describes a call of its own. */
 static void put_datagram(lua_State *L, struct socket *socket, int place, const void *data,
                          size_t size, const struct thrum_endpoint *sender)
 {
-    lua_pushlstring(L, data, size);
-    lua_rawseti(L, ARG_BATCH, place);
     socket->class->codec->push_sender(L, 1, socket, sender);
     lua_rawseti(L, ARG_BATCH, place + 2);
     lua_rawseti(L, ARG_BATCH, place + 1);
+    lua_pushlstring(L, data, size);
+    lua_rawseti(L, ARG_BATCH, place);
 }
 
 static int finish_receive(lua_State *L, struct fiber *fiber, int error)
@@ -157,15 +159,15 @@ static struct batch *get_batch(lua_State *L)
 static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socket, size_t *count)
 {
     struct batch *batch = get_batch(L);
-    int error = thrum_socket_try_receive_batch(socket->core, batch->messages, MESSAGE_MAX_BATCH,
-                                               count);
+    int error =
+        thrum_socket_try_receive_batch(socket->core, batch->messages, MESSAGE_MAX_BATCH, count);
     if (error)
         return error;
     for (size_t i = 0; i < *count; i++) {
         const struct thrum_message *message = &batch->messages[i];
         put_datagram(L, socket, 3 * (int)i + 1, message->data, message->length, message->peer);
     }
-    fiber->n_at_once += (unsigned)*count - 1;
+    fiber->n_immediate_completions += (unsigned)*count - 1;
     return 0;
 }
 
@@ -214,7 +216,7 @@ static struct fiber *find_waiting(lua_State *L)
     const struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
     if (!receiver || !receiver->fiber || !socket->runtime->context)
         return NULL;
-    const struct wait_kind *wait = receiver->fiber->wait;
+    const struct wait_ops *wait = receiver->fiber->wait;
     return wait == &wait_counted || wait == &wait_uncounted ? receiver->fiber : NULL;
 }
 
@@ -229,7 +231,7 @@ static int native_cancel_receive(lua_State *L)
 /* It goes on waiting, as another kind. */
 static int native_count_receive(lua_State *L)
 {
-    const struct wait_kind *kind = lua_toboolean(L, 3) ? &wait_counted : &wait_uncounted;
+    const struct wait_ops *kind = lua_toboolean(L, 3) ? &wait_counted : &wait_uncounted;
     struct fiber *fiber = find_waiting(L);
     if (!fiber || fiber->wait == kind)
         return 0;
@@ -279,7 +281,7 @@ static int native_send(lua_State *L)
  *
  * lua/thrum/dgram_queue.lua tells when. The strings are kept by a table, under their numbers. */
 
-enum { MAX_HELD = 2048 };       /* bytes: more would be kept for too long */
+enum { MAX_HELD = 2048 };        /* bytes: more would be kept for too long */
 enum { MAX_HELD_NS = 10000000 }; /* from the first on; the clock's step comes on top */
 
 static bool is_overdue(const struct receiver *receiver)
@@ -368,14 +370,23 @@ static int native_set_send_held(lua_State *L)
     return 0;
 }
 
-/* The runtime's hook. */
+/* The runtime's hook. The wait of the running fiber has begun, and what it waits for stands in the
+ * fiber: no finalizer and no debug hook may call anything on its behalf now. */
 static void send_held(lua_State *L)
 {
+    lua_Hook hook = lua_gethook(L);
+    int hook_mask = lua_gethookmask(L), hook_count = lua_gethookcount(L);
+    int was_running = lua_gc(L, LUA_GCISRUNNING, 0);
     if (!lua_checkstack(L, 2))
         return;
+    lua_gc(L, LUA_GCSTOP, 0);
+    lua_sethook(L, NULL, 0, 0);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &send_held_key);
     if (lua_pcall(L, 0, 0, 0)) /* no memory: it is held until the listeners have run */
         lua_pop(L, 1);
+    lua_sethook(L, hook, hook_mask, hook_count);
+    if (was_running)
+        lua_gc(L, LUA_GCRESTART, 0);
 }
 
 static int native_on_suspend(lua_State *L)

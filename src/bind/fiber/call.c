@@ -10,11 +10,11 @@
 #include <thrum/error.h>
 
 #include "base/clock.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scheduler.h"
 #include "bind/fiber/timeout_scope.h"
-#include "bind/fiber/open.h"
 #include "bind/value/error.h"
 
 /* How many calls in a row may complete at once before a fiber lets others run: a flooded socket
@@ -43,7 +43,7 @@ static bool is_in_place(lua_State *L, const struct fiber *fiber)
     const struct runtime *runtime = fiber->runtime;
     if (fiber->thread)
         return !can_suspend(L, runtime);
-    return fiber != &runtime->outside || fiber->n_suspend_forbidden > 0;
+    return fiber != &runtime->main_caller || fiber->n_suspend_forbidden > 0;
 }
 
 bool call_returns(lua_State *L, const struct fiber *fiber)
@@ -172,7 +172,7 @@ int call_note(lua_State *L, struct fiber *fiber, int outcome)
 bool call_is_interrupted(const struct fiber *fiber)
 {
     return (fiber->interruption & INTERRUPTED && fiber_is_interruptible(fiber)) ||
-           (fiber->interruption & INTERRUPTED_INSIDE && limit_is_cancelled(fiber));
+           (fiber->interruption & INTERRUPTED_INSIDE && timeout_scope_is_cancelled(fiber));
 }
 
 static __attribute__((noinline)) void raise_interruption(lua_State *L, const struct fiber *fiber)
@@ -202,9 +202,9 @@ void call_check_interruption(lua_State *L)
         raise_interruption(L, fiber);
 }
 
-static void raise_if_limited(lua_State *L, struct fiber *fiber)
+static void raise_if_expired(lua_State *L, struct fiber *fiber)
 {
-    int error = list_is_empty(&fiber->limits) ? 0 : limit_take_error(fiber);
+    int error = list_is_empty(&fiber->timeout_scopes) ? 0 : timeout_scope_take_error(fiber);
     if (error)
         error_raise(L, error);
 }
@@ -217,7 +217,7 @@ noreturn static void raise_closed(lua_State *L)
 /* A wait that takes place may end by a limit: make room for its deadline. */
 static void prepare_limits(lua_State *L, struct fiber *fiber)
 {
-    int error = list_is_empty(&fiber->limits) ? 0 : deadline_prepare(fiber);
+    int error = list_is_empty(&fiber->timeout_scopes) ? 0 : deadline_prepare(fiber);
     if (error)
         error_raise(L, error);
 }
@@ -230,15 +230,15 @@ static __attribute__((noinline)) struct fiber *begin_elsewhere(lua_State *L,
     if (!runtime->context)
         raise_closed(L);
     bool is_bound = fiber->n_suspend_forbidden > 0 || fiber->interruption ||
-                    !list_is_empty(&fiber->limits);
-    if (fiber != &runtime->outside || (is_bound && is_in_finalizer(L))) {
+                    !list_is_empty(&fiber->timeout_scopes);
+    if (fiber != &runtime->main_caller || (is_bound && is_in_finalizer(L))) {
         prepare_limits(L, fiber);
         return fiber;
     }
     if (fiber->n_suspend_forbidden > 0)
         error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
     raise_if_interrupted(L, fiber);
-    raise_if_limited(L, fiber);
+    raise_if_expired(L, fiber);
     return fiber;
 }
 
@@ -250,7 +250,7 @@ struct fiber *call_begin(lua_State *L, struct runtime *runtime)
     if (fiber->n_suspend_forbidden > 0)
         error_raise(L, THRUM_ESUSPEND_FORBIDDEN);
     raise_if_interrupted(L, fiber);
-    raise_if_limited(L, fiber);
+    raise_if_expired(L, fiber);
     return fiber;
 }
 
@@ -260,17 +260,17 @@ int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber)
     if (!runtime->context)
         return THRUM_ECANNOT_SUSPEND;
     if ((*fiber)->n_suspend_forbidden == 0 || !is_addressed(L, *fiber))
-        return list_is_empty(&(*fiber)->limits) ? 0 : deadline_prepare(*fiber);
+        return list_is_empty(&(*fiber)->timeout_scopes) ? 0 : deadline_prepare(*fiber);
     return THRUM_ESUSPEND_FORBIDDEN;
 }
 
 int call_take_error(lua_State *L, struct fiber *fiber)
 {
-    if ((!fiber->interruption && list_is_empty(&fiber->limits)) || !is_addressed(L, fiber))
+    if ((!fiber->interruption && list_is_empty(&fiber->timeout_scopes)) || !is_addressed(L, fiber))
         return 0;
     if (call_is_interrupted(fiber))
         return THRUM_EINTERRUPTED;
-    return list_is_empty(&fiber->limits) ? 0 : limit_take_error(fiber);
+    return list_is_empty(&fiber->timeout_scopes) ? 0 : timeout_scope_take_error(fiber);
 }
 
 void call_prepare_deadline(lua_State *L, struct fiber *fiber)
@@ -281,16 +281,16 @@ void call_prepare_deadline(lua_State *L, struct fiber *fiber)
 }
 
 /* Whoever has resumed this thread may not be the scheduler: a coroutine.resume that knows no fibers
- * can get hold of it, and the fiber may be gone by then. Only the ticket of the suspension that is
- * over goes through; anybody else finds the thread suspended as before. */
-static int call_continue(lua_State *L, int status, lua_KContext ticket)
+ * can get hold of it, and the fiber may be gone by then. Only the suspension_id of the suspension
+ * that is over goes through; anybody else finds the thread suspended as before. */
+static int call_continue(lua_State *L, int status, lua_KContext suspension_id)
 {
     const struct runtime *runtime = class_runtime(L);
     struct fiber *fiber = runtime->current;
     (void)status;
-    if (!fiber || runtime->running != L || fiber->ticket != ticket)
-        return lua_yieldk(L, 0, ticket, call_continue);
-    fiber->ticket = 0;
+    if (!fiber || runtime->running != L || fiber->suspension_id != suspension_id)
+        return lua_yieldk(L, 0, suspension_id, call_continue);
+    fiber->suspension_id = 0;
     return fiber->finish(L, fiber, fiber->outcome);
 }
 
@@ -300,9 +300,9 @@ static int yield_to_scheduler(lua_State *L, struct fiber *fiber, call_finish *fi
     runtime_call_before_suspend(L, runtime);
     fiber->site = (struct wait_site){L, class_self(L), class_row(L), clock_coarse_now_ns()};
     fiber->finish = finish;
-    fiber->ticket = ++runtime->last_ticket;
+    fiber->suspension_id = ++runtime->last_suspension_id;
     runtime->is_suspending = true;
-    return lua_yieldk(L, 0, fiber->ticket, call_continue);
+    return lua_yieldk(L, 0, fiber->suspension_id, call_continue);
 }
 
 /* The caller outside cannot go on waiting: make its wait end, without running any Lua. One that
@@ -337,7 +337,8 @@ static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *fin
 static bool wait_in_place(lua_State *L, const struct fiber *fiber)
 {
     thrum_context *context = fiber->runtime->context;
-    bool is_blocking = class_self(L)->waits_in_place && fiber->wait && fiber->wait->traits & WAIT_EXTERNAL;
+    bool is_blocking =
+        class_self(L)->waits_in_place && fiber->wait && fiber->wait->traits & WAIT_EXTERNAL;
     if (is_blocking)
         runtime_call_before_suspend(L, fiber->runtime);
     if (!fiber->is_ready)
@@ -358,22 +359,22 @@ static int end_in_place(lua_State *L, struct fiber *fiber, call_finish *finish)
 }
 
 /* The deadline of a wait inside time.with_timeout. */
-static int64_t apply_limit(struct fiber *fiber, int64_t deadline_ns)
+static int64_t apply_timeout_scope(struct fiber *fiber, int64_t deadline_ns)
 {
-    struct limit *limit = limit_nearest(fiber);
-    if (!limit || limit_deadline(limit) >= deadline_ns)
+    struct timeout_scope *scope = timeout_scope_nearest(fiber);
+    if (!scope || timeout_scope_deadline(scope) >= deadline_ns)
         return deadline_ns;
-    fiber->limit = limit;
-    return limit_deadline(limit);
+    fiber->timeout_scope = scope;
+    return timeout_scope_deadline(scope);
 }
 
-int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
+int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_ops *wait,
                  int64_t deadline_ns, call_finish *finish)
 {
-    bool has_limits = !list_is_empty(&fiber->limits) && !(wait->traits & WAIT_UNSTOPPABLE);
+    bool has_limits = !list_is_empty(&fiber->timeout_scopes) && !(wait->traits & WAIT_UNSTOPPABLE);
     bool ends_here = is_in_place(L, fiber);
     if (has_limits && !(call_returns(L, fiber) && is_in_finalizer(L)))
-        deadline_ns = apply_limit(fiber, deadline_ns);
+        deadline_ns = apply_timeout_scope(fiber, deadline_ns);
     bool has_deadline = deadline_ns != NO_DEADLINE;
     fiber->wait = wait;
     fiber->is_ready = false;
@@ -397,7 +398,7 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
         fiber_make_ready(fiber);
         return yield_to_scheduler(L, fiber, finish);
     }
-    fiber->n_at_once = 0;
+    fiber->n_immediate_completions = 0;
     if (scheduler_poll(L, fiber->runtime) == DRIVE_FAILED)
         lua_error(L);
     return finish_call(L, fiber, fiber->outcome, finish);
@@ -405,7 +406,7 @@ int call_yield(lua_State *L, struct fiber *fiber, int outcome, call_finish *fini
 
 bool call_is_due(struct fiber *fiber)
 {
-    return ++fiber->n_at_once >= FAIRNESS_BUDGET;
+    return ++fiber->n_immediate_completions >= FAIRNESS_BUDGET;
 }
 
 int call_done(lua_State *L, struct fiber *fiber, int error, call_finish *finish)

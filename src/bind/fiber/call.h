@@ -24,7 +24,8 @@
 
 /* The fiber that calls: its operation and its wait are free to use. Outside any fiber it is the
  * runtime's stand-in, and call_suspend drives the loop. Raises the interruption error in an
- * interrupted fiber, an error where suspending is forbidden, and in a state that has been closed. */
+ * interrupted fiber, an error where suspending is forbidden, and in a state that has been closed.
+ */
 struct fiber *call_begin(lua_State *L, struct runtime *runtime);
 
 /* The same for a call that has begun: one that waits in any case, for the end of what it has made,
@@ -39,8 +40,8 @@ int call_take_error(lua_State *L, struct fiber *fiber);
 bool call_can_wait(lua_State *L, const struct fiber *fiber);
 /* It cannot: finish with THRUM_ECANNOT_SUSPEND. */
 int call_refuse(lua_State *L, struct fiber *fiber, call_finish *finish);
-/* The same with another error that comes of where the call stands, and so must not leave a finalizer
- * either. */
+/* The same with another error that comes of where the call stands, and so must not leave a
+ * finalizer either. */
 int call_refuse_as(lua_State *L, struct fiber *fiber, int error, call_finish *finish);
 /* Why not, in words. */
 const char *call_why_not(lua_State *L);
@@ -62,7 +63,7 @@ bool call_is_due(struct fiber *fiber);
 void call_prepare_deadline(lua_State *L, struct fiber *fiber);
 
 /* Suspend until the wait ends, then answer what `finish` does. */
-int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_kind *wait,
+int call_suspend(lua_State *L, struct fiber *fiber, const struct wait_ops *wait,
                  int64_t deadline_ns, call_finish *finish);
 
 /* Finish a call that completed at once; every now and then let others run first. */

@@ -12,10 +12,10 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/classes.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/select.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/fiber/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 
@@ -29,7 +29,7 @@ struct channel {
     struct list receivers;
 };
 
-static const struct wait_kind wait_turn = {0, wait_queue_cancel, NULL, NULL};
+static const struct wait_ops wait_turn = {0, wait_queue_cancel, NULL, NULL};
 
 static struct channel *self(lua_State *L)
 {
@@ -234,11 +234,11 @@ static void collect_value(lua_State *L, struct choice *choice)
     lua_replace(L, choice->index + 1);
 }
 
-const struct choice_kind choice_receive = {.name = "channel.receive",
-                                           .has_value = true,
-                                           .attempt = attempt_receive,
-                                           .queue = receive_queue,
-                                           .collect = collect_value};
+const struct choice_ops choice_receive = {.name = "channel.receive",
+                                          .has_value = true,
+                                          .attempt = attempt_receive,
+                                          .queue = receive_queue,
+                                          .collect = collect_value};
 
 static bool attempt_send(lua_State *L, struct choice *choice, int *outcome)
 {
@@ -276,11 +276,11 @@ static void withdraw_value(lua_State *L, struct choice *choice)
     lua_pop(L, 2);
 }
 
-const struct choice_kind choice_send = {.name = "channel.send",
-                                        .attempt = attempt_send,
-                                        .queue = send_queue,
-                                        .offer = offer_value,
-                                        .withdraw = withdraw_value};
+const struct choice_ops choice_send = {.name = "channel.send",
+                                       .attempt = attempt_send,
+                                       .queue = send_queue,
+                                       .offer = offer_value,
+                                       .withdraw = withdraw_value};
 
 /* ---- values ---- */
 

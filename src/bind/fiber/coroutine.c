@@ -15,9 +15,9 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/classes.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scope.h"
-#include "bind/fiber/open.h"
 #include "bind/value/class.h"
 #include "bind/value/error.h"
 #include "bind/value/stock.h"

@@ -25,7 +25,7 @@ void fiber_cancel_operation(struct fiber *fiber)
     thrum_operation_cancel(&fiber->operation);
 }
 
-const struct wait_kind wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL, NULL};
+const struct wait_ops wait_operation = {WAIT_EXTERNAL, fiber_cancel_operation, NULL, NULL};
 
 void fiber_make_ready(struct fiber *fiber)
 {
@@ -54,12 +54,12 @@ static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int ou
         fiber->wait->leave(fiber);
     if (outcome == ECANCELED && fiber->cancel_cause) {
         outcome = fiber->cancel_cause;
-        if (outcome == ETIMEDOUT && fiber->limit) {
-            limit_spend(fiber->limit);
-            fiber->is_limited = true;
+        if (outcome == ETIMEDOUT && fiber->timeout_scope) {
+            timeout_scope_expire(fiber->timeout_scope);
+            fiber->has_scope_expired = true;
         }
     }
-    fiber->limit = NULL;
+    fiber->timeout_scope = NULL;
     fiber->cancel_cause = 0;
     end_wait(fiber, outcome);
     fiber->deadline_ns = INT64_MAX;
@@ -67,7 +67,7 @@ static __attribute__((noinline)) void wake_specially(struct fiber *fiber, int ou
 
 void fiber_wake(struct fiber *fiber, int outcome)
 {
-    if (fiber->wait->leave || fiber->cancel_cause || fiber->limit ||
+    if (fiber->wait->leave || fiber->cancel_cause || fiber->timeout_scope ||
         fiber->deadline_ns != INT64_MAX)
         wake_specially(fiber, outcome);
     else
@@ -126,7 +126,7 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
     list_init(&fiber->link);
     list_init(&fiber->waiter.link);
     fiber->waiter.fiber = fiber;
-    list_init(&fiber->limits);
+    list_init(&fiber->timeout_scopes);
     list_init(&fiber->watchers);
     list_init(&fiber->group_link);
     thrum_operation_init(&fiber->operation, operation_done, fiber);
@@ -134,9 +134,9 @@ static void init_record(struct fiber *fiber, struct runtime *runtime)
 
 void fiber_init_callers(struct runtime *runtime)
 {
-    init_record(&runtime->outside, runtime);
+    init_record(&runtime->main_caller, runtime);
     init_record(&runtime->nested, runtime);
-    runtime->outside.state = runtime->nested.state = FIBER_ALIVE;
+    runtime->main_caller.state = runtime->nested.state = FIBER_ALIVE;
 }
 
 int fiber_anchor_value(lua_State *L, struct runtime *runtime)
@@ -257,7 +257,7 @@ void fiber_free(lua_State *L, struct fiber *fiber)
         fiber->wait->leave(fiber);
     while (!list_is_empty(&fiber->watchers))
         wait_queue_take(&fiber->watchers);
-    limit_forget(fiber);
+    timeout_scope_forget(fiber);
     if (fiber->group)
         fiber->group->rules->lose_child(L, fiber);
     if (fiber->joiner)
@@ -286,7 +286,7 @@ void fiber_forget(lua_State *L, struct fiber *fiber)
     fiber->handle = NULL;
     if (fiber->state != FIBER_ENDED)
         return;
-    if (!fiber->group && (fiber->ending != ENDED_WITH_ERROR || fiber->is_told)) {
+    if (!fiber->group && (fiber->ending != ENDED_WITH_ERROR || fiber->is_error_delivered)) {
         fiber_free(L, fiber);
         return;
     }

@@ -18,7 +18,7 @@
 
 struct runtime;
 struct fiber;
-struct limit;
+struct timeout_scope;
 struct group_head;
 
 #define NO_DEADLINE CLOCK_NEVER
@@ -30,18 +30,19 @@ struct waiter {
 };
 
 enum wait_traits {
-    WAIT_EXTERNAL = 1,    /* ends by something outside Lua */
+    WAIT_EXTERNAL = 1,   /* ends by something outside Lua */
     WAIT_UNSTOPPABLE = 2 /* no timeout scope ends it */
 };
 
 /* What a suspended fiber waits for. */
-struct wait_kind {
+struct wait_ops {
     unsigned traits; /* enum wait_traits, combined */
     /* Make the wait end: by fiber_wake, now or later. */
     void (*cancel)(struct fiber *fiber);
     /* Push a text that tells it from others of its kind; NULL: there is nothing to tell. */
     void (*describe)(lua_State *L, const struct fiber *fiber);
-    /* The wait ends, or its fiber goes: leave the other queues it stands in. NULL: there are none. */
+    /* The wait ends, or its fiber goes: leave the other queues it stands in. NULL: there are none.
+     */
     void (*leave)(struct fiber *fiber);
 };
 
@@ -59,7 +60,7 @@ struct group_head {
 
 /* Where a fiber was suspended last: for those who look. */
 struct wait_site {
-    lua_State *thread;       /* its own, or a coroutine's */
+    lua_State *thread;               /* its own, or a coroutine's */
     const struct class_state *state; /* with the row: the function that suspended it */
     const struct function_row *row;
     int64_t since_ns; /* of the steady clock, coarsely */
@@ -98,7 +99,7 @@ struct fiber {
                          unreported */
     struct fiber *next_ready;
     struct fiber_handle *handle; /* the user's, NULL once collected */
-    struct group_head *group;         /* that it is a child of; once ended, that keeps its error */
+    struct group_head *group;    /* that it is a child of; once ended, that keeps its error */
     struct list group_link;      /* among the group's children */
     unsigned long long id;
     int n_args;        /* of its function */
@@ -112,34 +113,35 @@ struct fiber {
     bool is_main : 1;
     bool is_ready : 1;
     bool is_detached : 1;
-    bool is_told : 1;    /* somebody has got its error */
-    bool is_limited : 1; /* a time.with_timeout has ended a wait since this was last cleared */
-    bool waits_in_place : 1; /* in a call that cannot be suspended: nobody resumes it */
-    unsigned n_at_once;  /* completions in a row that did not suspend */
+    bool is_error_delivered : 1; /* somebody has got its error */
+    bool has_scope_expired : 1;  /* a time.with_timeout has ended a wait since this was last cleared
+                                  */
+    bool waits_in_place : 1;     /* in a call that cannot be suspended: nobody resumes it */
+    unsigned n_immediate_completions; /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
     unsigned n_cleanups; /* cleanup handlers running, one inside another */
     lua_State *cleaner;  /* the thread that runs the innermost, or NULL */
 
     /* The wait under way. */
-    const struct wait_kind *wait; /* NULL while running or ready */
+    const struct wait_ops *wait; /* NULL while running or ready */
     struct wait_site site;
     call_finish *finish;
-    lua_KContext ticket; /* of the suspension under way */
-    int outcome;         /* how the wait ended */
+    lua_KContext suspension_id; /* of the suspension under way */
+    int outcome;                /* how the wait ended */
     int cancel_cause;    /* what an ECANCELED of the wait means: 0, ETIMEDOUT or interrupted */
     int64_t deadline_ns; /* INT64_MAX: none */
-    struct deadline *deadline; /* made on first use */
-    struct list limits;        /* of time.with_timeout */
-    struct limit *limit;       /* the one whose deadline this wait has, or NULL */
-    thrum_timer *timer;        /* for sleeping; made on first use */
+    struct deadline *deadline;           /* made on first use */
+    struct list timeout_scopes;          /* of time.with_timeout */
+    struct timeout_scope *timeout_scope; /* the one whose deadline this wait has, or NULL */
+    thrum_timer *timer;                  /* for sleeping; made on first use */
     union {
         max_align_t alignment;
         unsigned char bytes[FIBER_CALL_SIZE];
     } call; /* what the call under way keeps from its start to its end, as its room lays it out */
-    void *wait_object; /* for its wait_kind: the mutex, the group, the selection, the process, the
-                          lookup */
-    int wait_outcome;  /* decided before the wait ends */
+    void *wait_object;    /* for its wait_ops: the mutex, the group, the selection, the process, the
+                             lookup */
+    int wait_outcome;     /* decided before the wait ends */
     struct fiber *joiner; /* waits for this one's end */
     struct list watchers; /* so do these, but leave it to be joined */
     struct fiber *joined; /* whom this one waits for */
@@ -224,7 +226,7 @@ int fiber_start_timer(struct fiber *fiber, int64_t deadline_ns);
 
 /* The kind for fiber->operation, and its cancel for others. */
 void fiber_cancel_operation(struct fiber *fiber);
-extern const struct wait_kind wait_operation;
+extern const struct wait_ops wait_operation;
 
 /* ---- deadlines ---- */
 

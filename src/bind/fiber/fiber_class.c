@@ -108,7 +108,7 @@ static void describe_join(lua_State *L, const struct fiber *fiber)
     fiber_push_title(L, fiber->joined);
 }
 
-static const struct wait_kind wait_join = {0, cancel_join, describe_join, NULL};
+static const struct wait_ops wait_join = {0, cancel_join, describe_join, NULL};
 
 /* In place of the fiber's thread the handle, at index 1, gets what is kept of its end: a table, or
  * the name alone. Allocates nothing. */
@@ -127,7 +127,7 @@ static int raise_kept(lua_State *L, struct fiber *fiber)
     keep_end(L, fiber);
     fiber->handle->is_joined = true;
     fiber->joiner = NULL;
-    fiber->is_told = true;
+    fiber->is_error_delivered = true;
     fiber_forget(L, fiber);
     return lua_error(L);
 }
@@ -256,11 +256,11 @@ static void describe_watch(lua_State *L, const struct choice *choice)
         lua_pushliteral(L, "(detached)");
 }
 
-const struct choice_kind choice_fiber = {.name = "fiber",
-                                         .attempt = attempt_watch,
-                                         .queue = watch_queue,
-                                         .check = check_watched,
-                                         .describe = describe_watch};
+const struct choice_ops choice_fiber = {.name = "fiber",
+                                        .attempt = attempt_watch,
+                                        .queue = watch_queue,
+                                        .check = check_watched,
+                                        .describe = describe_watch};
 
 /* ---- the handle's other methods ---- */
 
@@ -383,7 +383,7 @@ int fiber_open(lua_State *L, struct runtime *runtime)
     struct class_state *state = class_get(L, runtime, &fiber_class);
     class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     class_open(L, class_get(L, runtime, &named_function_class),
-                    &(struct class_rows){.metamethods = named_metamethods});
+               &(struct class_rows){.metamethods = named_metamethods});
     group_open(L, runtime);
     lua_newtable(L);
     class_set_functions(L, state, functions);
@@ -403,7 +403,7 @@ static int this_fiber_yield(lua_State *L)
 static const struct fiber *check_current(lua_State *L)
 {
     const struct fiber *fiber = class_runtime(L)->current;
-    return fiber ? fiber : &class_runtime(L)->outside;
+    return fiber ? fiber : &class_runtime(L)->main_caller;
 }
 
 static int get_id(lua_State *L)

@@ -14,26 +14,26 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/classes.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/timeout_scope.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/fiber/open.h"
 #include "bind/value/error.h"
 #include "bind/value/memory.h"
 
 struct group {
-    struct group_head head; /* first: a fiber knows no more of it */
+    struct group_head head;      /* first: a fiber knows no more of it */
     struct group_handle *handle; /* NULL once collected */
     struct list children;        /* who have not ended, by group_link */
     size_t n_children;
-    struct fiber *failed;   /* the first, if that was first: kept, with its error */
-    struct list joiners;    /* one or none */
-    struct list interrupts; /* link in the runtime's list of groups to interrupt */
-    struct limit *body;     /* round the calls of its function while that runs, or NULL */
+    struct fiber *failed;       /* the first, if that was first: kept, with its error */
+    struct list joiners;        /* one or none */
+    struct list interrupts;     /* link in the runtime's list of groups to interrupt */
+    struct timeout_scope *body; /* round the calls of its function while that runs, or NULL */
     bool has_function;
     bool is_interrupted; /* and with it every child, those to come, too */
-    bool is_settled;     /* what the join raises */
+    bool is_decided;     /* what the join raises */
     bool has_ended;
 };
 
@@ -49,7 +49,7 @@ struct group_handle {
 
 /* ---- what a handle keeps ----
  *
- * Its user value is a table: the limit round the group's function, which others may cancel, and the
+ * Its user value is a table: the scope round the group's function, which others may cancel, and the
  * thread of the child that has failed. */
 enum { KEPT_LIMIT = 1, KEPT_THREAD };
 
@@ -149,7 +149,7 @@ static void interrupt_children(struct group *group)
     for (struct list *node = group->children.next; node != &group->children; node = node->next)
         fiber_interrupt(LIST_ITEM(node, struct fiber, group_link));
     if (group->body)
-        limit_cancel(group->body);
+        timeout_scope_cancel(group->body);
 }
 
 /* A child may wait for a group of its own, whose children are interrupted in their turn: by the
@@ -184,7 +184,8 @@ static void describe_join(lua_State *L, const struct fiber *fiber)
 }
 
 /* It is settled what comes of the wait: only the children's end is missing. */
-static const struct wait_kind wait_settled = {WAIT_UNSTOPPABLE, fiber_drop_deadline, describe_join, NULL};
+static const struct wait_ops wait_settled = {WAIT_UNSTOPPABLE, fiber_drop_deadline, describe_join,
+                                             NULL};
 
 static void settle_wait(struct fiber *joiner, int outcome)
 {
@@ -196,12 +197,12 @@ static void settle_wait(struct fiber *joiner, int outcome)
 static void cancel_join(struct fiber *joiner)
 {
     struct group *group = joiner->wait_object;
-    group->is_settled = true;
+    group->is_decided = true;
     settle_wait(joiner, ECANCELED);
     interrupt(joiner->runtime, group);
 }
 
-static const struct wait_kind wait_join = {0, cancel_join, describe_join, NULL};
+static const struct wait_ops wait_join = {0, cancel_join, describe_join, NULL};
 
 static struct fiber *joiner_of(struct group *group)
 {
@@ -221,7 +222,7 @@ static void wake_joiner(struct group *group)
 static void fail(struct group *group, struct fiber *child)
 {
     struct fiber *joiner = joiner_of(group);
-    group->is_settled = true;
+    group->is_decided = true;
     group->failed = child;
     child->group = &group->head;
     if (joiner)
@@ -240,7 +241,7 @@ static void child_ended(lua_State *L, struct fiber *child)
 {
     struct group *group = group_of(child);
     remove_child(group, child);
-    if (child->ending == ENDED_WITH_ERROR && !group->is_settled)
+    if (child->ending == ENDED_WITH_ERROR && !group->is_decided)
         fail(group, child);
     if (group->n_children == 0)
         wake_joiner(group);
@@ -278,7 +279,7 @@ static int raise_failure(lua_State *L, struct group *group)
     report_note_origin(L, failed);
     group->failed = NULL;
     failed->group = NULL;
-    failed->is_told = true;
+    failed->is_error_delivered = true;
     keep_nothing(L, failed->runtime, group, KEPT_THREAD);
     if (!failed->handle)
         fiber_free(L, failed);
@@ -290,15 +291,15 @@ static int raise_failure(lua_State *L, struct group *group)
 static int wait_for_children(lua_State *L, struct group *group, struct fiber *fiber,
                              call_finish *finish)
 {
-    int error = group->is_settled ? 0 : call_take_error(L, fiber);
+    int error = group->is_decided ? 0 : call_take_error(L, fiber);
     if (error)
-        group->is_settled = true;
-    if (group->is_settled)
+        group->is_decided = true;
+    if (group->is_decided)
         interrupt(fiber->runtime, group);
     fiber->wait_object = group;
     fiber->wait_outcome = error;
     return wait_queue_suspend(L, &group->joiners, fiber,
-                              group->is_settled ? &wait_settled : &wait_join, finish);
+                              group->is_decided ? &wait_settled : &wait_join, finish);
 }
 
 static struct group *self(lua_State *L)
@@ -351,12 +352,12 @@ static int group_join(lua_State *L)
     if (group->n_children > 0)
         return wait_for_children(L, group, fiber, finish_join);
     group->has_ended = true;
-    return call_done(L, fiber, group->is_settled ? 0 : call_take_error(L, fiber), finish_join);
+    return call_done(L, fiber, group->is_decided ? 0 : call_take_error(L, fiber), finish_join);
 }
 
 /* ---- with a function ----
  *
- * While it runs: limit, group, its function's results. From its end on: whether that was well,
+ * While it runs: scope, group, its function's results. From its end on: whether that was well,
  * group, results or the error value. */
 
 static int raise_again(lua_State *L)
@@ -396,8 +397,7 @@ static int finish_function(lua_State *L, struct fiber *fiber, int error)
 /* Whether the error on the top is only the interruption of what was inside the group. */
 static bool is_own_interruption(lua_State *L, const struct group *group, const struct fiber *fiber)
 {
-    return group->is_interrupted && !call_is_interrupted(fiber) &&
-           error_is_interruption(L, -1);
+    return group->is_interrupted && !call_is_interrupted(fiber) && error_is_interruption(L, -1);
 }
 
 static int function_ended(lua_State *L, int status, lua_KContext context)
@@ -406,7 +406,7 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
     struct fiber *fiber;
     bool was_well = status == LUA_OK || status == LUA_YIELD;
     (void)context;
-    limit_end(lua_touserdata(L, 1));
+    timeout_scope_end(lua_touserdata(L, 1));
     lua_checkstack(L, LUA_MINSTACK); /* above the results; should it fail, there is Lua's reserve */
     if (group)
         keep_nothing(L, class_runtime(L), group, KEPT_LIMIT);
@@ -419,7 +419,7 @@ static int function_ended(lua_State *L, int status, lua_KContext context)
             lua_settop(L, 2);
             was_well = true;
         }
-        group->is_settled |= !was_well;
+        group->is_decided |= !was_well;
     }
     lua_pushboolean(L, was_well);
     lua_replace(L, 1);
@@ -440,11 +440,11 @@ static int call_function(lua_State *L)
         return call_refuse(L, fiber, call_finish_plain);
     struct group *group = push_group(L, runtime);
     group->has_function = true;
-    group->body = limit_push(L, runtime, NO_DEADLINE);
+    group->body = timeout_scope_push(L, runtime, NO_DEADLINE);
     lua_pushvalue(L, -1);
     keep(L, runtime, group, KEPT_LIMIT);
     lua_insert(L, 1);
-    lua_insert(L, 2); /* limit, group, f, ... */
+    lua_insert(L, 2); /* scope, group, f, ... */
     lua_pushvalue(L, 2);
     lua_insert(L, 4);
     return function_ended(L, lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, 0, function_ended),
@@ -512,5 +512,5 @@ static const struct function_row metamethods[] = {
 void group_open(lua_State *L, struct runtime *runtime)
 {
     class_open(L, class_get(L, runtime, &group_class),
-                    &(struct class_rows){.methods = methods, .metamethods = metamethods});
+               &(struct class_rows){.methods = methods, .metamethods = metamethods});
 }

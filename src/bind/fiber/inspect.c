@@ -142,7 +142,8 @@ static void append_thread(lua_State *L, const struct fiber *fiber, lua_State *th
         traceback_append(L, thread, thread == L ? OWN_FRAMES : 0);
     } else {
         if (thread == fiber->site.thread) {
-            lua_pushfstring(L, "\n\t[C]: in %s.%s", fiber->site.state->class->name, fiber->site.row->name);
+            lua_pushfstring(L, "\n\t[C]: in %s.%s", fiber->site.state->class->name,
+                            fiber->site.row->name);
             lua_concat(L, 2);
         }
         traceback_append(L, thread, 1);

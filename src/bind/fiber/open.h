@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* What this room opens, once for each runtime: each pushes its module or class table.
  *
- * The room: the runtime of a Lua state, fibers and the scheduler, calls that suspend (call.h), time,
- * and what fibers wait for one another by. It knows no sockets: what they wait for is an operation. */
+ * The room: the runtime of a Lua state, fibers and the scheduler, calls that suspend (call.h),
+ * time, and what fibers wait for one another by. It knows no sockets: what they wait for is an
+ * operation. */
 #ifndef BIND_FIBER_OPEN_H
 #define BIND_FIBER_OPEN_H
 

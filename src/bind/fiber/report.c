@@ -373,7 +373,7 @@ static void push_report(lua_State *L, struct fiber *fiber, bool is_gone)
     lua_pushvalue(fiber->thread, -1);
     lua_xmove(fiber->thread, L, 1);
     push_traceback(L, fiber);
-    fiber->is_told = true;
+    fiber->is_error_delivered = true;
     if (is_gone)
         fiber_free(L, fiber);
     else
@@ -398,7 +398,7 @@ static struct fiber *next_failed(struct runtime *runtime, int64_t now_ns, bool i
         struct fiber *fiber = LIST_ITEM(runtime->failed.next, struct fiber, link);
         if (fiber->report_ns >= now_ns)
             return NULL;
-        if (fiber->is_told)
+        if (fiber->is_error_delivered)
             leave_failed(fiber);
         else if (fiber->joiner || (is_awaited(fiber) && !is_over))
             append_failed(fiber);

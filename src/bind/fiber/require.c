@@ -13,8 +13,8 @@
 
 #include "bind/fiber/fiber.h"
 #include "bind/fiber/inspect.h"
-#include "bind/fiber/runtime.h"
 #include "bind/fiber/open.h"
+#include "bind/fiber/runtime.h"
 #include "bind/value/class.h"
 #include "bind/value/stock.h"
 

@@ -20,18 +20,18 @@
 struct runtime {
     struct value_state values; /* first: to the room value a runtime is this */
     thrum_context *context;    /* NULL once ended */
-    lua_State *main;        /* the state's main thread */
+    lua_State *main;           /* the state's main thread */
 
     /* The scheduler. Outside any fiber `current` and `running` are NULL. */
     struct fiber *current;
-    lua_State *running;   /* the thread the scheduler, or a resume of ours, set running */
-    int n_boundaries;     /* C calls that cannot be yielded across, below `running` */
-    bool is_suspending;   /* the yield on its way up is a suspension, not the user's */
-    bool is_driving;      /* somebody outside drives the loop */
-    struct fiber outside; /* stands for the caller outside any fiber */
-    struct fiber nested;  /* stands for whom the loop itself calls while somebody outside drives
-                             it: finalizers, the reporter */
-    struct fiber *ready;  /* a queue, linked by next_ready */
+    lua_State *running;       /* the thread the scheduler, or a resume of ours, set running */
+    int n_boundaries;         /* C calls that cannot be yielded across, below `running` */
+    bool is_suspending;       /* the yield on its way up is a suspension, not the user's */
+    bool is_driving;          /* somebody outside drives the loop */
+    struct fiber main_caller; /* stands for the caller outside any fiber */
+    struct fiber nested;      /* stands for whom the loop itself calls while somebody outside drives
+                                 it: finalizers, the reporter */
+    struct fiber *ready;      /* a queue, linked by next_ready */
     struct fiber **ready_end;
     struct list fibers;        /* every fiber that has a record */
     struct list orphans;       /* deadlines that outlive their fibers, for a turn of the loop */
@@ -47,7 +47,7 @@ struct runtime {
     size_t n_hidden;   /* objects of the program's own, each with an operation that is pending */
     size_t n_handlers; /* cleanup handlers, in all scopes of all threads */
     unsigned long long last_id;
-    lua_KContext last_ticket; /* of a suspension */
+    lua_KContext last_suspension_id; /* of a suspension */
 
     /* Hooks, set by rooms above. What has been deferred until the running fiber suspends, or NULL;
      * runs no Lua that raises. And how to push what a part of a module, written in Lua, returns. */
@@ -56,13 +56,13 @@ struct runtime {
     void (*push_part)(lua_State *L, struct runtime *runtime, const char *name);
 
     /* Places in the registry. */
-    int anchors;   /* table: the fibers' threads by reference */
-    int inner;     /* weak table: threads that only the scheduler resumes */
-    int locals;    /* weak table: this_fiber.local_ by thread */
-    int scopes;    /* weak table: lists of cleanup handlers by thread */
-    int groups;    /* weak table: what a group's handle keeps, by the group's record */
-    int reporter;  /* LUA_NOREF: the default */
-    int fatal;     /* the error that ended the run, LUA_NOREF for none */
+    int anchors;  /* table: the fibers' threads by reference */
+    int inner;    /* weak table: threads that only the scheduler resumes */
+    int locals;   /* weak table: this_fiber.local_ by thread */
+    int scopes;   /* weak table: lists of cleanup handlers by thread */
+    int groups;   /* weak table: what a group's handle keeps, by the group's record */
+    int reporter; /* LUA_NOREF: the default */
+    int fatal;    /* the error that ended the run, LUA_NOREF for none */
 
     /* Functions to be recognized on a stack, or NULL: Lua's own, and those of the modules here. */
     lua_CFunction lua_pcall, lua_xpcall;
@@ -75,7 +75,7 @@ static inline struct fiber *runtime_caller(struct runtime *runtime)
 {
     if (runtime->current)
         return runtime->current;
-    return runtime->is_driving ? &runtime->nested : &runtime->outside;
+    return runtime->is_driving ? &runtime->nested : &runtime->main_caller;
 }
 
 /* Its address is the runtime's key in every registry. The value there is a userdata: the runtime

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* The life of a runtime: made once per state, kept in the registry, ended by the state's collector. */
+/* The life of a runtime: made once per state, kept in the registry, ended by the state's collector.
+ */
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
 
@@ -24,7 +25,7 @@ static void free_fibers(lua_State *L, struct list *fibers)
 
 static void end_caller(struct fiber *fiber)
 {
-    limit_forget(fiber);
+    timeout_scope_forget(fiber);
     deadline_free(fiber);
     thrum_timer_free(fiber->timer);
     fiber->timer = NULL;
@@ -49,7 +50,7 @@ void runtime_end(struct runtime *runtime, lua_State *L)
     free_fibers(L, &runtime->failed);
     free_fibers(L, &runtime->unreported);
     report_deinit(runtime);
-    end_caller(&runtime->outside);
+    end_caller(&runtime->main_caller);
     end_caller(&runtime->nested);
     deadline_free_orphans(runtime);
 }

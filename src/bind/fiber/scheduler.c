@@ -112,7 +112,7 @@ static int resume_fiber(lua_State *L, struct fiber *fiber, int nargs)
     runtime->current = fiber;
     runtime->running = thread;
     runtime->n_boundaries = 0;
-    fiber->n_at_once = 0;
+    fiber->n_immediate_completions = 0;
     int status = lua_resume(thread, L, nargs);
     runtime->current = NULL;
     runtime->running = NULL;

@@ -11,9 +11,9 @@
 #include "bind/fiber/call.h"
 #include "bind/fiber/inspect.h"
 #include "bind/fiber/runtime.h"
-#include "bind/value/classes.h"
 #include "bind/value/args.h"
 #include "bind/value/class.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 #include "bind/value/stock.h"
 
@@ -119,7 +119,7 @@ static void describe_end(lua_State *L, const struct fiber *fiber)
     lua_pushliteral(L, "(for the end: a cleanup handler has raised)");
 }
 
-static const struct wait_kind wait_for_the_end = {0, never_cancelled, describe_end, NULL};
+static const struct wait_ops wait_for_the_end = {0, never_cancelled, describe_end, NULL};
 
 static int make_text(lua_State *L)
 {

@@ -43,7 +43,7 @@ noreturn static void raise_case(lua_State *L, int index, int number)
                        "channel, {channel, value}, semaphore, timer or fiber");
 }
 
-static const struct choice_kind *kind_of(lua_State *L, int index)
+static const struct choice_ops *ops_of(lua_State *L, int index)
 {
     if (class_test(L, index, &channel_class))
         return &choice_receive;
@@ -55,7 +55,7 @@ static const struct choice_kind *kind_of(lua_State *L, int index)
 }
 
 /* In place of {channel, value} at `index` the channel, and behind it the value; or NULL. */
-static const struct choice_kind *read_send(lua_State *L, int index)
+static const struct choice_ops *read_send(lua_State *L, int index)
 {
     if (!lua_istable(L, index) || lua_rawlen(L, index) != 2)
         return NULL;
@@ -71,12 +71,12 @@ static void read_choice(lua_State *L, struct choice *choice, int number)
 {
     int index = lua_gettop(L) + 1;
     lua_rawgeti(L, CASES, number);
-    choice->kind = kind_of(L, index);
-    if (choice->kind)
+    choice->ops = ops_of(L, index);
+    if (choice->ops)
         lua_pushnil(L);
     else
-        choice->kind = read_send(L, index);
-    if (!choice->kind)
+        choice->ops = read_send(L, index);
+    if (!choice->ops)
         raise_case(L, index, number);
     choice->object = lua_touserdata(L, index);
     choice->index = index;
@@ -135,7 +135,7 @@ static struct selection *read_cases(lua_State *L)
     *selection = (struct selection){.timeout_ns = timeout_ns, .n_choices = n_choices};
     for (int i = 0; i < n_choices; i++) {
         read_choice(L, &selection->choices[i], i + 1);
-        selection->has_offers |= selection->choices[i].kind->offer != NULL;
+        selection->has_offers |= selection->choices[i].ops->offer != NULL;
     }
     return selection;
 }
@@ -160,7 +160,7 @@ static int64_t earliest(const struct selection *selection)
     int64_t deadline_ns = selection->timeout_ns;
     for (int i = 0; i < selection->n_choices; i++) {
         const struct choice *choice = &selection->choices[i];
-        int64_t expiry_ns = choice->kind->expiry ? choice->kind->expiry(choice) : NO_DEADLINE;
+        int64_t expiry_ns = choice->ops->expiry ? choice->ops->expiry(choice) : NO_DEADLINE;
         if (expiry_ns < deadline_ns)
             deadline_ns = expiry_ns;
     }
@@ -173,7 +173,7 @@ static void cancel_selection(struct fiber *fiber)
 {
     const struct selection *selection = fiber->wait_object;
     int outcome = ECANCELED;
-    if (fiber->cancel_cause == ETIMEDOUT && !fiber->limit) {
+    if (fiber->cancel_cause == ETIMEDOUT && !fiber->timeout_scope) {
         fiber->cancel_cause = 0;
         outcome = selection->deadline_ns <= thrum_steady_clock_now_ns() ? EAGAIN : ENOMEM;
     }
@@ -182,11 +182,11 @@ static void cancel_selection(struct fiber *fiber)
 
 static void describe_choice(lua_State *L, const struct choice *choice)
 {
-    lua_pushstring(L, choice->kind->name);
-    if (!choice->kind->describe)
+    lua_pushstring(L, choice->ops->name);
+    if (!choice->ops->describe)
         return;
     lua_pushliteral(L, " ");
-    choice->kind->describe(L, choice);
+    choice->ops->describe(L, choice);
     lua_concat(L, 3);
 }
 
@@ -217,8 +217,8 @@ static void describe_selection(lua_State *L, const struct fiber *fiber)
     lua_concat(L, 2);
 }
 
-static const struct wait_kind wait_selection = {0, cancel_selection,
-                                                describe_selection, leave_queues};
+static const struct wait_ops wait_selection = {0, cancel_selection, describe_selection,
+                                               leave_queues};
 
 /* ---- the call ---- */
 
@@ -236,7 +236,7 @@ static int finish_select(lua_State *L, struct fiber *fiber, int error)
     if (error && error != THRUM_EEOF)
         error_raise_detail(L, error, "case %d", winner->number);
     lua_pushinteger(L, winner->number);
-    if (!winner->kind->has_value)
+    if (!winner->ops->has_value)
         return 1;
     lua_pushvalue(L, winner->index + 1);
     return 2;
@@ -248,8 +248,8 @@ static void withdraw(lua_State *L, struct selection *selection, const struct cho
 {
     for (int i = 0; i < selection->n_choices; i++) {
         struct choice *choice = &selection->choices[i];
-        if (choice->kind->withdraw && choice != but)
-            choice->kind->withdraw(L, choice);
+        if (choice->ops->withdraw && choice != but)
+            choice->ops->withdraw(L, choice);
     }
 }
 
@@ -259,8 +259,8 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     withdraw(L, selection, error ? NULL : selection->winner);
     if (error == EAGAIN)
         return try_or_wait(L, fiber, selection);
-    if (!error && selection->winner->kind->collect)
-        selection->winner->kind->collect(L, selection->winner);
+    if (!error && selection->winner->ops->collect)
+        selection->winner->ops->collect(L, selection->winner);
     return finish_select(L, fiber, error);
 }
 
@@ -270,8 +270,8 @@ static int offer_all(lua_State *L)
     struct selection *selection = lua_touserdata(L, SELECTION);
     for (int i = 0; i < selection->n_choices; i++) {
         struct choice *choice = &selection->choices[i];
-        if (choice->kind->offer)
-            choice->kind->offer(L, choice);
+        if (choice->ops->offer)
+            choice->ops->offer(L, choice);
     }
     return 0;
 }
@@ -293,7 +293,7 @@ static bool attempt(lua_State *L, struct selection *selection, int *outcome)
 {
     for (int i = 0; i < selection->n_choices; i++) {
         struct choice *choice = &selection->choices[i];
-        if (choice->kind->attempt(L, choice, outcome)) {
+        if (choice->ops->attempt(L, choice, outcome)) {
             selection->winner = choice;
             return true;
         }
@@ -312,7 +312,7 @@ static int wait_for_one(lua_State *L, struct selection *selection)
     for (int i = 0; i < selection->n_choices; i++) {
         struct choice *choice = &selection->choices[i];
         choice->waiter.fiber = fiber;
-        list_append(choice->kind->queue(choice), &choice->waiter.link);
+        list_append(choice->ops->queue(choice), &choice->waiter.link);
     }
     fiber->wait_object = selection;
     return call_suspend(L, fiber, &wait_selection, selection->deadline_ns, finish_wait);
@@ -322,8 +322,8 @@ static int try_or_wait(lua_State *L, struct fiber *fiber, struct selection *sele
 {
     int outcome = 0;
     for (int i = 0; i < selection->n_choices; i++) {
-        if (selection->choices[i].kind->check)
-            selection->choices[i].kind->check(L, &selection->choices[i]);
+        if (selection->choices[i].ops->check)
+            selection->choices[i].ops->check(L, &selection->choices[i]);
     }
     if (attempt(L, selection, &outcome))
         return call_done(L, fiber, outcome, finish_select);

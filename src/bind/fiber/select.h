@@ -15,7 +15,7 @@
  * sent or was received. */
 struct choice {
     struct waiter waiter; /* in the object's queue; out of it once this has happened */
-    const struct choice_kind *kind;
+    const struct choice_ops *ops;
     void *object;
     int index;
     int number; /* in the list */
@@ -23,7 +23,7 @@ struct choice {
 
 /* What a case can wait for. A queue's owner takes a waiter off and wakes its fiber, as ever; that
  * ends the select, and the other cases leave their queues. The second half may be NULL. */
-struct choice_kind {
+struct choice_ops {
     const char *name;
     bool has_value; /* that is returned */
     /* Whether it happens without a wait; then it has, and `*outcome` is 0 or an error. */
@@ -38,11 +38,11 @@ struct choice_kind {
     void (*describe)(lua_State *L, const struct choice *choice); /* push more than the name */
 };
 
-extern const struct choice_kind choice_receive;
-extern const struct choice_kind choice_send;
-extern const struct choice_kind choice_semaphore;
-extern const struct choice_kind choice_timer;
-extern const struct choice_kind choice_fiber;
+extern const struct choice_ops choice_receive;
+extern const struct choice_ops choice_send;
+extern const struct choice_ops choice_semaphore;
+extern const struct choice_ops choice_timer;
+extern const struct choice_ops choice_fiber;
 
 /* fiber.select(cases) */
 int select_function(lua_State *L);

@@ -6,10 +6,10 @@
 #include <lauxlib.h>
 
 #include "bind/fiber/classes.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/select.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/fiber/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 
@@ -28,7 +28,7 @@ static void describe_mutex(lua_State *L, const struct fiber *fiber)
     lua_pushfstring(L, "(held by fiber %I)", (LUAI_UACINT)mutex->owner);
 }
 
-static const struct wait_kind wait_mutex = {0, wait_queue_cancel, describe_mutex, NULL};
+static const struct wait_ops wait_mutex = {0, wait_queue_cancel, describe_mutex, NULL};
 
 static void never_cancelled(struct fiber *fiber)
 {
@@ -36,7 +36,7 @@ static void never_cancelled(struct fiber *fiber)
 }
 
 /* The second half of condition_variable.wait: its outcome is decided, only the mutex is missing. */
-static const struct wait_kind wait_mutex_again = {0, never_cancelled, describe_mutex, NULL};
+static const struct wait_ops wait_mutex_again = {0, never_cancelled, describe_mutex, NULL};
 
 static struct fiber *current_fiber(lua_State *L)
 {
@@ -161,7 +161,7 @@ static void cancel_condition(struct fiber *fiber)
     reacquire(fiber, ECANCELED);
 }
 
-static const struct wait_kind wait_condition = {0, cancel_condition, NULL, NULL};
+static const struct wait_ops wait_condition = {0, cancel_condition, NULL, NULL};
 
 static int condition_new(lua_State *L)
 {
@@ -215,7 +215,7 @@ struct semaphore {
     struct list waiters;
 };
 
-static const struct wait_kind wait_semaphore = {0, wait_queue_cancel, NULL, NULL};
+static const struct wait_ops wait_semaphore = {0, wait_queue_cancel, NULL, NULL};
 
 static struct semaphore *self_semaphore(lua_State *L)
 {
@@ -225,8 +225,7 @@ static struct semaphore *self_semaphore(lua_State *L)
 static int semaphore_new(lua_State *L)
 {
     lua_Integer count = args_integer(L, 1, "count", 0, INT_MAX);
-    struct semaphore *semaphore =
-        class_new_object(L, &semaphore_class, sizeof(*semaphore));
+    struct semaphore *semaphore = class_new_object(L, &semaphore_class, sizeof(*semaphore));
     semaphore->count = count;
     list_init(&semaphore->waiters);
     return 1;
@@ -258,7 +257,7 @@ static struct list *acquire_queue(const struct choice *choice)
     return &((struct semaphore *)choice->object)->waiters;
 }
 
-const struct choice_kind choice_semaphore = {
+const struct choice_ops choice_semaphore = {
     .name = "semaphore.acquire", .attempt = attempt_acquire, .queue = acquire_queue};
 
 static int semaphore_try_acquire(lua_State *L)

@@ -39,7 +39,7 @@ static int system_clock_now(lua_State *L)
 }
 
 static const struct function_row functions[] = {
-    {"sleep", time_sleep}, {"with_timeout", limit_with_timeout}, {0}};
+    {"sleep", time_sleep}, {"with_timeout", with_timeout_function}, {0}};
 static const struct function_row steady_clock_functions[] = {{"now", steady_clock_now}, {0}};
 static const struct function_row system_clock_functions[] = {{"now", system_clock_now}, {0}};
 
@@ -55,9 +55,11 @@ int time_open(lua_State *L, struct runtime *runtime)
 {
     lua_newtable(L);
     class_set_functions(L, class_get(L, runtime, &time_class), functions);
-    set_clock(L, class_get(L, runtime, &steady_clock_class), "steady_clock", steady_clock_functions);
-    set_clock(L, class_get(L, runtime, &system_clock_class), "system_clock", system_clock_functions);
-    limit_open(L, runtime);
+    set_clock(L, class_get(L, runtime, &steady_clock_class), "steady_clock",
+              steady_clock_functions);
+    set_clock(L, class_get(L, runtime, &system_clock_class), "system_clock",
+              system_clock_functions);
+    timeout_scope_open(L, runtime);
     timer_open(L, runtime, &steady_timer_class);
     lua_setfield(L, -2, "steady_timer");
     timer_open(L, runtime, &system_timer_class);

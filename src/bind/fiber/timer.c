@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "bind/fiber/call.h"
 #include "bind/fiber/classes.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/select.h"
 #include "bind/fiber/wait_queue.h"
-#include "bind/fiber/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 
@@ -143,7 +143,7 @@ static int64_t choice_expiry(const struct choice *choice)
     return steady_deadline(choice->object);
 }
 
-const struct choice_kind choice_timer = {
+const struct choice_ops choice_timer = {
     .name = "timer", .attempt = attempt_expiry, .queue = expiry_queue, .expiry = choice_expiry};
 
 /* ---- the rest ---- */

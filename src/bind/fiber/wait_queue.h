@@ -12,7 +12,7 @@
 /* Suspend the fiber at the back of the queue until it is woken. `wait` cancels by
  * wait_queue_cancel, or by something of its own. */
 static inline int wait_queue_suspend(lua_State *L, struct list *queue, struct fiber *fiber,
-                                     const struct wait_kind *wait, call_finish *finish)
+                                     const struct wait_ops *wait, call_finish *finish)
 {
     list_append(queue, &fiber->waiter.link);
     return call_suspend(L, fiber, wait, NO_DEADLINE, finish);
@@ -33,7 +33,7 @@ static inline struct waiter *wait_queue_take(struct list *queue)
     return waiter;
 }
 
-/* wait_kind's cancel: leave the queue and be woken with ECANCELED. */
+/* wait_ops' cancel: leave the queue and be woken with ECANCELED. */
 void wait_queue_cancel(struct fiber *fiber);
 
 /* Wake all with that outcome. */

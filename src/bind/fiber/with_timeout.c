@@ -11,23 +11,23 @@
 #include "bind/value/class.h"
 #include "bind/value/error.h"
 
-/* limit, handler, results...  or  limit, handler, ..., error value */
+/* scope, handler, results...  or  scope, handler, ..., error value */
 static int finish(lua_State *L, int status, lua_KContext context)
 {
     (void)context;
-    limit_end(lua_touserdata(L, 1));
+    timeout_scope_end(lua_touserdata(L, 1));
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
     return lua_gettop(L) - 2;
 }
 
-int limit_with_timeout(lua_State *L)
+int with_timeout_function(lua_State *L)
 {
     double seconds = args_seconds(L, 1);
     if (!lua_isfunction(L, 2))
         error_raise_arg(L, EINVAL, 2, "f", "function");
     call_check_interruption(L);
-    limit_push(L, class_runtime(L), call_deadline_after(seconds));
+    timeout_scope_push(L, class_runtime(L), call_deadline_after(seconds));
     lua_replace(L, 1);
     lua_pushcfunction(L, inspect_keep_traceback);
     lua_insert(L, 2);

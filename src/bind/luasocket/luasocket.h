@@ -23,17 +23,17 @@
 #include "bind/value/class.h"
 
 /* The states: a stream's, then a datagram socket's. */
-enum face_state {
-    FACE_MASTER = 1,
-    FACE_CLIENT = 2,
-    FACE_SERVER = 4,
-    FACE_UNCONNECTED = 8,
-    FACE_CONNECTED = 16,
-    FACE_ANY = 31
+enum luasocket_state {
+    LUASOCKET_MASTER = 1,
+    LUASOCKET_CLIENT = 2,
+    LUASOCKET_SERVER = 4,
+    LUASOCKET_UNCONNECTED = 8,
+    LUASOCKET_CONNECTED = 16,
+    LUASOCKET_ANY = 31
 };
 
 /* What a call asks of a stream. */
-struct face_call {
+struct luasocket_call {
     int64_t start_ns;
     size_t done;  /* bytes sent, or looked at */
     size_t first; /* of a send: where the string's part begins */
@@ -42,20 +42,20 @@ struct face_call {
 };
 
 /* One direction of a stream: a call goes through it at a time, the others queue. While it runs even
- * a finaliser's has to: WAY_RUNNING. */
-struct face_way {
+ * a finaliser's has to: DIRECTION_RUNNING. */
+struct luasocket_direction {
     struct list queue;
-    enum { WAY_FREE, WAY_RUNNING, WAY_IN_FIBER, WAY_OUTSIDE } inside;
+    enum { DIRECTION_FREE, DIRECTION_RUNNING, DIRECTION_IN_FIBER, DIRECTION_OUTSIDE } in_use;
     lua_Integer total; /* bytes taken or sent, unless setstats says otherwise */
-    struct face_call call;
+    struct luasocket_call call;
 };
 
-struct face {
+struct luasocket {
     struct object object;
     const struct class *class;
     struct runtime *runtime;
     struct socket *socket; /* it stands in the user value */
-    enum face_state state;
+    enum luasocket_state state;
     int family;         /* AF_UNSPEC until it is known */
     int wanted_fd;      /* that another object has to let go of first; or -1 */
     bool is_connecting; /* a connect has timed out */
@@ -63,14 +63,19 @@ struct face {
     double block_timeout, total_timeout;
     int64_t born_ns;
     double age; /* that setstats has added */
-    struct face_way receiving, sending;
-    struct inbox inbox; /* of a stream */
+    struct luasocket_direction receiving, sending;
+    struct read_buffer read_buffer; /* of a stream */
     struct thrum_address last_sender;
     bool has_last_sender;
 };
 
 /* Places in the table that is the user value. */
-enum { FACE_SOCKET = 1, FACE_BLOCK, FACE_SENDER, FACE_N_PLACES = FACE_SENDER };
+enum {
+    LUASOCKET_SOCKET = 1,
+    LUASOCKET_BLOCK,
+    LUASOCKET_SENDER,
+    LUASOCKET_N_PLACES = LUASOCKET_SENDER
+};
 
 /* The kinds of objects. */
 enum { LUASOCKET_N_KINDS = 4 };
@@ -82,97 +87,97 @@ struct luasocket_kind {
 extern const struct luasocket_kind luasocket_kinds[LUASOCKET_N_KINDS];
 int luasocket_kind_of(const struct class *class);
 /* Where the metatable of a kind in a state stands in the registry. */
-const char *luasocket_metatable_key(int kind, enum face_state state);
+const char *luasocket_metatable_key(int kind, enum luasocket_state state);
 
 /* Self, in one of these states; else an error as LuaSocket raises it. */
-struct face *face_self(lua_State *L, unsigned states);
+struct luasocket *luasocket_self(lua_State *L, unsigned states);
 
 /* Push a new object of that kind: one of the classes. */
-struct face *face_push(lua_State *L, struct runtime *runtime, const struct class *class,
-                       enum face_state state, int family);
+struct luasocket *luasocket_push(lua_State *L, struct runtime *runtime, const struct class *class,
+                                 enum luasocket_state state, int family);
 /* Change the state of the object at `index`. */
-void face_set_state(lua_State *L, int index, enum face_state state);
+void luasocket_set_state(lua_State *L, int index, enum luasocket_state state);
 
 /* Make a descriptor unless there is one. */
-int face_open(struct face *face, int family);
+int luasocket_open(struct luasocket *luasocket, int family);
 
 /* Take a descriptor over. While it is another object's (EEXIST), nothing can wait for it here: then
  * it is wanted. */
-int face_adopt(struct face *face, int fd);
+int luasocket_adopt(struct luasocket *luasocket, int fd);
 
-static inline bool face_is_open(const struct face *face)
+static inline bool luasocket_is_open(const struct luasocket *luasocket)
 {
-    return face->socket->core && thrum_socket_is_open(face->socket->core);
+    return luasocket->socket->core && thrum_socket_is_open(luasocket->socket->core);
 }
 
-/* ---- results: face_error.c, the one place that knows LuaSocket's texts ---- */
+/* ---- results: luasocket_error.c, the one place that knows LuaSocket's texts ---- */
 
 /* Push nil and the text of `error`; returns 2. What is no failure of the call but the end of its
  * fiber's patience (an interruption, a time.with_timeout round it) is raised. */
-int face_push_failure(lua_State *L, struct fiber *fiber, int error);
+int luasocket_push_failure(lua_State *L, struct fiber *fiber, int error);
 /* Push the text alone. */
-void face_push_text(lua_State *L, int error);
+void luasocket_push_text(lua_State *L, int error);
 /* For transfers, where a socket that is closed counts as closed. */
-static inline int face_transfer_error(int error)
+static inline int luasocket_transfer_error(int error)
 {
     return error == EBADF || error == ECANCELED ? THRUM_EEOF : error;
 }
-/* Push 1, or what face_push_failure does. */
-int face_push_result(lua_State *L, struct fiber *fiber, int error);
+/* Push 1, or what luasocket_push_failure does. */
+int luasocket_push_result(lua_State *L, struct fiber *fiber, int error);
 
 /* ---- waits ---- */
 
 /* As call_begin; and no time.with_timeout round this call has ended a wait of it yet, whatever it
  * was with the fiber's call before. */
-static inline struct fiber *face_begin(lua_State *L, struct runtime *runtime)
+static inline struct fiber *luasocket_begin(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = call_begin(L, runtime);
-    fiber->is_limited = false;
+    fiber->has_scope_expired = false;
     return fiber;
 }
 /* When a call begins: 0 if nobody will ask. */
-static inline int64_t face_start_ns(const struct face *face)
+static inline int64_t luasocket_start_ns(const struct luasocket *luasocket)
 {
-    return face->total_timeout < 0 ? 0 : thrum_steady_clock_now_ns();
+    return luasocket->total_timeout < 0 ? 0 : thrum_steady_clock_now_ns();
 }
 /* Seconds as LuaSocket takes them: nil and negative numbers are for ever, and so is NaN. */
-double face_opt_seconds(lua_State *L, int arg);
+double luasocket_opt_seconds(lua_State *L, int arg);
 /* Whether there is time for a wait, in a call that has begun at `start_ns`; and until when. */
-bool face_may_wait(const struct face *face, int64_t start_ns, int64_t *deadline_ns);
+bool luasocket_may_wait(const struct luasocket *luasocket, int64_t start_ns, int64_t *deadline_ns);
 /* Whether a call may end without a wait. A try that answers EAGAIN may not have asked the system at
  * all, because starting an operation asks as well: who may not start one has to try again. */
-static inline bool face_is_impatient(const struct face *face)
+static inline bool luasocket_is_impatient(const struct luasocket *luasocket)
 {
-    return face->block_timeout == 0 || face->total_timeout >= 0;
+    return luasocket->block_timeout == 0 || luasocket->total_timeout >= 0;
 }
 /* Wait for the fiber's operation. */
-int face_suspend(lua_State *L, struct fiber *fiber, int64_t deadline_ns, call_finish *finish);
-/* Ask, in a call that has begun at `start_ns`, by the face's own rules: 0, EAGAIN and until when to
- * wait, or an error. */
-int face_try(const struct face *face, struct fiber *fiber, enum transfer_type type,
-             int64_t start_ns, int64_t *deadline_ns);
+int luasocket_suspend(lua_State *L, struct fiber *fiber, int64_t deadline_ns, call_finish *finish);
+/* Ask, in a call that has begun at `start_ns`, by the luasocket's own rules: 0, EAGAIN and until
+ * when to wait, or an error. */
+int luasocket_try(const struct luasocket *luasocket, struct fiber *fiber, enum transfer_type type,
+                  int64_t start_ns, int64_t *deadline_ns);
 /* Start what has been tried, and wait for it. */
-int face_wait(lua_State *L, struct fiber *fiber, enum transfer_type type, int64_t deadline_ns,
-              call_finish *finish);
+int luasocket_wait(lua_State *L, struct fiber *fiber, enum transfer_type type, int64_t deadline_ns,
+                   call_finish *finish);
 /* Both. */
-int face_run(lua_State *L, const struct face *face, struct fiber *fiber, enum transfer_type type,
-             int64_t start_ns, call_finish *finish);
+int luasocket_run(lua_State *L, const struct luasocket *luasocket, struct fiber *fiber,
+                  enum transfer_type type, int64_t start_ns, call_finish *finish);
 
 /* ---- rows ---- */
 
-extern const struct function_row face_stream_methods[];   /* face_stream.c */
-extern const struct function_row face_datagram_methods[]; /* face_datagram.c */
-extern const struct function_row face_unix_methods[];     /* face_datagram.c */
-extern const struct function_row face_server_methods[];   /* face_connect.c */
-extern const struct function_row face_connect_natives[];
-extern const struct function_row face_wait_natives[]; /* face_wait.c */
-/* face_datagram.c: what all its objects share. */
-void face_open_buffers(lua_State *L);
-/* face_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
-enum { FACE_MAX_SELECTED = 1048576 };
-int face_select(lua_State *L);
+extern const struct function_row luasocket_stream_methods[];   /* luasocket_stream.c */
+extern const struct function_row luasocket_datagram_methods[]; /* luasocket_datagram.c */
+extern const struct function_row luasocket_unix_methods[];     /* luasocket_datagram.c */
+extern const struct function_row luasocket_server_methods[];   /* luasocket_connect.c */
+extern const struct function_row luasocket_connect_natives[];
+extern const struct function_row luasocket_wait_natives[]; /* luasocket_wait.c */
+/* luasocket_datagram.c: what all its objects share. */
+void luasocket_open_buffers(lua_State *L);
+/* luasocket_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
+enum { LUASOCKET_MAX_SELECTED = 1048576 };
+int luasocket_select(lua_State *L);
 /* The descriptor is being closed: whoever waits for it among others finds it closed. */
-void face_select_closing(lua_State *L, int fd);
+void luasocket_select_closing(lua_State *L, int fd);
 /* The same from Lua, for objects of others: native.select_closing(fd) */
 int native_select_closing(lua_State *L);
 

@@ -31,34 +31,34 @@ static int check_endpoint(lua_State *L, struct thrum_endpoint *endpoint)
     return thrum_endpoint_from_path(path, length, endpoint);
 }
 
-static struct face *check_face(lua_State *L)
+static struct luasocket *check_face(lua_State *L)
 {
     return class_check(L, 1, &luasocket_class, "socket");
 }
 
 /* Read the endpoint, and make a descriptor for it unless there is one. A descriptor of another
  * family gives way to one of this, if it was made by a failed attempt. */
-static int prepare(lua_State *L, struct face *face, struct thrum_endpoint *endpoint)
+static int prepare(lua_State *L, struct luasocket *luasocket, struct thrum_endpoint *endpoint)
 {
     int error = check_endpoint(L, endpoint);
-    return error ? error : face_open(face, endpoint->sa.any.sa_family);
+    return error ? error : luasocket_open(luasocket, endpoint->sa.any.sa_family);
 }
 
-/* native.socket_bind(face, address, port) -> 1 | nil, text */
+/* native.socket_bind(luasocket, address, port) -> 1 | nil, text */
 static int native_bind(lua_State *L)
 {
-    struct face *face = check_face(L);
+    struct luasocket *luasocket = check_face(L);
     struct thrum_endpoint endpoint;
-    int error = prepare(L, face, &endpoint);
+    int error = prepare(L, luasocket, &endpoint);
     if (!error)
-        error = thrum_socket_bind(face->socket->core, &endpoint);
-    return face_push_result(L, NULL, error);
+        error = thrum_socket_bind(luasocket->socket->core, &endpoint);
+    return luasocket_push_result(L, NULL, error);
 }
 
-/* native.socket_start(face) -> the time, for connect */
+/* native.socket_start(luasocket) -> the time, for connect */
 static int native_start(lua_State *L)
 {
-    lua_pushinteger(L, face_start_ns(check_face(L)));
+    lua_pushinteger(L, luasocket_start_ns(check_face(L)));
     return 1;
 }
 
@@ -66,15 +66,15 @@ static int native_start(lua_State *L)
 
 static int finish_connect(lua_State *L, struct fiber *fiber, int error)
 {
-    struct face *face = lua_touserdata(L, 1);
-    face->is_connecting = error == ETIMEDOUT;
-    return face_push_result(L, fiber, error == ECANCELED ? THRUM_EEOF : error);
+    struct luasocket *luasocket = lua_touserdata(L, 1);
+    luasocket->is_connecting = error == ETIMEDOUT;
+    return luasocket_push_result(L, fiber, error == ECANCELED ? THRUM_EEOF : error);
 }
 
 /* Ask the system itself, as a call that will not wait must, and one that goes on connecting. */
-static int connect_now(const struct face *face, const struct thrum_endpoint *endpoint)
+static int connect_now(const struct luasocket *luasocket, const struct thrum_endpoint *endpoint)
 {
-    int fd = thrum_socket_native_handle(face->socket->core);
+    int fd = thrum_socket_native_handle(luasocket->socket->core);
     return descriptor_connect(fd, &endpoint->sa.any, endpoint->size);
 }
 
@@ -83,81 +83,81 @@ static bool is_under_way(int error)
     return error == EINPROGRESS || error == EAGAIN;
 }
 
-/* native.connect(face, address, port, start) -> 1 | nil, text */
+/* native.connect(luasocket, address, port, start) -> 1 | nil, text */
 static int native_connect(lua_State *L)
 {
-    struct face *face = check_face(L);
+    struct luasocket *luasocket = check_face(L);
     int64_t start_ns = lua_tointeger(L, ARG_START), deadline_ns;
     struct thrum_endpoint endpoint;
     lua_settop(L, ARG_START);
-    int error = prepare(L, face, &endpoint);
-    struct fiber *fiber = face_begin(L, face->runtime);
-    bool may_wait = face_may_wait(face, start_ns, &deadline_ns);
+    int error = prepare(L, luasocket, &endpoint);
+    struct fiber *fiber = luasocket_begin(L, luasocket->runtime);
+    bool may_wait = luasocket_may_wait(luasocket, start_ns, &deadline_ns);
     if (!error)
-        error = thrum_socket_try_connect(face->socket->core, &endpoint);
-    if (error == EAGAIN && (!may_wait || face->is_connecting)) {
-        error = connect_now(face, &endpoint);
+        error = thrum_socket_try_connect(luasocket->socket->core, &endpoint);
+    if (error == EAGAIN && (!may_wait || luasocket->is_connecting)) {
+        error = connect_now(luasocket, &endpoint);
         return call_done(L, fiber, is_under_way(error) ? ETIMEDOUT : error, finish_connect);
     }
     struct transfer *transfer = transfer_of(fiber);
-    transfer->socket = face->socket;
+    transfer->socket = luasocket->socket;
     transfer->peer = endpoint;
     if (!error)
         error = transfer_try(fiber, TRANSFER_CONNECT);
     if (error != EAGAIN)
         return call_done(L, fiber, error, finish_connect);
-    return face_wait(L, fiber, TRANSFER_CONNECT, deadline_ns, finish_connect);
+    return luasocket_wait(L, fiber, TRANSFER_CONNECT, deadline_ns, finish_connect);
 }
 
-/* native.socket_disconnect(face) -> 1 | nil, text */
+/* native.socket_disconnect(luasocket) -> 1 | nil, text */
 static int native_disconnect(lua_State *L)
 {
-    const struct face *face = check_face(L);
+    const struct luasocket *luasocket = check_face(L);
     int error = EBADF;
-    if (face_is_open(face))
-        error = thrum_socket_disconnect(face->socket->core);
-    return face_push_result(L, NULL, error);
+    if (luasocket_is_open(luasocket))
+        error = thrum_socket_disconnect(luasocket->socket->core);
+    return luasocket_push_result(L, NULL, error);
 }
 
 static int native_set_state(lua_State *L)
 {
     check_face(L);
-    face_set_state(L, 1, (enum face_state)luaL_checkinteger(L, 2));
+    luasocket_set_state(L, 1, (enum luasocket_state)luaL_checkinteger(L, 2));
     return 0;
 }
 
 /* Forget the descriptor: another attempt begins. */
 static int native_reset(lua_State *L)
 {
-    struct face *face = check_face(L);
-    if (face->socket->core)
-        (void)thrum_socket_close(face->socket->core);
-    face->family = AF_UNSPEC;
+    struct luasocket *luasocket = check_face(L);
+    if (luasocket->socket->core)
+        (void)thrum_socket_close(luasocket->socket->core);
+    luasocket->family = AF_UNSPEC;
     return 0;
 }
 
-const struct function_row face_connect_natives[] = {{"socket_bind", native_bind},
-                                                    {"socket_start", native_start},
-                                                    {"connect", native_connect},
-                                                    {"socket_disconnect", native_disconnect},
-                                                    {"socket_set_state", native_set_state},
-                                                    {"socket_reset", native_reset},
-                                                    {0}};
+const struct function_row luasocket_connect_natives[] = {{"socket_bind", native_bind},
+                                                         {"socket_start", native_start},
+                                                         {"connect", native_connect},
+                                                         {"socket_disconnect", native_disconnect},
+                                                         {"socket_set_state", native_set_state},
+                                                         {"socket_reset", native_reset},
+                                                         {0}};
 
 /* ---- servers ---- */
 
 enum { DEFAULT_BACKLOG = 32, ACCEPTED = 2 };
 
-static int face_listen(lua_State *L)
+static int luasocket_listen(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_MASTER);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_MASTER);
     double number = luaL_optnumber(L, 2, DEFAULT_BACKLOG);
     int backlog = number >= 0 && number < INT_MAX ? (int)number : INT_MAX, error = EBADF;
-    if (face->socket->core)
-        error = thrum_socket_listen(face->socket->core, backlog);
+    if (luasocket->socket->core)
+        error = thrum_socket_listen(luasocket->socket->core, backlog);
     if (error)
-        return face_push_failure(L, NULL, error);
-    face_set_state(L, 1, FACE_SERVER);
+        return luasocket_push_failure(L, NULL, error);
+    luasocket_set_state(L, 1, LUASOCKET_SERVER);
     lua_pushinteger(L, 1);
     return 1;
 }
@@ -165,24 +165,25 @@ static int face_listen(lua_State *L)
 static int finish_accept(lua_State *L, struct fiber *fiber, int error)
 {
     if (error)
-        return face_push_failure(L, fiber, face_transfer_error(error));
+        return luasocket_push_failure(L, fiber, luasocket_transfer_error(error));
     lua_pushvalue(L, ACCEPTED);
     return 1;
 }
 
 /* The owner of the connection stands on the stack before there is one. */
-static int face_accept(lua_State *L)
+static int luasocket_accept(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_SERVER);
-    int64_t start_ns = face_start_ns(face);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_SERVER);
+    int64_t start_ns = luasocket_start_ns(luasocket);
     lua_settop(L, ACCEPTED - 1);
-    struct face *accepted = face_push(L, face->runtime, face->class, FACE_CLIENT, face->family);
-    struct fiber *fiber = face_begin(L, face->runtime);
+    struct luasocket *accepted = luasocket_push(L, luasocket->runtime, luasocket->class,
+                                                LUASOCKET_CLIENT, luasocket->family);
+    struct fiber *fiber = luasocket_begin(L, luasocket->runtime);
     struct transfer *transfer = transfer_of(fiber);
-    transfer->socket = face->socket;
+    transfer->socket = luasocket->socket;
     transfer->accepted = accepted->socket->core;
-    return face_run(L, face, fiber, TRANSFER_ACCEPT, start_ns, finish_accept);
+    return luasocket_run(L, luasocket, fiber, TRANSFER_ACCEPT, start_ns, finish_accept);
 }
 
-const struct function_row face_server_methods[] = {
-    {"accept", face_accept}, {"listen", face_listen}, {0}};
+const struct function_row luasocket_server_methods[] = {
+    {"accept", luasocket_accept}, {"listen", luasocket_listen}, {0}};

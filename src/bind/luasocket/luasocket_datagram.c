@@ -26,7 +26,7 @@ enum { ARG_SIZE = 2, PLACE_BUFFER = 3, MAX_POOLED = 64 };
 
 static const char pool_key, scratch_key; /* in the registry: their addresses */
 
-void face_open_buffers(lua_State *L)
+void luasocket_open_buffers(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &pool_key);
@@ -73,14 +73,15 @@ static size_t check_size(lua_State *L)
 
 /* The text of the last sender's address is kept, unless it has a zone: what its interface is called
  * may change. */
-static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_endpoint *sender)
+static int push_ip_sender(lua_State *L, struct luasocket *luasocket,
+                          const struct thrum_endpoint *sender)
 {
     char text[THRUM_ADDRESS_TEXT_SIZE];
     struct thrum_address address, shown;
     uint16_t port;
     lua_getuservalue(L, 1);
-    if (face->has_last_sender && address_is_of(&face->last_sender, &sender->sa.any)) {
-        lua_rawgeti(L, -1, FACE_SENDER);
+    if (luasocket->has_last_sender && address_is_of(&luasocket->last_sender, &sender->sa.any)) {
+        lua_rawgeti(L, -1, LUASOCKET_SENDER);
         lua_pushinteger(L, ntohs(sender->sa.v4.sin_port)); /* where v6 has its own, too */
         return 2;
     }
@@ -91,19 +92,20 @@ static int push_ip_sender(lua_State *L, struct face *face, const struct thrum_en
         (void)thrum_address_to_v4(&address, &shown);
     lua_pushlstring(L, text, thrum_address_format(&shown, text));
     lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, FACE_SENDER);
+    lua_rawseti(L, -3, LUASOCKET_SENDER);
     lua_pushinteger(L, port);
-    face->last_sender = address;
-    face->has_last_sender = !address.is_v6 || address.scope_id == 0;
+    luasocket->last_sender = address;
+    luasocket->has_last_sender = !address.is_v6 || address.scope_id == 0;
     return 2;
 }
 
-static int push_sender(lua_State *L, struct face *face, const struct thrum_endpoint *sender)
+static int push_sender(lua_State *L, struct luasocket *luasocket,
+                       const struct thrum_endpoint *sender)
 {
     const char *path = "";
     size_t length = 0;
-    if (face->class != &luasocket_unix_datagram_class)
-        return push_ip_sender(L, face, sender);
+    if (luasocket->class != &luasocket_unix_datagram_class)
+        return push_ip_sender(L, luasocket, sender);
     if (sender->size > 0)
         (void)thrum_endpoint_to_path(sender, &path, &length);
     lua_pushlstring(L, path, length);
@@ -115,9 +117,9 @@ static int push_sender(lua_State *L, struct face *face, const struct thrum_endpo
 static int push_received(lua_State *L, struct fiber *fiber, int error, const void *data,
                          bool with_sender)
 {
-    struct face *face = lua_touserdata(L, 1);
+    struct luasocket *luasocket = lua_touserdata(L, 1);
     if (error)
-        return face_push_failure(L, fiber, face_transfer_error(error));
+        return luasocket_push_failure(L, fiber, luasocket_transfer_error(error));
     struct thrum_endpoint sender;
     if (with_sender) /* outside any fiber a finaliser may use the operation */
         sender = transfer_of(fiber)->peer;
@@ -125,7 +127,7 @@ static int push_received(lua_State *L, struct fiber *fiber, int error, const voi
     if (!with_sender)
         return 1;
     lua_replace(L, ARG_SIZE);
-    int count = push_sender(L, face, &sender);
+    int count = push_sender(L, luasocket, &sender);
     lua_pushvalue(L, ARG_SIZE);
     lua_insert(L, -1 - count);
     return 1 + count;
@@ -148,8 +150,7 @@ static int finish_receive_from(lua_State *L, struct fiber *fiber, int error)
     return end_wait(L, fiber, error, true);
 }
 
-static int wait_to_receive(lua_State *L, struct fiber *fiber, int64_t deadline_ns,
-                           bool with_sender)
+static int wait_to_receive(lua_State *L, struct fiber *fiber, int64_t deadline_ns, bool with_sender)
 {
     struct thrum_message *message = &transfer_of(fiber)->message;
     if (message->size <= DATAGRAM_SIZE) {
@@ -158,15 +159,15 @@ static int wait_to_receive(lua_State *L, struct fiber *fiber, int64_t deadline_n
         *transfer_of(fiber) = described;
         message->data = lua_touserdata(L, PLACE_BUFFER);
     }
-    return face_wait(L, fiber, TRANSFER_RECEIVE, deadline_ns,
-                     with_sender ? finish_receive_from : finish_receive);
+    return luasocket_wait(L, fiber, TRANSFER_RECEIVE, deadline_ns,
+                          with_sender ? finish_receive_from : finish_receive);
 }
 
 static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
 {
-    struct face *face = lua_touserdata(L, 1);
+    struct luasocket *luasocket = lua_touserdata(L, 1);
     size_t size = check_size(L);
-    int64_t start_ns = face_start_ns(face), deadline_ns;
+    int64_t start_ns = luasocket_start_ns(luasocket), deadline_ns;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &scratch_key); /* which keeps it */
     void *data = lua_touserdata(L, -1);
     lua_settop(L, PLACE_BUFFER);
@@ -174,10 +175,10 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
         data = lua_newuserdata(L, size);
         lua_replace(L, PLACE_BUFFER);
     }
-    struct transfer *transfer = transfer_begin(fiber, face->socket, data, size, 0);
+    struct transfer *transfer = transfer_begin(fiber, luasocket->socket, data, size, 0);
     if (with_sender)
         transfer->message.peer = &transfer->peer;
-    int error = face_try(face, fiber, TRANSFER_RECEIVE, start_ns, &deadline_ns);
+    int error = luasocket_try(luasocket, fiber, TRANSFER_RECEIVE, start_ns, &deadline_ns);
     if (error == EAGAIN)
         return wait_to_receive(L, fiber, deadline_ns, with_sender);
     return push_received(L, fiber, error, data, with_sender);
@@ -187,8 +188,8 @@ static int ask(lua_State *L, struct fiber *fiber, bool with_sender)
 static int ask_again(lua_State *L, struct fiber *fiber, bool with_sender)
 {
     int error = call_take_error(L, fiber);
-    fiber->is_limited = error == ETIMEDOUT;
-    return error ? face_push_failure(L, fiber, error) : ask(L, fiber, with_sender);
+    fiber->has_scope_expired = error == ETIMEDOUT;
+    return error ? luasocket_push_failure(L, fiber, error) : ask(L, fiber, with_sender);
 }
 
 static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
@@ -204,10 +205,10 @@ static int ask_after_others_from(lua_State *L, struct fiber *fiber, int error)
 }
 
 /* Others have their turn before, for what was received is in nobody's own memory. */
-static int receive(lua_State *L, const struct face *face, bool with_sender)
+static int receive(lua_State *L, const struct luasocket *luasocket, bool with_sender)
 {
     check_size(L);
-    struct fiber *fiber = face_begin(L, face->runtime);
+    struct fiber *fiber = luasocket_begin(L, luasocket->runtime);
     if (!call_is_due(fiber))
         return ask(L, fiber, with_sender);
     return call_yield(L, fiber, 0, with_sender ? ask_after_others_from : ask_after_others);
@@ -215,12 +216,12 @@ static int receive(lua_State *L, const struct face *face, bool with_sender)
 
 static int datagram_receive(lua_State *L)
 {
-    return receive(L, face_self(L, FACE_ANY), false);
+    return receive(L, luasocket_self(L, LUASOCKET_ANY), false);
 }
 
 static int datagram_receivefrom(lua_State *L)
 {
-    return receive(L, face_self(L, FACE_UNCONNECTED), true);
+    return receive(L, luasocket_self(L, LUASOCKET_UNCONNECTED), true);
 }
 
 /* ---- send ---- */
@@ -230,31 +231,31 @@ enum { ARG_DATA = 2, ARG_RECEIVER = 3, ARG_PORT = 4 };
 static int finish_send(lua_State *L, struct fiber *fiber, int error)
 {
     if (error)
-        return face_push_failure(L, fiber, face_transfer_error(error));
+        return luasocket_push_failure(L, fiber, luasocket_transfer_error(error));
     lua_pushinteger(L, (lua_Integer)transfer_of(fiber)->message.length);
     return 1;
 }
 
 static int datagram_send(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_CONNECTED);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_CONNECTED);
     size_t size;
     const char *data = luaL_checklstring(L, ARG_DATA, &size);
-    int64_t start_ns = face_start_ns(face);
-    struct fiber *fiber = face_begin(L, face->runtime);
-    transfer_begin(fiber, face->socket, (void *)data, size, 0);
-    return face_run(L, face, fiber, TRANSFER_SEND, start_ns, finish_send);
+    int64_t start_ns = luasocket_start_ns(luasocket);
+    struct fiber *fiber = luasocket_begin(L, luasocket->runtime);
+    transfer_begin(fiber, luasocket->socket, (void *)data, size, 0);
+    return luasocket_run(L, luasocket, fiber, TRANSFER_SEND, start_ns, finish_send);
 }
 
-static int send_to(lua_State *L, struct face *face, struct thrum_endpoint *receiver)
+static int send_to(lua_State *L, struct luasocket *luasocket, struct thrum_endpoint *receiver)
 {
     size_t size;
     const char *data = lua_tolstring(L, ARG_DATA, &size);
-    int64_t start_ns = face_start_ns(face);
-    struct fiber *fiber = face_begin(L, face->runtime);
-    struct transfer *transfer = transfer_begin(fiber, face->socket, (void *)data, size, 0);
+    int64_t start_ns = luasocket_start_ns(luasocket);
+    struct fiber *fiber = luasocket_begin(L, luasocket->runtime);
+    struct transfer *transfer = transfer_begin(fiber, luasocket->socket, (void *)data, size, 0);
     transfer->message.peer = receiver;
-    return face_run(L, face, fiber, TRANSFER_SEND, start_ns, finish_send);
+    return luasocket_run(L, luasocket, fiber, TRANSFER_SEND, start_ns, finish_send);
 }
 
 static int fail_by(lua_State *L, const char *text)
@@ -264,11 +265,11 @@ static int fail_by(lua_State *L, const char *text)
     return 2;
 }
 
-static bool reaches_v4(const struct face *face)
+static bool reaches_v4(const struct luasocket *luasocket)
 {
     int v6_only = 1;
     size_t size = sizeof(v6_only);
-    return !thrum_socket_get_option(face->socket->core, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only,
+    return !thrum_socket_get_option(luasocket->socket->core, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only,
                                     &size) &&
            !v6_only;
 }
@@ -286,7 +287,7 @@ static long check_port(lua_State *L)
 /* Numeric addresses only: a lookup for each datagram would be slow. */
 static int udp_sendto(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_UNCONNECTED);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_UNCONNECTED);
     struct thrum_address address;
     struct thrum_endpoint receiver;
     size_t length;
@@ -298,38 +299,39 @@ static int udp_sendto(lua_State *L)
     if (port < 0)
         return fail_by(L, "Servname not supported for ai_socktype");
     int family = address.is_v6 ? AF_INET6 : AF_INET;
-    if (face->family == AF_UNSPEC) {
-        int error = face_open(face, family);
+    if (luasocket->family == AF_UNSPEC) {
+        int error = luasocket_open(luasocket, family);
         if (error)
-            return face_push_failure(L, NULL, error);
+            return luasocket_push_failure(L, NULL, error);
     }
-    if (face->family == AF_INET6 && !address.is_v6 && face_is_open(face) && reaches_v4(face))
+    if (luasocket->family == AF_INET6 && !address.is_v6 && luasocket_is_open(luasocket) &&
+        reaches_v4(luasocket))
         address = thrum_address_to_v6(&address);
-    else if (face->family != family)
+    else if (luasocket->family != family)
         return fail_by(L, "Address family for hostname not supported");
     thrum_endpoint_from_address(&address, (uint16_t)port, &receiver);
-    return send_to(L, face, &receiver);
+    return send_to(L, luasocket, &receiver);
 }
 
 static int unix_sendto(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_UNCONNECTED);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_UNCONNECTED);
     struct thrum_endpoint receiver;
     size_t length;
     luaL_checkstring(L, ARG_DATA);
     const char *path = luaL_checklstring(L, ARG_RECEIVER, &length);
     int error = thrum_endpoint_from_path(path, length, &receiver);
-    return error ? face_push_failure(L, NULL, error) : send_to(L, face, &receiver);
+    return error ? luasocket_push_failure(L, NULL, error) : send_to(L, luasocket, &receiver);
 }
 
-const struct function_row face_datagram_methods[] = {{"receive", datagram_receive},
-                                                     {"receivefrom", datagram_receivefrom},
-                                                     {"send", datagram_send},
-                                                     {"sendto", udp_sendto},
-                                                     {0}};
+const struct function_row luasocket_datagram_methods[] = {{"receive", datagram_receive},
+                                                          {"receivefrom", datagram_receivefrom},
+                                                          {"send", datagram_send},
+                                                          {"sendto", udp_sendto},
+                                                          {0}};
 
-const struct function_row face_unix_methods[] = {{"receive", datagram_receive},
-                                                 {"receivefrom", datagram_receivefrom},
-                                                 {"send", datagram_send},
-                                                 {"sendto", unix_sendto},
-                                                 {0}};
+const struct function_row luasocket_unix_methods[] = {{"receive", datagram_receive},
+                                                      {"receivefrom", datagram_receivefrom},
+                                                      {"send", datagram_send},
+                                                      {"sendto", unix_sendto},
+                                                      {0}};

@@ -41,7 +41,7 @@ static const struct {
     {RESOLVER(EAI_SOCKTYPE), "ai_socktype not supported"},
 };
 
-void face_push_text(lua_State *L, int error)
+void luasocket_push_text(lua_State *L, int error)
 {
     char text[TEXT_SIZE];
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -57,25 +57,25 @@ static bool is_raised(const struct fiber *fiber, int error)
 {
     if (error == ENOMEM || thrum_error_category(error) == THRUM_CATEGORY_FIBER)
         return true;
-    return error == ETIMEDOUT && fiber && fiber->is_limited;
+    return error == ETIMEDOUT && fiber && fiber->has_scope_expired;
 }
 
-int face_push_failure(lua_State *L, struct fiber *fiber, int error)
+int luasocket_push_failure(lua_State *L, struct fiber *fiber, int error)
 {
     if (is_raised(fiber, error)) {
         if (fiber)
-            fiber->is_limited = false;
+            fiber->has_scope_expired = false;
         error_raise(L, error);
     }
     lua_pushnil(L);
-    face_push_text(L, error);
+    luasocket_push_text(L, error);
     return 2;
 }
 
-int face_push_result(lua_State *L, struct fiber *fiber, int error)
+int luasocket_push_result(lua_State *L, struct fiber *fiber, int error)
 {
     if (error)
-        return face_push_failure(L, fiber, error);
+        return luasocket_push_failure(L, fiber, error);
     lua_pushinteger(L, 1);
     return 1;
 }

@@ -31,24 +31,26 @@ static const char *const kind_names[] = {"tcp", "udp", "unixstream", "unixdgram"
 
 /* What a kind has besides, in the order of luasocket_kinds. */
 static const struct function_row *const methods_of_kind[] = {
-    face_stream_methods, face_datagram_methods, face_stream_methods, face_unix_methods};
+    luasocket_stream_methods, luasocket_datagram_methods, luasocket_stream_methods,
+    luasocket_unix_methods};
 
 static bool is_stream_kind(const struct luasocket_kind *kind)
 {
-    return methods_of_kind[kind - luasocket_kinds] == face_stream_methods;
+    return methods_of_kind[kind - luasocket_kinds] == luasocket_stream_methods;
 }
 
 /* native.socket_new(kind, state, family): made and opened, unless the family is 0. */
 static int native_new(lua_State *L)
 {
     const struct luasocket_kind *kind = &luasocket_kinds[luaL_checkoption(L, 1, NULL, kind_names)];
-    enum face_state state = (enum face_state)luaL_checkinteger(L, 2);
+    enum luasocket_state state = (enum luasocket_state)luaL_checkinteger(L, 2);
     static const char *const names[] = {"any", "inet", "inet6", "unix", NULL};
     static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6, AF_UNIX};
     int family = families[luaL_checkoption(L, 3, "any", names)];
-    struct face *face = face_push(L, class_runtime(L), kind->class, state, AF_UNSPEC);
-    int error = family == AF_UNSPEC ? 0 : face_open(face, family);
-    return error ? face_push_failure(L, NULL, error) : 1;
+    struct luasocket *luasocket =
+        luasocket_push(L, class_runtime(L), kind->class, state, AF_UNSPEC);
+    int error = family == AF_UNSPEC ? 0 : luasocket_open(luasocket, family);
+    return error ? luasocket_push_failure(L, NULL, error) : 1;
 }
 
 /* native.socket_methods(kind) -> the table of its C functions. */
@@ -60,7 +62,7 @@ static int native_methods(lua_State *L)
     class_set_functions(L, state, common_methods);
     class_set_functions(L, state, methods_of_kind[kind - luasocket_kinds]);
     if (is_stream_kind(kind))
-        class_set_functions(L, state, face_server_methods);
+        class_set_functions(L, state, luasocket_server_methods);
     return 1;
 }
 
@@ -74,13 +76,14 @@ static int native_set_metatable(lua_State *L)
     return 0;
 }
 
-/* native.socket_of(face) -> what is behind it: a socket of ours, or nil for no object of these. */
+/* native.socket_of(luasocket) -> what is behind it: a socket of ours, or nil for no object of
+ * these. */
 static int native_of(lua_State *L)
 {
     if (!class_test(L, 1, &luasocket_class))
         return 0;
     lua_getuservalue(L, 1);
-    lua_rawgeti(L, -1, FACE_SOCKET);
+    lua_rawgeti(L, -1, LUASOCKET_SOCKET);
     return 1;
 }
 
@@ -91,25 +94,27 @@ static int native_pointer(lua_State *L)
     return 1;
 }
 
-/* native.socket_is(face, kind, states) */
+/* native.socket_is(luasocket, kind, states) */
 static int native_is(lua_State *L)
 {
-    const struct face *face = class_test(L, 1, &luasocket_class);
-    bool is_it = face && strcmp(luasocket_kinds[luasocket_kind_of(face->class)].name, luaL_checkstring(L, 2)) == 0 &&
-                 face->state & luaL_checkinteger(L, 3);
+    const struct luasocket *luasocket = class_test(L, 1, &luasocket_class);
+    bool is_it = luasocket &&
+                 strcmp(luasocket_kinds[luasocket_kind_of(luasocket->class)].name,
+                        luaL_checkstring(L, 2)) == 0 &&
+                 luasocket->state & luaL_checkinteger(L, 3);
     lua_pushboolean(L, is_it);
     return 1;
 }
 
-/* native.socket_family(face) -> "inet", "inet6", "unix", or nil while it is open */
+/* native.socket_family(luasocket) -> "inet", "inet6", "unix", or nil while it is open */
 static int native_family(lua_State *L)
 {
-    const struct face *face = class_check(L, 1, &luasocket_class, "socket");
-    if (face->family == AF_UNSPEC)
+    const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
+    if (luasocket->family == AF_UNSPEC)
         return 0;
-    lua_pushstring(L, face->family == AF_INET    ? "inet"
-                      : face->family == AF_INET6 ? "inet6"
-                                                 : "unix");
+    lua_pushstring(L, luasocket->family == AF_INET    ? "inet"
+                      : luasocket->family == AF_INET6 ? "inet6"
+                                                      : "unix");
     return 1;
 }
 
@@ -118,24 +123,24 @@ static int native_text(lua_State *L)
 {
     static const char *const names[] = {"system", "generic", "resolver", "misc", "fiber", NULL};
     enum thrum_category category = (enum thrum_category)luaL_checkoption(L, 1, NULL, names);
-    face_push_text(L, thrum_error_from(category, (int)luaL_checkinteger(L, 2)));
+    luasocket_push_text(L, thrum_error_from(category, (int)luaL_checkinteger(L, 2)));
     return 1;
 }
 
-/* native.socket_flag(face, name[, value]): for unix sockets, which have these without a use.
+/* native.socket_flag(luasocket, name[, value]): for unix sockets, which have these without a use.
  * Returns the value, or nil if that failed. */
 static int native_flag(lua_State *L)
 {
     static const char *const names[] = {"keepalive", "reuseaddr", NULL};
     static const int options[] = {SO_KEEPALIVE, SO_REUSEADDR};
-    const struct face *face = class_check(L, 1, &luasocket_class, "socket");
+    const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     int option = options[luaL_checkoption(L, 2, NULL, names)], value = lua_toboolean(L, 3);
     size_t size = sizeof(value);
     int error = EBADF;
-    if (face_is_open(face) && lua_isnoneornil(L, 3))
-        error = thrum_socket_get_option(face->socket->core, SOL_SOCKET, option, &value, &size);
-    else if (face_is_open(face))
-        error = thrum_socket_set_option(face->socket->core, SOL_SOCKET, option, &value, size);
+    if (luasocket_is_open(luasocket) && lua_isnoneornil(L, 3))
+        error = thrum_socket_get_option(luasocket->socket->core, SOL_SOCKET, option, &value, &size);
+    else if (luasocket_is_open(luasocket))
+        error = thrum_socket_set_option(luasocket->socket->core, SOL_SOCKET, option, &value, size);
     if (error)
         return 0;
     lua_pushboolean(L, value);
@@ -172,30 +177,31 @@ static const struct {
 #endif
 };
 
-/* native.socket_set_number(face, name, value) -> whether it was set. */
+/* native.socket_set_number(luasocket, name, value) -> whether it was set. */
 static int native_set_number(lua_State *L)
 {
-    const struct face *face = class_check(L, 1, &luasocket_class, "socket");
+    const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     const char *name = luaL_checkstring(L, 2);
     int value = (int)luaL_checkinteger(L, 3), error = EBADF;
     for (size_t i = 0; i < sizeof(number_options) / sizeof(number_options[0]); i++)
-        if (strcmp(number_options[i].name, name) == 0 && face_is_open(face))
-            error = thrum_socket_set_option(face->socket->core, number_options[i].level,
+        if (strcmp(number_options[i].name, name) == 0 && luasocket_is_open(luasocket))
+            error = thrum_socket_set_option(luasocket->socket->core, number_options[i].level,
                                             number_options[i].option, &value, sizeof(value));
     lua_pushboolean(L, !error);
     return 1;
 }
 
-/* native.socket_multicast_if(face) -> the address, or nil */
+/* native.socket_multicast_if(luasocket) -> the address, or nil */
 static int native_multicast_if(lua_State *L)
 {
-    const struct face *face = class_check(L, 1, &luasocket_class, "socket");
+    const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     struct thrum_address address;
     char text[THRUM_ADDRESS_TEXT_SIZE];
     struct in_addr value;
     size_t size = sizeof(value);
-    if (!face_is_open(face) ||
-        thrum_socket_get_option(face->socket->core, IPPROTO_IP, IP_MULTICAST_IF, &value, &size))
+    if (!luasocket_is_open(luasocket) ||
+        thrum_socket_get_option(luasocket->socket->core, IPPROTO_IP, IP_MULTICAST_IF, &value,
+                                &size))
         return 0;
     (void)thrum_address_from_bytes(&value, sizeof(value), &address);
     lua_pushlstring(L, text, thrum_address_format(&address, text));
@@ -204,76 +210,77 @@ static int native_multicast_if(lua_State *L)
 
 /* ---- methods of all ---- */
 
-static int face_close(lua_State *L)
+static int luasocket_close(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_ANY);
-    if (face_is_open(face)) {
-        int fd = thrum_socket_native_handle(face->socket->core);
-        (void)thrum_socket_close(face->socket->core);
-        face_select_closing(L, fd);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    if (luasocket_is_open(luasocket)) {
+        int fd = thrum_socket_native_handle(luasocket->socket->core);
+        (void)thrum_socket_close(luasocket->socket->core);
+        luasocket_select_closing(L, fd);
     }
-    face->is_connecting = false;
-    face->wanted_fd = -1;
+    luasocket->is_connecting = false;
+    luasocket->wanted_fd = -1;
     lua_pushinteger(L, 1);
     return 1;
 }
 
-static int face_dirty(lua_State *L)
+static int luasocket_dirty(lua_State *L)
 {
-    lua_pushboolean(L, inbox_count(&face_self(L, FACE_ANY)->inbox) > 0);
+    lua_pushboolean(L, read_buffer_count(&luasocket_self(L, LUASOCKET_ANY)->read_buffer) > 0);
     return 1;
 }
 
-static int face_getfamily(lua_State *L)
+static int luasocket_getfamily(lua_State *L)
 {
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushstring(L, face->family == AF_INET6 ? "inet6" : "inet4");
+    const struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    lua_pushstring(L, luasocket->family == AF_INET6 ? "inet6" : "inet4");
     return 1;
 }
 
-static int face_getfd(lua_State *L)
+static int luasocket_getfd(lua_State *L)
 {
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushinteger(L, face_is_open(face) ? thrum_socket_native_handle(face->socket->core)
-                                          : face->wanted_fd);
+    const struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    lua_pushinteger(L, luasocket_is_open(luasocket)
+                           ? thrum_socket_native_handle(luasocket->socket->core)
+                           : luasocket->wanted_fd);
     return 1;
 }
 
 /* Nothing is closed: who sets another descriptor has taken the one before. */
-static int face_setfd(lua_State *L)
+static int luasocket_setfd(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_ANY);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
     double number = luaL_checknumber(L, 2);
     int fd = number >= 0 && number <= INT_MAX ? (int)number : -1, old;
-    face->wanted_fd = -1;
-    if (face_is_open(face) && thrum_socket_native_handle(face->socket->core) == fd)
+    luasocket->wanted_fd = -1;
+    if (luasocket_is_open(luasocket) && thrum_socket_native_handle(luasocket->socket->core) == fd)
         return 0;
-    if (face_is_open(face))
-        (void)thrum_socket_release(face->socket->core, &old);
-    int error = fd < 0 ? 0 : face_adopt(face, fd);
-    return error && error != EEXIST ? face_push_failure(L, NULL, error) : 0;
+    if (luasocket_is_open(luasocket))
+        (void)thrum_socket_release(luasocket->socket->core, &old);
+    int error = fd < 0 ? 0 : luasocket_adopt(luasocket, fd);
+    return error && error != EEXIST ? luasocket_push_failure(L, NULL, error) : 0;
 }
 
-static int face_settimeout(lua_State *L)
+static int luasocket_settimeout(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_ANY);
-    double seconds = face_opt_seconds(L, 2);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    double seconds = luasocket_opt_seconds(L, 2);
     const char *mode = luaL_optstring(L, 3, "b");
     if (*mode == 'b')
-        face->block_timeout = seconds;
+        luasocket->block_timeout = seconds;
     else if (*mode == 't' || *mode == 'r')
-        face->total_timeout = seconds;
+        luasocket->total_timeout = seconds;
     else
         luaL_argerror(L, 3, "invalid timeout mode");
     lua_pushinteger(L, 1);
     return 1;
 }
 
-static int face_gettimeout(lua_State *L)
+static int luasocket_gettimeout(lua_State *L)
 {
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushnumber(L, face->block_timeout);
-    lua_pushnumber(L, face->total_timeout);
+    const struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    lua_pushnumber(L, luasocket->block_timeout);
+    lua_pushnumber(L, luasocket->total_timeout);
     return 2;
 }
 
@@ -290,7 +297,7 @@ static int push_endpoint(lua_State *L, const struct thrum_endpoint *endpoint)
         return 1;
     }
     if (thrum_endpoint_to_address(endpoint, &address, &port))
-        return face_push_failure(L, NULL, EAFNOSUPPORT);
+        return luasocket_push_failure(L, NULL, EAFNOSUPPORT);
     if (thrum_address_is_v4_mapped(&address))
         (void)thrum_address_to_v4(&address, &address);
     lua_pushlstring(L, text, thrum_address_format(&address, text));
@@ -299,25 +306,26 @@ static int push_endpoint(lua_State *L, const struct thrum_endpoint *endpoint)
     return 3;
 }
 
-static int face_getsockname(lua_State *L)
+static int luasocket_getsockname(lua_State *L)
 {
-    const struct face *face = face_self(L, FACE_ANY);
+    const struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
     struct thrum_endpoint endpoint;
     int error = EBADF;
-    if (face->socket->core)
-        error = thrum_socket_local_endpoint(face->socket->core, &endpoint);
-    return error ? face_push_failure(L, NULL, error) : push_endpoint(L, &endpoint);
+    if (luasocket->socket->core)
+        error = thrum_socket_local_endpoint(luasocket->socket->core, &endpoint);
+    return error ? luasocket_push_failure(L, NULL, error) : push_endpoint(L, &endpoint);
 }
 
-static int face_getpeername(lua_State *L)
+static int luasocket_getpeername(lua_State *L)
 {
     bool is_udp = class_self(L) == class_get(L, class_runtime(L), &luasocket_udp_class);
-    const struct face *face = face_self(L, is_udp ? FACE_CONNECTED : FACE_ANY);
+    const struct luasocket *luasocket =
+        luasocket_self(L, is_udp ? LUASOCKET_CONNECTED : LUASOCKET_ANY);
     struct thrum_endpoint endpoint;
     int error = EBADF;
-    if (face->socket->core)
-        error = thrum_socket_remote_endpoint(face->socket->core, &endpoint);
-    return error ? face_push_failure(L, NULL, error) : push_endpoint(L, &endpoint);
+    if (luasocket->socket->core)
+        error = thrum_socket_remote_endpoint(luasocket->socket->core, &endpoint);
+    return error ? luasocket_push_failure(L, NULL, error) : push_endpoint(L, &endpoint);
 }
 
 static double now_minus(int64_t then_ns)
@@ -325,12 +333,12 @@ static double now_minus(int64_t then_ns)
     return (double)(thrum_steady_clock_now_ns() - then_ns) / NS_PER_SECOND;
 }
 
-static int face_getstats(lua_State *L)
+static int luasocket_getstats(lua_State *L)
 {
-    const struct face *face = face_self(L, FACE_ANY);
-    lua_pushinteger(L, face->receiving.total);
-    lua_pushinteger(L, face->sending.total);
-    lua_pushnumber(L, now_minus(face->born_ns) + face->age);
+    const struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    lua_pushinteger(L, luasocket->receiving.total);
+    lua_pushinteger(L, luasocket->sending.total);
+    lua_pushnumber(L, now_minus(luasocket->born_ns) + luasocket->age);
     return 3;
 }
 
@@ -343,41 +351,41 @@ static lua_Integer check_count(lua_State *L, int arg, lua_Integer fallback)
     return (lua_Integer)count;
 }
 
-static int face_setstats(lua_State *L)
+static int luasocket_setstats(lua_State *L)
 {
-    struct face *face = face_self(L, FACE_ANY);
-    face->receiving.total = check_count(L, 2, face->receiving.total);
-    face->sending.total = check_count(L, 3, face->sending.total);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_ANY);
+    luasocket->receiving.total = check_count(L, 2, luasocket->receiving.total);
+    luasocket->sending.total = check_count(L, 3, luasocket->sending.total);
     if (!lua_isnoneornil(L, 4))
-        face->age = luaL_checknumber(L, 4) - now_minus(face->born_ns);
+        luasocket->age = luaL_checknumber(L, 4) - now_minus(luasocket->born_ns);
     lua_pushinteger(L, 1);
     return 1;
 }
 
-static int face_shutdown(lua_State *L)
+static int luasocket_shutdown(lua_State *L)
 {
     static const char *const names[] = {"receive", "send", "both", NULL};
     static const int hows[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
-    struct face *face = face_self(L, FACE_CLIENT);
+    struct luasocket *luasocket = luasocket_self(L, LUASOCKET_CLIENT);
     int how = hows[luaL_checkoption(L, 2, "both", names)];
-    if (face->socket->core)
-        (void)thrum_socket_shutdown(face->socket->core, how);
+    if (luasocket->socket->core)
+        (void)thrum_socket_shutdown(luasocket->socket->core, how);
     lua_pushinteger(L, 1);
     return 1;
 }
 
-static const struct function_row common_methods[] = {{"close", face_close},
-                                                     {"dirty", face_dirty},
-                                                     {"getfamily", face_getfamily},
-                                                     {"getfd", face_getfd},
-                                                     {"getpeername", face_getpeername},
-                                                     {"getsockname", face_getsockname},
-                                                     {"gettimeout", face_gettimeout},
-                                                     {"setfd", face_setfd},
-                                                     {"settimeout", face_settimeout},
-                                                     {"getstats", face_getstats},
-                                                     {"setstats", face_setstats},
-                                                     {"shutdown", face_shutdown},
+static const struct function_row common_methods[] = {{"close", luasocket_close},
+                                                     {"dirty", luasocket_dirty},
+                                                     {"getfamily", luasocket_getfamily},
+                                                     {"getfd", luasocket_getfd},
+                                                     {"getpeername", luasocket_getpeername},
+                                                     {"getsockname", luasocket_getsockname},
+                                                     {"gettimeout", luasocket_gettimeout},
+                                                     {"setfd", luasocket_setfd},
+                                                     {"settimeout", luasocket_settimeout},
+                                                     {"getstats", luasocket_getstats},
+                                                     {"setstats", luasocket_setstats},
+                                                     {"shutdown", luasocket_shutdown},
                                                      {0}};
 
 static const struct function_row functions[] = {{"socket_new", native_new},
@@ -391,7 +399,7 @@ static const struct function_row functions[] = {{"socket_new", native_new},
                                                 {"socket_flag", native_flag},
                                                 {"socket_set_number", native_set_number},
                                                 {"socket_multicast_if", native_multicast_if},
-                                                {"select", face_select},
+                                                {"select", luasocket_select},
                                                 {"select_closing", native_select_closing},
                                                 {"sleep", time_sleep},
                                                 {0}};
@@ -409,18 +417,21 @@ static void set_lookups(lua_State *L, struct runtime *runtime)
     lua_setfield(L, -2, "socket_lookups");
 }
 
-void face_set_natives(lua_State *L, struct runtime *runtime)
+void luasocket_set_natives(lua_State *L, struct runtime *runtime)
 {
-    static const struct class *const classes[] = {
-        &luasocket_class,             &luasocket_tcp_class,           &luasocket_udp_class,
-        &luasocket_unix_stream_class, &luasocket_unix_datagram_class, &luasocket_watch_class};
+    static const struct class *const classes[] = {&luasocket_class,
+                                                  &luasocket_tcp_class,
+                                                  &luasocket_udp_class,
+                                                  &luasocket_unix_stream_class,
+                                                  &luasocket_unix_datagram_class,
+                                                  &luasocket_watch_class};
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
         class_get(L, runtime, classes[i])->waits_in_place = true;
     class_set_functions(L, class_get(L, runtime, &luasocket_class), functions);
-    class_set_functions(L, class_get(L, runtime, &luasocket_class), face_connect_natives);
-    class_set_functions(L, class_get(L, runtime, &luasocket_class), face_wait_natives);
-    face_open_buffers(L);
+    class_set_functions(L, class_get(L, runtime, &luasocket_class), luasocket_connect_natives);
+    class_set_functions(L, class_get(L, runtime, &luasocket_class), luasocket_wait_natives);
+    luasocket_open_buffers(L);
     set_lookups(L, runtime);
-    lua_pushinteger(L, FACE_MAX_SELECTED);
+    lua_pushinteger(L, LUASOCKET_MAX_SELECTED);
     lua_setfield(L, -2, "socket_setsize");
 }

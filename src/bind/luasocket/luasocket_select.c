@@ -92,7 +92,7 @@ static struct list *watches_of(lua_State *L)
     return watches;
 }
 
-void face_select_closing(lua_State *L, int fd)
+void luasocket_select_closing(lua_State *L, int fd)
 {
     const struct list *watches = watches_of(L);
     for (struct list *node = watches->next; node != watches; node = node->next) {
@@ -106,17 +106,17 @@ int native_select_closing(lua_State *L)
 {
     lua_Number fd = luaL_checknumber(L, 1);
     if (fd >= 0 && fd <= INT_MAX)
-        face_select_closing(L, (int)fd);
+        luasocket_select_closing(L, (int)fd);
     return 0;
 }
 
-void face_select_open(lua_State *L, struct runtime *runtime)
+void luasocket_select_open(lua_State *L, struct runtime *runtime)
 {
     list_init(lua_newuserdata(L, sizeof(struct list)));
     lua_rawsetp(L, LUA_REGISTRYINDEX, &watches_key);
     static const struct function_row metamethods[] = {{"__gc", watch_gc}, {0}};
     class_open(L, class_get(L, runtime, &luasocket_watch_class),
-                    &(struct class_rows){.metamethods = metamethods});
+               &(struct class_rows){.metamethods = metamethods});
 }
 
 /* Push the answer of the object on the top to a method without arguments, or nil if it has none. */
@@ -131,9 +131,10 @@ static void ask(lua_State *L, const char *method)
 /* The descriptor of the object on the top; -1: it has none, or is closed. */
 static int descriptor_of(lua_State *L)
 {
-    const struct face *face = class_test(L, -1, &luasocket_class);
-    if (face)
-        return face_is_open(face) ? thrum_socket_native_handle(face->socket->core) : -1;
+    const struct luasocket *luasocket = class_test(L, -1, &luasocket_class);
+    if (luasocket)
+        return luasocket_is_open(luasocket) ? thrum_socket_native_handle(luasocket->socket->core)
+                                            : -1;
     int type = lua_type(L, -1);
     if (type != LUA_TTABLE && type != LUA_TUSERDATA)
         return -1;
@@ -146,9 +147,9 @@ static int descriptor_of(lua_State *L)
 /* Whether it has received already what nobody has taken. */
 static bool is_dirty(lua_State *L)
 {
-    const struct face *face = class_test(L, -1, &luasocket_class);
-    if (face)
-        return inbox_count(&face->inbox) > 0;
+    const struct luasocket *luasocket = class_test(L, -1, &luasocket_class);
+    if (luasocket)
+        return read_buffer_count(&luasocket->read_buffer) > 0;
     ask(L, "dirty");
     bool is_it = lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -181,7 +182,7 @@ static void add(lua_State *L, struct watch *watch, short events)
         lua_pop(L, 1);
         return;
     }
-    if (watch->n == FACE_MAX_SELECTED)
+    if (watch->n == LUASOCKET_MAX_SELECTED)
         luaL_error(L, "descriptor too large for set size");
     bool has_data = events == POLLIN && is_dirty(L);
     struct pollfd *list = grow(L, watch);
@@ -287,21 +288,21 @@ static int make_set(lua_State *L, struct watch *watch)
     return error;
 }
 
-static const struct wait_kind wait_select = {WAIT_EXTERNAL, fiber_cancel_operation, NULL, NULL};
+static const struct wait_ops wait_select = {WAIT_EXTERNAL, fiber_cancel_operation, NULL, NULL};
 
 /* The item as an object of ours, or NULL. */
-static struct face *face_of(lua_State *L, size_t i)
+static struct luasocket *luasocket_of(lua_State *L, size_t i)
 {
     lua_rawgeti(L, PLACE_ITEMS, (lua_Integer)i + 1);
-    struct face *face = class_test(L, -1, &luasocket_class);
+    struct luasocket *luasocket = class_test(L, -1, &luasocket_class);
     lua_pop(L, 1);
-    return face;
+    return luasocket;
 }
 
 static int start_waiting(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
     const struct pollfd *list = polled(L);
-    struct face *only = watch->n == 1 ? face_of(L, 0) : NULL;
+    struct luasocket *only = watch->n == 1 ? luasocket_of(L, 0) : NULL;
     int error = watch->deadline_ns == NO_DEADLINE ? 0 : deadline_prepare(fiber);
     if (!error && only)
         return thrum_socket_wait(only->socket->core, &fiber->operation,
@@ -321,7 +322,7 @@ static void start_or_raise(lua_State *L, struct watch *watch, struct fiber *fibe
     watch->polled = polled(L);
     watch->fiber = fiber;
     list_append(watches_of(L), &watch->link);
-    fiber->is_limited = false;
+    fiber->has_scope_expired = false;
 }
 
 /* What others have closed meanwhile counts as ready: to use it does not wait. */
@@ -329,8 +330,8 @@ static void notice_closed(lua_State *L, const struct watch *watch)
 {
     struct pollfd *list = polled(L);
     for (size_t i = 0; i < watch->n; i++) {
-        const struct face *face = face_of(L, i);
-        if (face && !face_is_open(face))
+        const struct luasocket *luasocket = luasocket_of(L, i);
+        if (luasocket && !luasocket_is_open(luasocket))
             list[i] = ready_item;
     }
 }
@@ -348,14 +349,14 @@ static bool is_in_vain(lua_State *L, struct watch *watch, struct fiber *fiber, i
     if (*error || count > 0)
         return false;
     *error = call_take_error(L, fiber);
-    fiber->is_limited = *error == ETIMEDOUT;
+    fiber->has_scope_expired = *error == ETIMEDOUT;
     return *error == 0;
 }
 
 static int end_select(lua_State *L, struct watch *watch, const struct fiber *fiber, int error)
 {
     free_descriptor(watch);
-    if (error && (error != ETIMEDOUT || fiber->is_limited))
+    if (error && (error != ETIMEDOUT || fiber->has_scope_expired))
         error_raise(L, error);
     return answer(L, watch);
 }
@@ -421,7 +422,7 @@ static struct watch *push_watch(lua_State *L)
 static int ask_first(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
     ask_system(L, watch);
-    if (face_opt_seconds(L, ARG_TIMEOUT) == 0 || count_ready(L, watch) > 0)
+    if (luasocket_opt_seconds(L, ARG_TIMEOUT) == 0 || count_ready(L, watch) > 0)
         return answer(L, watch);
     if (watch->n > 0)
         return wait_for_some(L, watch, fiber);
@@ -439,18 +440,18 @@ static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
 }
 
 /* native.select(receivers, senders, timeout) */
-int face_select(lua_State *L)
+int luasocket_select(lua_State *L)
 {
     lua_settop(L, ARG_TIMEOUT);
     check_list(L, ARG_RECEIVERS);
     check_list(L, ARG_SENDERS);
-    double seconds = face_opt_seconds(L, ARG_TIMEOUT);
+    double seconds = luasocket_opt_seconds(L, ARG_TIMEOUT);
     struct watch *watch = push_watch(L);
     watch->deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
     add_all(L, watch, ARG_RECEIVERS, POLLIN);
     watch->n_receivers = watch->n;
     add_all(L, watch, ARG_SENDERS, POLLOUT);
-    struct fiber *fiber = face_begin(L, watch->runtime);
+    struct fiber *fiber = luasocket_begin(L, watch->runtime);
     if (call_is_due(fiber)) /* who asks again and again, without a wait, must not starve others */
         return call_yield(L, fiber, 0, ask_after_others);
     return ask_first(L, watch, fiber);

@@ -15,12 +15,13 @@
 static int native_copy(lua_State *L)
 {
     int fd = (int)luaL_checknumber(L, 1), copy;
-    struct face *face = face_push(L, class_runtime(L), &luasocket_tcp_class, FACE_CLIENT, AF_UNSPEC);
+    struct luasocket *luasocket =
+        luasocket_push(L, class_runtime(L), &luasocket_tcp_class, LUASOCKET_CLIENT, AF_UNSPEC);
     if (fd < 0 || descriptor_dup(fd, &copy))
         return 0;
-    if (face_adopt(face, copy)) {
+    if (luasocket_adopt(luasocket, copy)) {
         descriptor_close(copy);
-        face->wanted_fd = -1;
+        luasocket->wanted_fd = -1;
         return 0;
     }
     return 1;
@@ -29,33 +30,33 @@ static int native_copy(lua_State *L)
 /* True when it is ready, or has been closed; false when the time is over. */
 static int finish_wait(lua_State *L, struct fiber *fiber, int error)
 {
-    bool is_over = error == ETIMEDOUT && !fiber->is_limited;
+    bool is_over = error == ETIMEDOUT && !fiber->has_scope_expired;
     if (error && error != ECANCELED && error != EBADF && !is_over)
         error_raise(L, error);
     lua_pushboolean(L, !is_over);
     return 1;
 }
 
-/* native.wait(face, "read"|"write", seconds) -> boolean; negative seconds are for ever */
+/* native.wait(luasocket, "read"|"write", seconds) -> boolean; negative seconds are for ever */
 static int native_wait(lua_State *L)
 {
     static const char *const names[] = {"read", "write", NULL};
     static const enum thrum_wait waits[] = {THRUM_WAIT_READ, THRUM_WAIT_WRITE};
-    struct face *face = class_check(L, 1, &luasocket_class, "socket");
+    struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     enum thrum_wait what = waits[luaL_checkoption(L, 2, NULL, names)];
-    double seconds = face_opt_seconds(L, 3);
+    double seconds = luasocket_opt_seconds(L, 3);
     int64_t deadline_ns = seconds < 0 ? NO_DEADLINE : call_deadline_after(seconds);
-    struct fiber *fiber = face_begin(L, face->runtime);
-    transfer_of(fiber)->socket = face->socket;
-    int error = face->socket->core ? 0 : EBADF;
+    struct fiber *fiber = luasocket_begin(L, luasocket->runtime);
+    transfer_of(fiber)->socket = luasocket->socket;
+    int error = luasocket->socket->core ? 0 : EBADF;
     if (!error && deadline_ns != NO_DEADLINE)
         error = deadline_prepare(fiber);
     if (!error)
-        error = thrum_socket_wait(face->socket->core, &fiber->operation, what);
+        error = thrum_socket_wait(luasocket->socket->core, &fiber->operation, what);
     if (error)
         return finish_wait(L, fiber, error);
-    return face_suspend(L, fiber, deadline_ns, finish_wait);
+    return luasocket_suspend(L, fiber, deadline_ns, finish_wait);
 }
 
-const struct function_row face_wait_natives[] = {
+const struct function_row luasocket_wait_natives[] = {
     {"socket_copy", native_copy}, {"wait", native_wait}, {0}};

@@ -11,9 +11,9 @@
 struct runtime;
 
 /* Add its functions to the table on the top. */
-void face_set_natives(lua_State *L, struct runtime *runtime);
-void face_select_open(lua_State *L, struct runtime *runtime);
+void luasocket_set_natives(lua_State *L, struct runtime *runtime);
+void luasocket_select_open(lua_State *L, struct runtime *runtime);
 /* quietly(f, ...) -> ...: call what never suspends and may raise SIGPIPE. */
-int quiet_call(lua_State *L);
+int call_without_sigpipe(lua_State *L);
 
 #endif

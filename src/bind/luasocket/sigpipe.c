@@ -14,7 +14,7 @@ static bool is_pending(int number)
     return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
 }
 
-int quiet_call(lua_State *L)
+int call_without_sigpipe(lua_State *L)
 {
     luaL_checkany(L, 1);
     sigset_t pipe, before;

@@ -7,7 +7,7 @@
  *   raise(code, op, ...)                the same, raised
  *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument
  *   raise_text(text)                    an error that is a text, at the script's line that called
- *   spent_limits() -> n                 how many with_timeouts round the call have ended a wait
+ *   expired_scopes() -> n                 how many with_timeouts round the call have ended a wait
  *   pcall(f, ...)                       for what never suspends
  *   error_name(error) -> string | nil   of an error object: the name of its code
  *   part(name) -> any                   what that part of a module has returned
@@ -16,20 +16,20 @@
 
 #include <lauxlib.h>
 
-#include "bind/fiber/runtime.h"
-#include "bind/fiber/timeout_scope.h"
-#include "bind/value/classes.h"
 #include "bind/dgram/open.h"
 #include "bind/fiber/open.h"
+#include "bind/fiber/runtime.h"
+#include "bind/fiber/timeout_scope.h"
 #include "bind/luasocket/open.h"
 #include "bind/module/modules.h"
 #include "bind/socket/open.h"
 #include "bind/stream/open.h"
 #include "bind/system/open.h"
-#include "bind/value/open.h"
 #include "bind/value/address.h"
 #include "bind/value/class.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
+#include "bind/value/open.h"
 
 enum { ARG_CODE = 1, ARG_OP = 2, ARG_DETAIL = 3 };
 
@@ -77,7 +77,7 @@ static int native_raise_text(lua_State *L)
 static int native_spent_limits(lua_State *L)
 {
     const struct fiber *fiber = runtime_caller(class_runtime(L));
-    lua_pushinteger(L, limit_count_spent(fiber));
+    lua_pushinteger(L, timeout_scope_count_expired(fiber));
     return 1;
 }
 
@@ -129,12 +129,12 @@ void native_push(lua_State *L, struct runtime *runtime)
                                                     {"raise", native_raise},
                                                     {"raise_arg", native_raise_arg},
                                                     {"raise_text", native_raise_text},
-                                                    {"spent_limits", native_spent_limits},
+                                                    {"expired_scopes", native_spent_limits},
                                                     {"pcall", native_pcall},
                                                     {"error_name", native_error_name},
                                                     {"address", native_address},
                                                     {"part", native_part},
-                                                    {"quietly", quiet_call},
+                                                    {"quietly", call_without_sigpipe},
                                                     {0}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
         return;
@@ -142,8 +142,8 @@ void native_push(lua_State *L, struct runtime *runtime)
     lua_newtable(L);
     class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
     dgram_set_natives(L, runtime);
-    face_set_natives(L, runtime);
-    face_select_open(L, runtime);
+    luasocket_set_natives(L, runtime);
+    luasocket_select_open(L, runtime);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);
 }

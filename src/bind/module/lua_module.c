@@ -9,8 +9,8 @@
 #include <thrum/lua.h>
 
 #include "bind/fiber/runtime.h"
-#include "bind/value/classes.h"
 #include "bind/module/modules.h"
+#include "bind/value/classes.h"
 #include "dgram_address_lua.h"
 #include "dgram_args_lua.h"
 #include "dgram_base_lua.h"

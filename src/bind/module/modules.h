@@ -27,7 +27,8 @@ struct runtime;
     ROW(unix)
 
 /* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
- * with the table of `require "thrum"` and the one of internal_functions.c, when that field is first asked for.
+ * with the table of `require "thrum"` and the one of internal_functions.c, when that field is first
+ * asked for.
  */
 #define LUA_MODULES(ROW) \
     ROW(dgram)           \

@@ -10,13 +10,13 @@
 #include <thrum/lua.h>
 
 #include "bind/fiber/inspect.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scheduler.h"
 #include "bind/fiber/scope.h"
-#include "bind/value/classes.h"
-#include "bind/fiber/open.h"
 #include "bind/module/modules.h"
+#include "bind/value/classes.h"
 #include "bind/value/error.h"
 
 /* ---- the main fiber ---- */
@@ -98,7 +98,7 @@ static void report_dropped(lua_State *L, struct runtime *runtime)
     report_due(L, runtime);
 }
 
-/* ---- Lua's face ---- */
+/* ---- Lua's luasocket ---- */
 
 static struct runtime *check_outside(lua_State *L)
 {

@@ -9,8 +9,8 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/socket/open.h"
 #include "bind/socket/classes.h"
+#include "bind/socket/open.h"
 #include "bind/socket/socket.h"
 #include "bind/value/address.h"
 #include "bind/value/args.h"

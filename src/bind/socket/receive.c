@@ -23,8 +23,8 @@ static int check_flags(lua_State *L, const struct socket *socket)
     const char *expected = is_stream
                                ? "0 or ip.message_flag.peek, out_of_band or'ed together"
                                : "0 or ip.message_flag.peek, out_of_band, truncate or'ed together";
-    int flags = socket_check_flags(L, ARG_FLAGS, is_stream ? STREAM_FLAGS : DATAGRAM_FLAGS,
-                                   expected);
+    int flags =
+        socket_check_flags(L, ARG_FLAGS, is_stream ? STREAM_FLAGS : DATAGRAM_FLAGS, expected);
     if (flags & MSG_OOB && !is_stream) /* it would wait for ever */
         error_raise_detail(L, EOPNOTSUPP, "datagrams have no out-of-band data");
     return flags;

@@ -10,8 +10,8 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/socket/open.h"
 #include "bind/socket/classes.h"
+#include "bind/socket/open.h"
 #include "bind/value/address.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
@@ -120,7 +120,7 @@ static void describe_query(lua_State *L, const struct fiber *fiber)
     lua_pushstring(L, text);
 }
 
-static const struct wait_kind wait_query = {true, fiber_cancel_operation, describe_query, NULL};
+static const struct wait_ops wait_query = {true, fiber_cancel_operation, describe_query, NULL};
 
 /* The error of a lookup that has ended says what was looked up. */
 noreturn static void raise_lookup(lua_State *L, const struct query *query, int error)
@@ -327,7 +327,7 @@ int resolver_open(lua_State *L, struct runtime *runtime)
 {
     static const struct function_row metamethods[] = {{"__gc", query_gc}, {0}};
     class_open(L, class_get(L, runtime, &lookup_class),
-                    &(struct class_rows){.metamethods = metamethods});
+               &(struct class_rows){.metamethods = metamethods});
     push_flags(L, class_get(L, runtime, &address_info_flag_class));
     return 1;
 }

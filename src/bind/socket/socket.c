@@ -11,8 +11,8 @@
 
 #include "base/descriptor.h"
 #include "bind/fiber/runtime.h"
-#include "bind/socket/open.h"
 #include "bind/socket/classes.h"
+#include "bind/socket/open.h"
 #include "bind/value/args.h"
 #include "bind/value/error.h"
 #include "bind/value/file_descriptor.h"

@@ -100,7 +100,7 @@ struct socket_property_row {
     struct property_row property;
     unsigned traits;
 };
-extern const struct socket_method_row socket_life_methods[];       /* socket.c */
+extern const struct socket_method_row socket_life_methods[]; /* socket.c */
 extern const struct socket_method_row socket_class_functions[];
 extern const struct socket_property_row socket_properties[];
 extern const struct function_row socket_metamethods[];

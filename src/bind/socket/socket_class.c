@@ -32,7 +32,8 @@ static const struct socket_class *find_class(const struct class *id)
     return class;
 }
 
-static void add_methods(lua_State *L, struct class_state *state, const struct socket_method_row *rows)
+static void add_methods(lua_State *L, struct class_state *state,
+                        const struct socket_method_row *rows)
 {
     for (; rows->function.name; rows++)
         if ((rows->traits & ~socket_class_of(state)->traits) == 0)

@@ -37,8 +37,8 @@ void transfer_describe_wait(lua_State *L, const struct fiber *fiber)
         lua_pushliteral(L, "(no name)");
 }
 
-static const struct wait_kind wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
-                                             transfer_describe_wait, NULL};
+static const struct wait_ops wait_socket = {WAIT_EXTERNAL, fiber_cancel_operation,
+                                            transfer_describe_wait, NULL};
 
 /* A send that is only tried may have its receiver on the C stack. */
 static void keep_peer(struct transfer *transfer)

@@ -93,7 +93,7 @@ static inline int transfer_run(lua_State *L, struct fiber *fiber, enum transfer_
 /* When a wait that begins now has to end by the socket's timeout. */
 int64_t transfer_deadline(const struct socket *socket);
 
-/* Tell where the socket that the fiber waits for is bound: a wait_kind's describe. */
+/* Tell where the socket that the fiber waits for is bound: a wait_ops' describe. */
 void transfer_describe_wait(lua_State *L, const struct fiber *fiber);
 
 /* ---- what receives and sends of every kind share ---- */

@@ -5,7 +5,8 @@
 #include "bind/socket/classes.h"
 #include "bind/value/class.h"
 
-static void set_class(lua_State *L, struct runtime *runtime, const struct class *id, const char *name)
+static void set_class(lua_State *L, struct runtime *runtime, const struct class *id,
+                      const char *name)
 {
     socket_class_open(L, runtime, id);
     lua_setfield(L, -2, name);

@@ -5,8 +5,8 @@
 
 #include "bind/value/class.h"
 
-#define STREAM_CLASSES(ROW)            \
-    ROW(stream_class, "stream")        \
+#define STREAM_CLASSES(ROW)     \
+    ROW(stream_class, "stream") \
     ROW(reader_class, "stream.reader")
 
 STREAM_CLASSES(CLASS_DECLARATION)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Flows: see flow.h.
+/* Flows: see steps.h.
  *
  * Inside a fiber a step that has to wait does not return: its continuation goes on with the next.
- * Outside any fiber, and where the fiber cannot be suspended, it returns, so that a call of a million steps is a loop and
- * no recursion. */
+ * Outside any fiber, and where the fiber cannot be suspended, it returns, so that a call of a
+ * million steps is a loop and no recursion. */
 #include "bind/stream/multi_step.h"
 
 #include <errno.h>
@@ -49,7 +49,7 @@ static bool has_method(lua_State *L, int arg, const char *method)
     return has_it;
 }
 
-struct socket *flow_check_stream(lua_State *L, int arg, const char *method)
+struct socket *multi_step_check_stream(lua_State *L, int arg, const char *method)
 {
     const unsigned traits = TRAIT_SOCKET | TRAIT_STREAM;
     struct socket *socket = class_test(L, arg, &socket_class);
@@ -65,60 +65,61 @@ struct socket *flow_check_stream(lua_State *L, int arg, const char *method)
 /* ---- who is inside ---- */
 
 /* A caller outside that waited and failed with the loop has left without a word. */
-bool flow_is_busy(const struct flow *flow)
+bool multi_step_is_busy(const struct multi_step *steps)
 {
-    return flow->state != FLOW_FREE && (flow->state != FLOW_OUTSIDE || flow->runtime->is_driving);
+    return steps->state != MULTI_STEP_FREE &&
+           (steps->state != MULTI_STEP_OUTSIDE || steps->runtime->is_driving);
 }
 
-static void enter(struct flow *flow, const struct fiber *fiber)
+static void enter(struct multi_step *steps, const struct fiber *fiber)
 {
-    flow->state = fiber->thread ? FLOW_IN_FIBER : FLOW_OUTSIDE;
+    steps->state = fiber->thread ? MULTI_STEP_IN_FIBER : MULTI_STEP_OUTSIDE;
 }
 
-static struct flow *leave(lua_State *L)
+static struct multi_step *leave(lua_State *L)
 {
-    struct flow *flow = lua_touserdata(L, 1);
-    flow->state = FLOW_FREE;
-    return flow;
+    struct multi_step *steps = lua_touserdata(L, 1);
+    steps->state = MULTI_STEP_FREE;
+    return steps;
 }
 
-static struct fiber *caller(const struct flow *flow)
+static struct fiber *caller(const struct multi_step *steps)
 {
-    return runtime_caller(flow->runtime);
+    return runtime_caller(steps->runtime);
 }
 
 /* ---- the steps ---- */
 
 static int finish(lua_State *L, struct fiber *fiber, int error)
 {
-    struct flow *flow = leave(L);
+    struct multi_step *steps = leave(L);
     (void)fiber;
-    return flow->kind->finish(L, flow, error);
+    return steps->ops->finish(L, steps, error);
 }
 
-static int take_step(lua_State *L, struct fiber *fiber, struct flow *flow);
+static int take_step(lua_State *L, struct fiber *fiber, struct multi_step *steps);
 
-static int go_on(lua_State *L, struct flow *flow, int error)
+static int go_on(lua_State *L, struct multi_step *steps, int error)
 {
-    struct fiber *fiber = caller(flow);
-    while (!error && (error = flow->kind->next(L, flow)) == EAGAIN)
-        error = take_step(L, fiber, flow);
-    enter(flow, fiber);
+    struct fiber *fiber = caller(steps);
+    while (!error && (error = steps->ops->next(L, steps)) == EAGAIN)
+        error = take_step(L, fiber, steps);
+    enter(steps, fiber);
     return call_done(L, fiber, error, finish);
 }
 
-int flow_run(lua_State *L, struct flow *flow)
+int multi_step_run(lua_State *L, struct multi_step *steps)
 {
     struct fiber *fiber;
-    if (call_begin_late(L, flow->runtime, &fiber))
-        call_begin(L, flow->runtime); /* raises, and says why */
-    return go_on(L, flow, call_take_error(L, fiber));
+    if (call_begin_late(L, steps->runtime, &fiber))
+        call_begin(L, steps->runtime); /* raises, and says why */
+    return go_on(L, steps, call_take_error(L, fiber));
 }
 
 static int go_on_moved(lua_State *L, struct fiber *fiber, int error)
 {
-    struct flow *flow = leave(L);
-    return go_on(L, flow, flow->kind->moved(flow, error, transfer_of(fiber)->message.length));
+    struct multi_step *steps = leave(L);
+    return go_on(L, steps, steps->ops->moved(steps, error, transfer_of(fiber)->message.length));
 }
 
 static int go_on_after_others(lua_State *L, struct fiber *fiber, int error)
@@ -128,46 +129,46 @@ static int go_on_after_others(lua_State *L, struct fiber *fiber, int error)
 }
 
 /* After a step that did not wait: now and then others run first. */
-static int let_others_run(lua_State *L, struct fiber *fiber, struct flow *flow)
+static int let_others_run(lua_State *L, struct fiber *fiber, struct multi_step *steps)
 {
     if (!call_is_due(fiber))
         return 0;
-    enter(flow, fiber);
+    enter(steps, fiber);
     int error = call_yield(L, fiber, 0, call_returns(L, fiber) ? call_note : go_on_after_others);
-    flow->state = FLOW_FREE;
+    steps->state = MULTI_STEP_FREE;
     return error;
 }
 
 /* ---- a step with a socket ---- */
 
-static enum transfer_type type_of(const struct flow *flow)
+static enum transfer_type type_of(const struct multi_step *steps)
 {
-    return flow->kind->is_write ? TRANSFER_SEND : TRANSFER_RECEIVE;
+    return steps->ops->is_write ? TRANSFER_SEND : TRANSFER_RECEIVE;
 }
 
-static int step_socket(lua_State *L, struct fiber *fiber, struct flow *flow)
+static int step_socket(lua_State *L, struct fiber *fiber, struct multi_step *steps)
 {
-    if (flow->socket->object.class != &socket_class) /* finalised: the state closes */
+    if (steps->socket->object.class != &socket_class) /* finalised: the state closes */
         return EBADF;
-    struct transfer *transfer = transfer_begin(fiber, flow->socket, flow->data, flow->size, 0);
-    int error = transfer_try(fiber, type_of(flow));
-    if (error == EAGAIN && socket_is_impatient(flow->socket)) {
-        error = flow->kind->is_write ? EAGAIN : transfer_try(fiber, type_of(flow));
+    struct transfer *transfer = transfer_begin(fiber, steps->socket, steps->data, steps->size, 0);
+    int error = transfer_try(fiber, type_of(steps));
+    if (error == EAGAIN && socket_is_impatient(steps->socket)) {
+        error = steps->ops->is_write ? EAGAIN : transfer_try(fiber, type_of(steps));
         error = error == EAGAIN ? ETIMEDOUT : error;
     }
     if (error != EAGAIN) {
-        error = flow->kind->moved(flow, error, transfer->message.length);
-        return error ? error : let_others_run(L, fiber, flow);
+        error = steps->ops->moved(steps, error, transfer->message.length);
+        return error ? error : let_others_run(L, fiber, steps);
     }
-    int64_t deadline_ns = transfer_deadline(flow->socket);
-    error = transfer_start(fiber, type_of(flow), deadline_ns);
+    int64_t deadline_ns = transfer_deadline(steps->socket);
+    error = transfer_start(fiber, type_of(steps), deadline_ns);
     if (error)
-        return flow->kind->moved(flow, error, 0);
-    enter(flow, fiber);
-    error = transfer_suspend(L, fiber, deadline_ns,
-                             call_returns(L, fiber) ? call_note : go_on_moved);
-    flow->state = FLOW_FREE;
-    return flow->kind->moved(flow, error, transfer->message.length);
+        return steps->ops->moved(steps, error, 0);
+    enter(steps, fiber);
+    error =
+        transfer_suspend(L, fiber, deadline_ns, call_returns(L, fiber) ? call_note : go_on_moved);
+    steps->state = MULTI_STEP_FREE;
+    return steps->ops->moved(steps, error, transfer->message.length);
 }
 
 /* ---- a step with another object ---- */
@@ -180,54 +181,54 @@ static int return_answer(lua_State *L, int status, lua_KContext context)
     return 2;
 }
 
-/* Called with the flow, in protected mode: stream:read_some(span). */
+/* Called with the steps, in protected mode: stream:read_some(span). */
 static int call_method(lua_State *L)
 {
-    struct flow *flow = lua_touserdata(L, 1);
+    struct multi_step *steps = lua_touserdata(L, 1);
     lua_getuservalue(L, 1);
-    lua_rawgeti(L, 2, FLOW_STREAM);
-    lua_rawgeti(L, 2, FLOW_SPAN);
+    lua_rawgeti(L, 2, MULTI_STEP_STREAM);
+    lua_rawgeti(L, 2, MULTI_STEP_SPAN);
     lua_replace(L, 2);
     const struct byte_span *span = byte_span_test(L, 2);
-    lua_getfield(L, 3, flow->kind->method);
+    lua_getfield(L, 3, steps->ops->method);
     lua_insert(L, 3);
-    byte_span_push_slice(L, 2, (size_t)(flow->data - span->data), flow->size);
+    byte_span_push_slice(L, 2, (size_t)(steps->data - span->data), steps->size);
     lua_callk(L, 2, 2, 0, return_answer);
     return 2;
 }
 
 /* The two values on the top are the method's answer: how many bytes, or nil and nothing else for
  * the end. */
-static int take_answer(lua_State *L, struct flow *flow)
+static int take_answer(lua_State *L, struct multi_step *steps)
 {
     int is_integer = 0;
-    bool is_end = !flow->kind->is_write && lua_isnil(L, -2) && lua_isnil(L, -1);
+    bool is_end = !steps->ops->is_write && lua_isnil(L, -2) && lua_isnil(L, -1);
     lua_Integer size = lua_type(L, -2) == LUA_TNUMBER ? lua_tointegerx(L, -2, &is_integer) : 0;
-    if (is_integer && size >= 0 && (lua_Unsigned)size <= flow->size) {
+    if (is_integer && size >= 0 && (lua_Unsigned)size <= steps->size) {
         lua_pop(L, 2);
-        return flow->kind->moved(flow, 0, (size_t)size);
+        return steps->ops->moved(steps, 0, (size_t)size);
     }
     if (is_end) {
         lua_pop(L, 2);
-        return flow->kind->moved(flow, THRUM_EEOF, 0);
+        return steps->ops->moved(steps, THRUM_EEOF, 0);
     }
     luaL_tolstring(L, -2, NULL);
     error_push(L, EINVAL);
     error_set_detail(L, "the stream's %s has to return an integer from 0 to %zu, got %s",
-                     flow->kind->method, flow->size, lua_tostring(L, -2));
-    return FLOW_RAISED;
+                     steps->ops->method, steps->size, lua_tostring(L, -2));
+    return MULTI_STEP_RAISED;
 }
 
 static int take_result(lua_State *L, int status)
 {
-    struct flow *flow = leave(L);
+    struct multi_step *steps = leave(L);
     if (status == LUA_OK || status == LUA_YIELD)
-        return take_answer(L, flow);
+        return take_answer(L, steps);
     if (!error_is(L, -1, THRUM_EEOF))
-        return FLOW_RAISED;
-    int error = flow->kind->moved(flow, THRUM_EEOF, 0);
+        return MULTI_STEP_RAISED;
+    int error = steps->ops->moved(steps, THRUM_EEOF, 0);
     if (error) /* the stream's own error object says it best */
-        return FLOW_RAISED;
+        return MULTI_STEP_RAISED;
     lua_pop(L, 1);
     return 0;
 }
@@ -239,22 +240,22 @@ static int go_on_called(lua_State *L, int status, lua_KContext context)
     return go_on(L, lua_touserdata(L, 1), error);
 }
 
-static int step_object(lua_State *L, struct fiber *fiber, struct flow *flow)
+static int step_object(lua_State *L, struct fiber *fiber, struct multi_step *steps)
 {
     lua_pushcfunction(L, call_method);
     lua_pushvalue(L, 1);
-    flow->state = FLOW_CALLING;
+    steps->state = MULTI_STEP_CALLING;
     int error = take_result(L, lua_pcallk(L, 1, 2, 0, 0, go_on_called));
-    return error ? error : let_others_run(L, fiber, flow);
+    return error ? error : let_others_run(L, fiber, steps);
 }
 
-static int take_step(lua_State *L, struct fiber *fiber, struct flow *flow)
+static int take_step(lua_State *L, struct fiber *fiber, struct multi_step *steps)
 {
-    int error = call_begin_late(L, flow->runtime, &fiber);
+    int error = call_begin_late(L, steps->runtime, &fiber);
     error = error ? error : call_take_error(L, fiber);
     if (error)
         return error;
-    return flow->socket ? step_socket(L, fiber, flow) : step_object(L, fiber, flow);
+    return steps->socket ? step_socket(L, fiber, steps) : step_object(L, fiber, steps);
 }
 
 /* ---- errors ---- */
@@ -270,9 +271,9 @@ static void set_length(lua_State *L, size_t length)
     lua_pop(L, 1);
 }
 
-void flow_push_error(lua_State *L, int error, size_t length)
+void multi_step_push_error(lua_State *L, int error, size_t length)
 {
-    if (error != FLOW_RAISED)
+    if (error != MULTI_STEP_RAISED)
         error_push(L, error);
     if (error == EBADF)
         error_set_detail(L, "the socket is not open");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Bytes that a stream has sent and nobody has taken yet: see inbox.h. */
+/* Bytes that a stream has sent and nobody has taken yet: see read_buffer.h. */
 #include "bind/stream/read_buffer.h"
 
 #include <string.h>
@@ -12,14 +12,13 @@
  * needs it. */
 enum { BLOCK_FIRST = 4096, BLOCK_USUAL = 65536 };
 
-const unsigned char *inbox_unread(const struct inbox *inbox)
+const unsigned char *read_buffer_unread(const struct read_buffer *buffer)
 {
-    return inbox->block ? inbox->block->data + inbox->begin : NULL;
+    return buffer->block ? buffer->block->data + buffer->begin : NULL;
 }
 
 struct replacement {
-    struct inbox *inbox;
-    struct runtime *runtime;
+    struct read_buffer *buffer;
     size_t size;
 };
 
@@ -37,92 +36,92 @@ static void teach_allocator(lua_State *L)
 static int replace_block(lua_State *L)
 {
     const struct replacement *replacement = lua_touserdata(L, 2);
-    struct inbox *inbox = replacement->inbox;
+    struct read_buffer *buffer = replacement->buffer;
     size_t size = replacement->size;
     if (size == BLOCK_USUAL)
         teach_allocator(L);
     lua_getuservalue(L, 1);
     struct byte_span *block = byte_span_push(L, size, size);
-    if (inbox->end > inbox->begin)
-        memcpy(block->data, inbox_unread(inbox), inbox_count(inbox));
-    inbox->end -= inbox->begin;
-    inbox->begin = 0;
-    inbox->block = block;
-    lua_rawseti(L, -2, INBOX_BLOCK);
+    if (buffer->end > buffer->begin)
+        memcpy(block->data, read_buffer_unread(buffer), read_buffer_count(buffer));
+    buffer->end -= buffer->begin;
+    buffer->begin = 0;
+    buffer->block = block;
+    lua_rawseti(L, -2, READ_BUFFER_BLOCK);
     return 0;
 }
 
 /* How large the block should be for the next receive. What is unread is moved only when at least as
  * much has been read since, and the block grows by doubling: a byte is copied a few times at most,
  * whatever the pieces are. */
-static size_t choose_size(const struct inbox *inbox, size_t missing)
+static size_t choose_size(const struct read_buffer *buffer, size_t missing)
 {
-    size_t size = inbox->block->size, rest = inbox_count(inbox);
+    size_t size = buffer->block->size, rest = read_buffer_count(buffer);
     if (size > BLOCK_USUAL && rest <= BLOCK_USUAL / 4)
         return BLOCK_USUAL;
-    if (size < BLOCK_USUAL && inbox->was_filled)
+    if (size < BLOCK_USUAL && buffer->was_filled)
         return size * 4;
     return rest > size / 2 && size - rest < missing ? size * 2 : size;
 }
 
-static bool needs_room(const struct inbox *inbox, size_t missing)
+static bool needs_room(const struct read_buffer *buffer, size_t missing)
 {
-    if (!inbox->block || inbox_count(inbox) == 0)
+    if (!buffer->block || read_buffer_count(buffer) == 0)
         return true;
-    size_t room = inbox->block->size - inbox->end;
-    return room < missing && room < inbox->block->size / 4;
+    size_t room = buffer->block->size - buffer->end;
+    return room < missing && room < buffer->block->size / 4;
 }
 
-bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox, size_t missing)
+bool read_buffer_make_room(lua_State *L, struct read_buffer *buffer, size_t missing)
 {
-    if (!needs_room(inbox, missing))
+    if (!needs_room(buffer, missing))
         return true;
-    inbox->n_changes++;
-    size_t size = inbox->block ? choose_size(inbox, missing) : BLOCK_FIRST;
-    if (!inbox->block || size != inbox->block->size) {
-        struct replacement replacement = {inbox, runtime, size};
+    buffer->n_changes++;
+    size_t size = buffer->block ? choose_size(buffer, missing) : BLOCK_FIRST;
+    if (!buffer->block || size != buffer->block->size) {
+        struct replacement replacement = {buffer, size};
         lua_pushcfunction(L, replace_block);
         lua_pushvalue(L, 1);
         lua_pushlightuserdata(L, &replacement);
         return lua_pcall(L, 2, 0, 0) == LUA_OK;
     }
-    if (inbox->end > inbox->begin)
-        memmove(inbox->block->data, inbox_unread(inbox), inbox_count(inbox));
-    inbox->end -= inbox->begin;
-    inbox->begin = 0;
+    if (buffer->end > buffer->begin)
+        memmove(buffer->block->data, read_buffer_unread(buffer), read_buffer_count(buffer));
+    buffer->end -= buffer->begin;
+    buffer->begin = 0;
     return true;
 }
 
-unsigned char *inbox_room(const struct inbox *inbox, size_t *size)
+unsigned char *read_buffer_room(const struct read_buffer *buffer, size_t *size)
 {
-    *size = inbox->block->size - inbox->end;
-    return inbox->block->data + inbox->end;
+    *size = buffer->block->size - buffer->end;
+    return buffer->block->data + buffer->end;
 }
 
-void inbox_add(struct inbox *inbox, size_t size)
+void read_buffer_add(struct read_buffer *buffer, size_t size)
 {
-    inbox->was_filled = size == inbox->block->size - inbox->end;
-    inbox->end += size;
-    inbox->n_changes++;
+    buffer->was_filled = size == buffer->block->size - buffer->end;
+    buffer->end += size;
+    buffer->n_changes++;
 }
 
 /* A block that was needed once is not kept for ever. */
-static void let_go(lua_State *L, struct inbox *inbox)
+static void let_go(lua_State *L, struct read_buffer *buffer)
 {
-    if (inbox_count(inbox) > 0 || inbox->block->size <= BLOCK_USUAL)
+    if (read_buffer_count(buffer) > 0 || buffer->block->size <= BLOCK_USUAL)
         return;
-    inbox->block = NULL;
-    inbox->begin = inbox->end = 0;
+    buffer->block = NULL;
+    buffer->begin = buffer->end = 0;
     lua_getuservalue(L, 1);
     lua_pushnil(L);
-    lua_rawseti(L, -2, INBOX_BLOCK);
+    lua_rawseti(L, -2, READ_BUFFER_BLOCK);
     lua_pop(L, 1);
 }
 
-void inbox_take(lua_State *L, struct inbox *inbox, size_t size)
+void read_buffer_take(lua_State *L, struct read_buffer *buffer, size_t size)
 {
-    inbox->begin += size;
-    inbox->n_changes++;
-    if (inbox->block)
-        let_go(L, inbox);
+    buffer->begin += size;
+    buffer->n_changes++;
+    if (buffer->block)
+        let_go(L, buffer);
 }

@@ -9,9 +9,8 @@
 #include <lua.h>
 
 struct byte_span;
-struct runtime;
 
-struct inbox {
+struct read_buffer {
     struct byte_span *block; /* NULL: none */
     size_t begin, end;       /* what is unread */
     unsigned long n_changes; /* of what is unread, or where it stands */
@@ -19,24 +18,25 @@ struct inbox {
 };
 
 /* Where the block is kept: in the table that is the user value of the object at 1. */
-enum { INBOX_BLOCK = 2 };
+enum { READ_BUFFER_BLOCK = 2 };
 
-const unsigned char *inbox_unread(const struct inbox *inbox);
+const unsigned char *read_buffer_unread(const struct read_buffer *buffer);
 
-static inline size_t inbox_count(const struct inbox *inbox)
+static inline size_t read_buffer_count(const struct read_buffer *buffer)
 {
-    return inbox->end - inbox->begin;
+    return buffer->end - buffer->begin;
 }
 
-/* Make room behind what is unread, in an inbox of the object at 1, for a piece that so many bytes
- * are missing of; SIZE_MAX: nobody knows. On an error, which stands on the top then, false. */
-bool inbox_make_room(lua_State *L, struct runtime *runtime, struct inbox *inbox, size_t missing);
+/* Make room behind what is unread, in a read buffer of the object at 1, for a piece that so many
+ * bytes are missing of; SIZE_MAX: nobody knows. On an error, which stands on the top then, false.
+ */
+bool read_buffer_make_room(lua_State *L, struct read_buffer *buffer, size_t missing);
 
 /* Where the next receive goes; and that it has come. */
-unsigned char *inbox_room(const struct inbox *inbox, size_t *size);
-void inbox_add(struct inbox *inbox, size_t size);
+unsigned char *read_buffer_room(const struct read_buffer *buffer, size_t *size);
+void read_buffer_add(struct read_buffer *buffer, size_t size);
 
 /* Take so many bytes out. */
-void inbox_take(lua_State *L, struct inbox *inbox, size_t size);
+void read_buffer_take(lua_State *L, struct read_buffer *buffer, size_t size);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* stream.reader: lines, records and whole streams, over one growing buffer.
  *
- * What has come and is unread stands in an inbox. A call looks for its piece there; as long as it
- * is not complete, a step of the flow reads more behind it. Nothing is taken out before the call
- * returns it, so a call that fails has lost nothing, and the next one of the same kind searches on
- * where this one stopped. */
+ * What has come and is unread stands in a read buffer. A call looks for its piece there; as long as
+ * it is not complete, a step of the steps reads more behind it. Nothing is taken out before the
+ * call returns it, so a call that fails has lost nothing, and the next one of the same kind
+ * searches on where this one stopped. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -14,17 +14,17 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/runtime.h"
-#include "bind/stream/open.h"
 #include "bind/stream/classes.h"
 #include "bind/stream/multi_step.h"
+#include "bind/stream/open.h"
 #include "bind/stream/read_buffer.h"
 #include "bind/value/args.h"
 #include "bind/value/byte_span.h"
 #include "bind/value/error.h"
 #include "net/search.h"
 
-enum { FLOW_DELIMITER = 3 }; /* in the flow's table */
-_Static_assert((int)INBOX_BLOCK == (int)FLOW_SPAN, "the block is the span of a step");
+enum { MULTI_STEP_DELIMITER = 3 }; /* in the steps's table */
+_Static_assert((int)READ_BUFFER_BLOCK == (int)MULTI_STEP_SPAN, "the block is the span of a step");
 
 struct reader;
 
@@ -43,8 +43,8 @@ struct delimiter {
 };
 
 struct reader {
-    struct flow flow;
-    struct inbox inbox;
+    struct multi_step steps;
+    struct read_buffer read_buffer;
 
     /* The call under way, or the last. */
     const struct piece_kind *piece;
@@ -68,8 +68,8 @@ static int found(struct reader *reader, size_t length, size_t dropped)
 
 static int look_line(struct reader *reader)
 {
-    const unsigned char *data = inbox_unread(&reader->inbox);
-    size_t size = inbox_count(&reader->inbox), looked = reader->search.looked;
+    const unsigned char *data = read_buffer_unread(&reader->read_buffer);
+    size_t size = read_buffer_count(&reader->read_buffer), looked = reader->search.looked;
     const unsigned char *newline =
         size > looked ? memchr(data + looked, '\n', size - looked) : NULL;
     if (newline) {
@@ -89,7 +89,8 @@ static int look_until(struct reader *reader)
     const struct delimiter *delimiter = reader->delimiter;
     struct search *search = &reader->search;
     if (search_continue(search, delimiter->bytes, delimiter->size, delimiter->table,
-                        inbox_unread(&reader->inbox), inbox_count(&reader->inbox))) {
+                        read_buffer_unread(&reader->read_buffer),
+                        read_buffer_count(&reader->read_buffer))) {
         search->looked -= delimiter->size; /* for the next, if this one is too long */
         search->matched = 0;
         return found(reader, search->looked, delimiter->size);
@@ -99,13 +100,14 @@ static int look_until(struct reader *reader)
 
 static int take_rest(struct reader *reader)
 {
-    reader->is_none = inbox_count(&reader->inbox) == 0;
-    return found(reader, inbox_count(&reader->inbox), 0);
+    reader->is_none = read_buffer_count(&reader->read_buffer) == 0;
+    return found(reader, read_buffer_count(&reader->read_buffer), 0);
 }
 
 static int look_exactly(struct reader *reader)
 {
-    return inbox_count(&reader->inbox) < reader->max ? EAGAIN : found(reader, reader->max, 0);
+    return read_buffer_count(&reader->read_buffer) < reader->max ? EAGAIN
+                                                                 : found(reader, reader->max, 0);
 }
 
 static int fail_at_end(struct reader *reader)
@@ -116,12 +118,12 @@ static int fail_at_end(struct reader *reader)
 
 static int look_all(struct reader *reader)
 {
-    return inbox_count(&reader->inbox) > reader->max ? EMSGSIZE : EAGAIN;
+    return read_buffer_count(&reader->read_buffer) > reader->max ? EMSGSIZE : EAGAIN;
 }
 
 static int take_all(struct reader *reader)
 {
-    return found(reader, inbox_count(&reader->inbox), 0);
+    return found(reader, read_buffer_count(&reader->read_buffer), 0);
 }
 
 static const struct piece_kind piece_line = {look_line, take_rest};
@@ -132,17 +134,17 @@ static const struct piece_kind piece_all = {look_all, take_all};
 /* No finaliser comes in meanwhile. */
 static int make_room(lua_State *L, struct reader *reader)
 {
-    reader->flow.state = FLOW_CALLING;
-    bool is_done = inbox_make_room(L, reader->flow.runtime, &reader->inbox, SIZE_MAX);
-    reader->flow.state = FLOW_FREE;
-    return is_done ? 0 : FLOW_RAISED;
+    reader->steps.state = MULTI_STEP_CALLING;
+    bool is_done = read_buffer_make_room(L, &reader->read_buffer, SIZE_MAX);
+    reader->steps.state = MULTI_STEP_FREE;
+    return is_done ? 0 : MULTI_STEP_RAISED;
 }
 
-/* ---- the flow ---- */
+/* ---- the steps ---- */
 
-static int reader_next(lua_State *L, struct flow *flow)
+static int reader_next(lua_State *L, struct multi_step *steps)
 {
-    struct reader *reader = (struct reader *)flow;
+    struct reader *reader = (struct reader *)steps;
     int error = reader->piece->look(reader);
     if (error == EAGAIN && reader->has_ended)
         error = reader->piece->look_at_end(reader);
@@ -151,48 +153,48 @@ static int reader_next(lua_State *L, struct flow *flow)
     error = make_room(L, reader);
     if (error)
         return error;
-    flow->data = inbox_room(&reader->inbox, &flow->size);
+    steps->data = read_buffer_room(&reader->read_buffer, &steps->size);
     return EAGAIN;
 }
 
-static int reader_moved(struct flow *flow, int error, size_t size)
+static int reader_moved(struct multi_step *steps, int error, size_t size)
 {
-    struct reader *reader = (struct reader *)flow;
+    struct reader *reader = (struct reader *)steps;
     reader->has_ended = error == THRUM_EEOF;
     if (error)
         return reader->has_ended ? 0 : error;
-    inbox_add(&reader->inbox, size);
+    read_buffer_add(&reader->read_buffer, size);
     return 0;
 }
 
 /* Outside any fiber a finaliser may have read the same piece while its string was made. */
 static void take_out(lua_State *L, struct reader *reader, unsigned long n_changes)
 {
-    if (reader->inbox.n_changes != n_changes)
+    if (reader->read_buffer.n_changes != n_changes)
         return;
     reader->search = (struct search){0};
-    inbox_take(L, &reader->inbox, reader->length + reader->dropped);
+    read_buffer_take(L, &reader->read_buffer, reader->length + reader->dropped);
 }
 
-static int reader_finish(lua_State *L, struct flow *flow, int error)
+static int reader_finish(lua_State *L, struct multi_step *steps, int error)
 {
-    struct reader *reader = (struct reader *)flow;
+    struct reader *reader = (struct reader *)steps;
     if (error) {
-        flow_push_error(L, error, inbox_count(&reader->inbox));
+        multi_step_push_error(L, error, read_buffer_count(&reader->read_buffer));
         return lua_error(L);
     }
     if (reader->is_none) {
         lua_pushnil(L);
         return 1;
     }
-    unsigned long n_changes = reader->inbox.n_changes;
-    lua_pushlstring(L, (const char *)inbox_unread(&reader->inbox), reader->length);
+    unsigned long n_changes = reader->read_buffer.n_changes;
+    lua_pushlstring(L, (const char *)read_buffer_unread(&reader->read_buffer), reader->length);
     take_out(L, reader, n_changes);
     return 1;
 }
 
-static const struct flow_kind reader_flow = {"read_some", false, reader_next, reader_moved,
-                                             reader_finish};
+static const struct multi_step_ops reader_flow = {"read_some", false, reader_next, reader_moved,
+                                                  reader_finish};
 
 /* ---- methods ---- */
 
@@ -217,12 +219,12 @@ static int read_piece(lua_State *L, struct reader *reader, const struct piece_ki
     reader->max = max;
     reader->is_none = false;
     reader->has_ended = false;
-    return flow_run(L, &reader->flow);
+    return multi_step_run(L, &reader->steps);
 }
 
 static void check_free(lua_State *L, const struct reader *reader)
 {
-    if (flow_is_busy(&reader->flow))
+    if (multi_step_is_busy(&reader->steps))
         error_raise_detail(L, EBUSY, "another fiber is reading from it");
 }
 
@@ -253,7 +255,7 @@ static void keep_delimiter(lua_State *L, struct reader *reader, struct bytes byt
     delimiter->size = bytes.size;
     delimiter->bytes = copy;
     search_prepare(copy, bytes.size, delimiter->table);
-    lua_rawseti(L, -2, FLOW_DELIMITER);
+    lua_rawseti(L, -2, MULTI_STEP_DELIMITER);
     lua_pop(L, 1);
     reader->delimiter = delimiter;
     reader->search = (struct search){0};
@@ -290,7 +292,7 @@ static int reader_all(lua_State *L)
 
 static int get_buffered(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)inbox_count(&self(L)->inbox));
+    lua_pushinteger(L, (lua_Integer)read_buffer_count(&self(L)->read_buffer));
     return 1;
 }
 
@@ -298,7 +300,7 @@ static int get_stream(lua_State *L)
 {
     self(L);
     lua_getuservalue(L, 1);
-    lua_rawgeti(L, -1, FLOW_STREAM);
+    lua_rawgeti(L, -1, MULTI_STEP_STREAM);
     return 1;
 }
 
@@ -307,14 +309,14 @@ static int get_stream(lua_State *L)
 int reader_new_function(lua_State *L)
 {
     lua_settop(L, 1);
-    struct socket *socket = flow_check_stream(L, 1, reader_flow.method);
+    struct socket *socket = multi_step_check_stream(L, 1, reader_flow.method);
     struct reader *reader = class_new_object(L, &reader_class, sizeof(*reader));
-    reader->flow.kind = &reader_flow;
-    reader->flow.runtime = class_runtime(L);
-    reader->flow.socket = socket;
-    lua_createtable(L, FLOW_N_PLACES, 0);
+    reader->steps.ops = &reader_flow;
+    reader->steps.runtime = class_runtime(L);
+    reader->steps.socket = socket;
+    lua_createtable(L, MULTI_STEP_N_PLACES, 0);
     lua_pushvalue(L, 1);
-    lua_rawseti(L, -2, FLOW_STREAM);
+    lua_rawseti(L, -2, MULTI_STEP_STREAM);
     lua_setuservalue(L, -2);
     return 1;
 }
@@ -330,5 +332,5 @@ static const struct property_row properties[] = {
 void reader_open(lua_State *L, struct runtime *runtime)
 {
     class_open(L, class_get(L, runtime, &reader_class),
-                    &(struct class_rows){.methods = methods, .properties = properties});
+               &(struct class_rows){.methods = methods, .properties = properties});
 }

@@ -6,16 +6,16 @@
 #include <lauxlib.h>
 
 #include "bind/fiber/runtime.h"
-#include "bind/stream/open.h"
 #include "bind/stream/classes.h"
 #include "bind/stream/multi_step.h"
+#include "bind/stream/open.h"
 #include "bind/value/args.h"
 #include "bind/value/byte_span.h"
 #include "bind/value/classes.h"
 #include "bind/value/error.h"
 
 struct transfer {
-    struct flow flow;
+    struct multi_step steps;
     unsigned char *data;
     size_t size;
     size_t minimum;
@@ -26,39 +26,39 @@ enum { ARG_STREAM = 1, ARG_BUFFER, ARG_MINIMUM };
 
 /* ---- steps ---- */
 
-static int transfer_next(lua_State *L, struct flow *flow)
+static int transfer_next(lua_State *L, struct multi_step *steps)
 {
-    const struct transfer *transfer = (const struct transfer *)flow;
+    const struct transfer *transfer = (const struct transfer *)steps;
     (void)L;
     if (transfer->done >= transfer->minimum)
         return 0;
-    flow->data = transfer->data + transfer->done;
-    flow->size = transfer->size - transfer->done;
+    steps->data = transfer->data + transfer->done;
+    steps->size = transfer->size - transfer->done;
     return EAGAIN;
 }
 
-static int transfer_moved(struct flow *flow, int error, size_t size)
+static int transfer_moved(struct multi_step *steps, int error, size_t size)
 {
     if (!error)
-        ((struct transfer *)flow)->done += size;
+        ((struct transfer *)steps)->done += size;
     return error;
 }
 
-static int transfer_finish(lua_State *L, struct flow *flow, int error)
+static int transfer_finish(lua_State *L, struct multi_step *steps, int error)
 {
-    size_t done = ((const struct transfer *)flow)->done;
+    size_t done = ((const struct transfer *)steps)->done;
     if (error) {
-        flow_push_error(L, error, done);
+        multi_step_push_error(L, error, done);
         return lua_error(L);
     }
     lua_pushinteger(L, (lua_Integer)done);
     return 1;
 }
 
-static const struct flow_kind reading = {"read_some", false, transfer_next, transfer_moved,
-                                         transfer_finish};
-static const struct flow_kind writing = {"write_some", true, transfer_next, transfer_moved,
-                                         transfer_finish};
+static const struct multi_step_ops reading = {"read_some", false, transfer_next, transfer_moved,
+                                              transfer_finish};
+static const struct multi_step_ops writing = {"write_some", true, transfer_next, transfer_moved,
+                                              transfer_finish};
 
 /* ---- calls ---- */
 
@@ -75,34 +75,34 @@ static void need_span(lua_State *L, struct bytes *bytes)
 }
 
 /* Put the transfer below its arguments. */
-static struct transfer *push_transfer(lua_State *L, const struct flow_kind *kind,
+static struct transfer *push_transfer(lua_State *L, const struct multi_step_ops *ops,
                                       struct socket *socket, struct bytes bytes, size_t minimum)
 {
     if (!socket)
         need_span(L, &bytes);
     struct transfer *transfer = lua_newuserdata(L, sizeof(*transfer));
-    *transfer = (struct transfer){{.kind = kind, .runtime = class_runtime(L), .socket = socket},
+    *transfer = (struct transfer){{.ops = ops, .runtime = class_runtime(L), .socket = socket},
                                   .data = (unsigned char *)bytes.data,
                                   .size = bytes.size,
                                   .minimum = minimum};
     lua_insert(L, 1);
     if (!socket) {
-        lua_createtable(L, FLOW_N_PLACES, 0);
+        lua_createtable(L, MULTI_STEP_N_PLACES, 0);
         lua_pushvalue(L, 1 + ARG_STREAM);
-        lua_rawseti(L, -2, FLOW_STREAM);
+        lua_rawseti(L, -2, MULTI_STEP_STREAM);
         lua_pushvalue(L, 1 + ARG_BUFFER);
-        lua_rawseti(L, -2, FLOW_SPAN);
+        lua_rawseti(L, -2, MULTI_STEP_SPAN);
         lua_setuservalue(L, 1);
     }
     return transfer;
 }
 
-static int run_transfer(lua_State *L, const struct flow_kind *kind, bool has_minimum)
+static int run_transfer(lua_State *L, const struct multi_step_ops *ops, bool has_minimum)
 {
     struct bytes bytes;
     lua_settop(L, has_minimum ? ARG_MINIMUM : ARG_BUFFER);
-    struct socket *socket = flow_check_stream(L, ARG_STREAM, kind->method);
-    if (kind->is_write) {
+    struct socket *socket = multi_step_check_stream(L, ARG_STREAM, ops->method);
+    if (ops->is_write) {
         bytes = byte_span_check_gather(L, ARG_BUFFER, "buffer");
     } else {
         const struct byte_span *span = class_check(L, ARG_BUFFER, &byte_span_class, "buffer");
@@ -111,8 +111,8 @@ static int run_transfer(lua_State *L, const struct flow_kind *kind, bool has_min
     size_t minimum = bytes.size;
     if (has_minimum)
         minimum = (size_t)args_integer(L, ARG_MINIMUM, "n", 0, (lua_Integer)bytes.size);
-    struct transfer *transfer = push_transfer(L, kind, socket, bytes, minimum);
-    return flow_run(L, &transfer->flow);
+    struct transfer *transfer = push_transfer(L, ops, socket, bytes, minimum);
+    return multi_step_run(L, &transfer->steps);
 }
 
 static int stream_read_all(lua_State *L)

@@ -16,8 +16,8 @@
 #include "base/descriptor.h"
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/system/open.h"
 #include "bind/system/classes.h"
+#include "bind/system/open.h"
 #include "bind/system/signal_name.h"
 #include "bind/value/classes.h"
 #include "bind/value/error.h"
@@ -386,7 +386,7 @@ static void describe(lua_State *L, const struct fiber *fiber)
         lua_pushliteral(L, "(closed)");
 }
 
-static const struct wait_kind wait_process = {WAIT_EXTERNAL, fiber_cancel_operation, describe, NULL};
+static const struct wait_ops wait_process = {WAIT_EXTERNAL, fiber_cancel_operation, describe, NULL};
 
 static void set_integer(lua_State *L, const char *name, int value)
 {
@@ -487,5 +487,5 @@ static const struct function_row metamethods[] = {
 void process_open(lua_State *L, struct runtime *runtime)
 {
     class_open(L, class_get(L, runtime, &process_class),
-                    &(struct class_rows){methods, properties, metamethods, NULL, NULL});
+               &(struct class_rows){methods, properties, metamethods, NULL, NULL});
 }

@@ -9,8 +9,8 @@
 
 #include "bind/fiber/call.h"
 #include "bind/fiber/runtime.h"
-#include "bind/system/open.h"
 #include "bind/system/classes.h"
+#include "bind/system/open.h"
 #include "bind/system/signal_name.h"
 #include "bind/value/error.h"
 

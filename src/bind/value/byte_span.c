@@ -9,11 +9,11 @@
 
 #include <lauxlib.h>
 
-#include "bind/value/open.h"
 #include "bind/value/args.h"
 #include "bind/value/classes.h"
 #include "bind/value/error.h"
 #include "bind/value/memory.h"
+#include "bind/value/open.h"
 
 /* Above this a block is asked for once on trial, so that a size no machine has is an error object
  * and not Lua's "not enough memory". */
@@ -42,13 +42,11 @@ static void check_memory(lua_State *L, size_t capacity)
     memory_free(L, trial, size);
 }
 
-struct byte_span *byte_span_push(lua_State *L, size_t size,
-                                 size_t capacity)
+struct byte_span *byte_span_push(lua_State *L, size_t size, size_t capacity)
 {
     check_memory(L, capacity);
     struct byte_span *span = lua_newuserdata(L, sizeof(*span) + capacity);
-    *span = (struct byte_span){
-        {&byte_span_class}, (unsigned char *)(span + 1), size, capacity};
+    *span = (struct byte_span){{&byte_span_class}, (unsigned char *)(span + 1), size, capacity};
     memset(span->data, 0, capacity);
     class_push_metatable(L, &byte_span_class);
     lua_setmetatable(L, -2);
@@ -147,8 +145,7 @@ static size_t measure_pieces(lua_State *L, int arg, const char *name, lua_Intege
     return size;
 }
 
-struct bytes byte_span_check_gather(lua_State *L, int arg,
-                                    const char *name)
+struct bytes byte_span_check_gather(lua_State *L, int arg, const char *name)
 {
     const struct byte_span *span = class_test(L, arg, &byte_span_class);
     if (span)
@@ -287,8 +284,7 @@ static int span_append(lua_State *L)
         return 1;
     }
     size_t doubled = span ? 2 * span->capacity : 0;
-    struct byte_span *grown =
-        byte_span_push(L, size, doubled > size ? doubled : size);
+    struct byte_span *grown = byte_span_push(L, size, doubled > size ? doubled : size);
     if (head.size)
         memcpy(grown->data, head.data, head.size);
     copy_rest(L, grown->data + head.size, top);
@@ -543,7 +539,7 @@ int byte_span_open(lua_State *L, struct runtime *runtime)
 {
     struct class_state *state = class_get(L, runtime, &byte_span_class);
     class_open(L, state,
-                    &(struct class_rows){methods, properties, metamethods, get_item, set_item});
+               &(struct class_rows){methods, properties, metamethods, get_item, set_item});
     lua_newtable(L);
     class_set_functions(L, state, functions);
     return 1;

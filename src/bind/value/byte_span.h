@@ -31,8 +31,7 @@ static inline struct byte_span *byte_span_test(lua_State *L, int arg)
 }
 
 /* Push a new span of its own block, zeroed. Raises ENOMEM for a size that memory cannot hold. */
-struct byte_span *byte_span_push(lua_State *L, size_t size,
-                                 size_t capacity);
+struct byte_span *byte_span_push(lua_State *L, size_t size, size_t capacity);
 
 /* Push the window [first, first + size) of the span at `index`; the caller has checked that it lies
  * in its capacity. */
@@ -41,7 +40,6 @@ void byte_span_push_slice(lua_State *L, int index, size_t first, size_t size);
 /* The bytes of a span or a string at `arg`; with _gather also of a list of them, which is replaced
  * by one span in its place on the stack. */
 struct bytes byte_span_check_bytes(lua_State *L, int arg, const char *name);
-struct bytes byte_span_check_gather(lua_State *L, int arg,
-                                    const char *name);
+struct bytes byte_span_check_gather(lua_State *L, int arg, const char *name);
 
 #endif

@@ -209,8 +209,8 @@ static void set_properties(lua_State *L, const struct property_row *rows)
 }
 
 /* Push a closure of the state, the fields at `fields`, and the element function if there is one. */
-static void push_accessor(lua_State *L, struct class_state *state, int fields, lua_CFunction accessor,
-                          lua_CFunction item)
+static void push_accessor(lua_State *L, struct class_state *state, int fields,
+                          lua_CFunction accessor, lua_CFunction item)
 {
     lua_pushlightuserdata(L, state);
     lua_pushvalue(L, fields);
@@ -235,7 +235,8 @@ void class_finish(lua_State *L, struct class_state *state, const struct class_ro
     lua_newtable(L);
     push_accessor(L, state, fields, rows->get_item ? index_item : index_field, rows->get_item);
     lua_setfield(L, -2, "__index");
-    push_accessor(L, state, fields, rows->set_item ? newindex_item : newindex_field, rows->set_item);
+    push_accessor(L, state, fields, rows->set_item ? newindex_item : newindex_field,
+                  rows->set_item);
     lua_setfield(L, -2, "__newindex");
     class_set_functions(L, state, rows->metamethods);
     lua_pushstring(L, state->class->name);
@@ -261,7 +262,8 @@ void class_push_metatable(lua_State *L, const struct class *class)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &class->metatable_key);
 }
 
-void class_make_strict(lua_State *L, struct class_state *state, const struct property_row *properties)
+void class_make_strict(lua_State *L, struct class_state *state,
+                       const struct property_row *properties)
 {
     lua_newtable(L);
     set_properties(L, properties);

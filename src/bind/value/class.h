@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* Classes: the modules and classes that Lua sees, built from rows of functions and properties.
  *
- * Every C function that Lua can call is a closure with two upvalues: its class, and its row (or, for
- * __index and __newindex, the class's table of fields). That is how a function finds its runtime and
- * what its self must be, and how an error names the function without cost until there is one. */
+ * Every C function that Lua can call is a closure with two upvalues: its class, and its row (or,
+ * for
+ * __index and __newindex, the class's table of fields). That is how a function finds its runtime
+ * and what its self must be, and how an error names the function without cost until there is one.
+ */
 #ifndef BIND_VALUE_CLASS_H
 #define BIND_VALUE_CLASS_H
 
-#include <stdbool.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdnoreturn.h>
@@ -18,7 +19,8 @@
 struct runtime;
 
 /* A module or class: its address is its identity, and so are those of its keys in the registry. */
-struct class {
+struct class
+{
     const char *name; /* the man page's */
     char metatable_key;
     char state_key;
@@ -31,7 +33,8 @@ struct class_state {
     struct runtime *runtime;
     const struct class *class;
     const void *traits;  /* what its room keeps of the class */
-    bool waits_in_place; /* its functions wait where they cannot suspend, and everybody else with them */
+    bool waits_in_place; /* its functions wait where they cannot suspend, and everybody else with
+                            them */
 };
 
 struct function_row {
@@ -128,7 +131,8 @@ void class_push_metatable(lua_State *L, const struct class *class);
 void class_set_functions(lua_State *L, struct class_state *state, const struct function_row *rows);
 
 /* Give the table on the stack's top an __index that answers properties and raises for the rest. */
-void class_make_strict(lua_State *L, struct class_state *state, const struct property_row *properties);
+void class_make_strict(lua_State *L, struct class_state *state,
+                       const struct property_row *properties);
 
 /* Push which line of a script has called the running function, by way of other functions of ours
  * maybe, in C or in Lua: "script.lua:12", or nil. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* Error objects: a table with code, category and what helps, and the categories themselves. */
-#include "bind/value/address.h"
 #include "bind/value/error.h"
+#include "bind/value/address.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,9 +10,9 @@
 
 #include <lauxlib.h>
 
-#include "bind/value/open.h"
 #include "bind/value/class.h"
 #include "bind/value/classes.h"
+#include "bind/value/open.h"
 #include "bind/value/value_state.h"
 
 enum { DETAIL_SIZE = 256 };
@@ -97,8 +97,7 @@ bool error_test(lua_State *L, int index)
 }
 
 /* Code and category of the error object at `index`; false if a user has spoiled its fields. */
-static bool get_error(lua_State *L, int index, lua_Integer *code,
-                      enum thrum_category *category)
+static bool get_error(lua_State *L, int index, lua_Integer *code, enum thrum_category *category)
 {
     if (!error_test(L, index))
         return false;
@@ -116,8 +115,7 @@ static bool get_error(lua_State *L, int index, lua_Integer *code,
     return is_integer && found;
 }
 
-static void push_error_table(lua_State *L, enum thrum_category category,
-                             lua_Integer code)
+static void push_error_table(lua_State *L, enum thrum_category category, lua_Integer code)
 {
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, code);
@@ -302,8 +300,8 @@ bool error_is(lua_State *L, int index, int error)
 {
     lua_Integer code;
     enum thrum_category category;
-    return get_error(L, index, &code, &category) &&
-           category == thrum_error_category(error) && code == thrum_error_code(error);
+    return get_error(L, index, &code, &category) && category == thrum_error_category(error) &&
+           code == thrum_error_code(error);
 }
 
 int error_is_interruption(lua_State *L, int index)
@@ -400,8 +398,7 @@ static int error_eq(lua_State *L)
 {
     lua_Integer code_a, code_b;
     enum thrum_category category_a, category_b;
-    if (!get_error(L, 1, &code_a, &category_a) ||
-        !get_error(L, 2, &code_b, &category_b)) {
+    if (!get_error(L, 1, &code_a, &category_a) || !get_error(L, 2, &code_b, &category_b)) {
         lua_pushboolean(L, 0);
         return 1;
     }

@@ -8,10 +8,10 @@
 #include <lauxlib.h>
 
 #include "base/descriptor.h"
-#include "bind/value/open.h"
 #include "bind/value/class.h"
 #include "bind/value/classes.h"
 #include "bind/value/error.h"
+#include "bind/value/open.h"
 
 struct file_descriptor *file_descriptor_push(lua_State *L)
 {
@@ -181,8 +181,7 @@ int descriptor_list_copy(struct descriptor_list *list, const struct thrum_fds *f
 }
 
 /* From the last to the first: what has an object leaves the list's end. */
-void descriptor_list_push_objects(lua_State *L,
-                                  struct descriptor_list *list)
+void descriptor_list_push_objects(lua_State *L, struct descriptor_list *list)
 {
     struct thrum_fds *fds = &list->fds;
     lua_createtable(L, (int)fds->n, 0);
@@ -217,7 +216,7 @@ int file_descriptor_open(lua_State *L, struct runtime *runtime)
     struct class_state *state = class_get(L, runtime, &file_descriptor_class);
     class_open(L, state, &(struct class_rows){methods, properties, metamethods, NULL, NULL});
     class_open(L, class_get(L, runtime, &descriptor_list_class),
-                    &(struct class_rows){.metamethods = list_metamethods});
+               &(struct class_rows){.metamethods = list_metamethods});
     lua_newtable(L);
     class_make_strict(L, state, NULL);
     return 1;

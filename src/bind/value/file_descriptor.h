@@ -45,7 +45,6 @@ struct descriptor_list *descriptor_list_push(lua_State *L, size_t max);
 int descriptor_list_copy(struct descriptor_list *list, const struct thrum_fds *fds);
 
 /* Push a table of objects that own what was in the list. If that raises, the rest stays there. */
-void descriptor_list_push_objects(lua_State *L,
-                                  struct descriptor_list *list);
+void descriptor_list_push_objects(lua_State *L, struct descriptor_list *list);
 
 #endif

@@ -3,6 +3,7 @@
 #include "world.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 
 namespace
 {
@@ -150,6 +151,30 @@ TEST_CASE("a connect that finds a full backlog waits in the loop, blocking or no
     CHECK(is_blocking(client));
 }
 
+// Seen: the second set the pause anew, and the first took that for a cancel.
+TEST_CASE("two connects of one socket pause without ending each other")
+{
+    listening w(pairings[3], 0);
+    waiter filling, first, second;
+    REQUIRE(thrum_socket_connect(w.client(), &filling.operation, &w.name) == 0);
+    w.run();
+    REQUIRE(filling.error == 0);
+    thrum_socket *client = w.client();
+    REQUIRE(thrum_socket_connect(client, &first.operation, &w.name) == 0);
+    std::int64_t begin_ns = thrum_steady_clock_now_ns();
+    while (thrum_steady_clock_now_ns() - begin_ns < 2000000) { // the pause is over by then
+    }
+    REQUIRE(thrum_socket_connect(client, &second.operation, &w.name) == 0);
+    timer_that_cancels timer(w, second);
+    while (second.is_pending())
+        REQUIRE(thrum_context_run_one(w.context) == 1);
+    CHECK(second.error == ECANCELED);
+    CHECK(first.is_pending());
+    first.cancel();
+    w.run();
+    CHECK(first.error == ECANCELED);
+}
+
 TEST_CASE("a connect that is refused says so, blocking or not")
 {
     auto row = GENERATE(from_range(std::begin(connecting_kinds), std::end(connecting_kinds)));
@@ -160,6 +185,30 @@ TEST_CASE("a connect that is refused says so, blocking or not")
     REQUIRE(thrum_socket_connect(w.client(), &connecting.operation, &w.name) == 0);
     w.run();
     CHECK(connecting.error == ECONNREFUSED);
+}
+
+// Seen: the error was gone, and the connect took that for success.
+TEST_CASE("a connect whose error another call has taken does not succeed")
+{
+    listening w(pairings[1], 0);
+    waiter first[4];
+    thrum_socket *client = nullptr;
+    int n = 0;
+    do { // the backlog of 0 has room for one, Linux drops the SYN of others
+        REQUIRE(n < 4);
+        client = w.client();
+        REQUIRE(thrum_socket_connect(client, &first[n].operation, &w.name) == 0);
+        for (int i = 0; i < 20; ++i)
+            thrum_context_poll(w.context);
+    } while (!first[n++].is_pending());
+    REQUIRE(thrum_socket_close(w.listener) == 0);
+    struct pollfd refused = {thrum_socket_native_handle(client), POLLIN, 0};
+    REQUIRE(poll(&refused, 1, 10000) == 1); // the SYN is sent again after a second
+    char byte;
+    std::size_t size;
+    CHECK(now_receive(client, &byte, 1, 0, &size) == ECONNREFUSED);
+    w.run();
+    CHECK(first[n - 1].error == ENOTCONN);
 }
 
 TEST_CASE("transfers wait in the loop also where the socket has been made blocking")

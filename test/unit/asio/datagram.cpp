@@ -329,6 +329,90 @@ TEST_CASE("a send whose pause is over is cancelled or closed without a word of s
     CHECK(answer == (second.error == 0 ? 0 : EAGAIN));
 }
 
+namespace
+{
+
+// Whether a tenth of a second of the loop costs next to nothing.
+void check_idle(world &w)
+{
+    thrum_timer *timer = nullptr;
+    waiter timed;
+    std::clock_t before = std::clock();
+    REQUIRE(thrum_timer_new(w.context, &timer) == 0);
+    REQUIRE(thrum_timer_wait(timer, &timed.operation, thrum_steady_clock_now_ns() + 100000000) ==
+            0);
+    while (timed.n_done == 0)
+        REQUIRE(thrum_context_run_one(w.context) == 1);
+    CHECK(std::clock() - before < CLOCKS_PER_SEC / 20);
+    thrum_timer_free(timer);
+}
+
+} // namespace
+
+// Seen: it is readable ever after, and there is nothing, so the loop span.
+TEST_CASE("a datagram socket that somebody else shuts down is at its end")
+{
+    auto row = GENERATE(0, 1);
+    world w;
+    waiter before, after;
+    thrum_socket *a = row == 0 ? bound_udp(w) : w.socket(THRUM_DATAGRAM);
+    if (row == 1)
+        REQUIRE(thrum_socket_open(a, AF_UNIX, 0) == 0);
+    REQUIRE(before.receive(a) == 0);
+    int shared = dup(thrum_socket_native_handle(a));
+    shutdown(shared, SHUT_RD);
+    ::close(shared);
+    check_idle(w);
+    CHECK(before.n_done == 1);
+    CHECK(before.error == THRUM_EEOF);
+    CHECK(after.receive(a) == THRUM_EEOF);
+}
+
+#ifdef __linux__
+// Seen: an unread error queue makes a socket ready for ever, so the loop span. What is there goes
+// first by both of them.
+TEST_CASE("an error queue, read or not, keeps no loop busy")
+{
+    world w;
+    waiter receiving, errors;
+    thrum_socket *a = bound_udp(w), *b = bound_udp(w), *gone = bound_udp(w);
+    struct thrum_endpoint nobody = local_of(gone), name = local_of(a);
+    int one = 1;
+    REQUIRE(thrum_socket_set_option(a, IPPROTO_IP, IP_RECVERR, &one, sizeof(one)) == 0);
+    REQUIRE(thrum_socket_close(gone) == 0);
+    REQUIRE(errors.receive(a, MSG_ERRQUEUE) == 0);
+    REQUIRE(try_send_to(b, "first", name) == 0);
+    check_idle(w); // there is something to receive, but no error
+    CHECK(errors.is_pending());
+    REQUIRE(receiving.receive(a) == 0); // nor does one wait for the other
+    check_idle(w);
+    CHECK(receiving.text() == "first");
+    REQUIRE(try_send_to(a, "lost", nobody) == 0);
+    check_idle(w);
+    CHECK(errors.error == 0);
+    CHECK(errors.text() == "lost");
+
+    REQUIRE(try_send_to(a, "lost again", nobody) == 0);
+    int n_receives = 0;
+    receiving.then = [&] {
+        if (receiving.error == ECONNREFUSED && ++n_receives < 4)
+            REQUIRE(receiving.receive(a) == 0);
+    };
+    REQUIRE(receiving.receive(a) == 0);
+    check_idle(w); // nobody reads the queue
+    CHECK(receiving.is_pending());
+    REQUIRE(try_send_to(b, "second", name) == 0);
+    while (receiving.is_pending())
+        REQUIRE(thrum_context_run_one(w.context) == 1);
+    CHECK(receiving.text() == "second");
+    REQUIRE(receiving.receive(a) == 0);
+    check_idle(w);
+    REQUIRE(thrum_socket_cancel(a) == 0);
+    w.run();
+    CHECK(receiving.error == ECANCELED);
+}
+#endif
+
 // The rule is observable by the answers: asked and found nothing, then once not asked.
 TEST_CASE("a receive that found nothing is not tried again before a start had its chance")
 {

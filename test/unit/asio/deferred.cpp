@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// run_some, and receives that are deferred. All the other cases run a second time with them, too: see
-// world.
+// run_some, and receives that are deferred. All the other cases run a second time with them, too:
+// see world.
 #include "world.hpp"
 
 namespace

@@ -89,8 +89,7 @@ bool are_the_same(const pipes &sent, const arrivals &came)
 int try_send_fds(thrum_socket *socket, const std::string &text, const struct thrum_fds &fds)
 {
     std::size_t sent = 0;
-    int error =
-        now_send_with_fds(socket, text.data(), text.size(), 0, &fds, nullptr, &sent);
+    int error = now_send_with_fds(socket, text.data(), text.size(), 0, &fds, nullptr, &sent);
     return error ? error : (sent == text.size() ? 0 : EMSGSIZE);
 }
 
@@ -107,8 +106,8 @@ int try_receive_fds(thrum_socket *socket, arrivals &came, std::string *text = nu
     std::size_t size = 0;
     int error = EAGAIN;
     for (int i = 0; i < 2 && error == EAGAIN; ++i)
-        error = now_receive_with_fds(socket, bytes, sizeof(bytes), flags, &came.list,
-                                                  &size, nullptr);
+        error =
+            now_receive_with_fds(socket, bytes, sizeof(bytes), flags, &came.list, &size, nullptr);
     if (text)
         text->assign(bytes, error ? 0 : size);
     return error;
@@ -130,8 +129,7 @@ void drain(thrum_socket *socket)
     char bytes[8192];
     std::size_t size;
     for (int n_empty = 0; n_empty < 2;)
-        n_empty =
-            now_receive(socket, bytes, sizeof(bytes), 0, &size) == 0 ? 0 : n_empty + 1;
+        n_empty = now_receive(socket, bytes, sizeof(bytes), 0, &size) == 0 ? 0 : n_empty + 1;
 }
 
 } // namespace
@@ -176,8 +174,7 @@ TEST_CASE("a message of nothing but descriptors is a message, except on a stream
     if (row.kind == THRUM_STREAM) {
         CHECK(try_send_fds(a, "", sent.list) == EINVAL);
         CHECK(receive_fds(at_b, b, came, 0) == EINVAL);
-        CHECK(now_receive_with_fds(b, at_b.bytes, 0, 0, &came.list, &size, nullptr) ==
-              EINVAL);
+        CHECK(now_receive_with_fds(b, at_b.bytes, 0, 0, &came.list, &size, nullptr) == EINVAL);
         return;
     }
     REQUIRE(receive_fds(at_b, b, came) == 0);
@@ -292,24 +289,20 @@ TEST_CASE("what cannot carry descriptors refuses them")
     CHECK(try_send_fds(closed, "x", sent.list) == EBADF);
     CHECK(try_receive_fds(closed, came) == EBADF);
     CHECK(receive_fds(one, closed, came) == EBADF);
-    CHECK(start_send_with_fds(closed, one, "x", 1, 0, &sent.list, nullptr) ==
-          EBADF);
+    CHECK(start_send_with_fds(closed, one, "x", 1, 0, &sent.list, nullptr) == EBADF);
 
     auto [udp, other] = connect_pair(w, pairings[0]);
     CHECK(try_send_fds(udp, "x", sent.list) == EOPNOTSUPP);
     CHECK(try_receive_fds(other, came) == EOPNOTSUPP);
     CHECK(receive_fds(one, other, came) == EOPNOTSUPP);
-    CHECK(start_send_with_fds(udp, one, "x", 1, 0, &sent.list, nullptr) ==
-          EOPNOTSUPP);
+    CHECK(start_send_with_fds(udp, one, "x", 1, 0, &sent.list, nullptr) == EOPNOTSUPP);
 
     auto [a, b] = connect_pair(w, pairings[3]);
     struct thrum_fds too_many = {sent.list.fds, 0, THRUM_MAX_FDS + 1};
     struct thrum_fds too_much_room = {came.room, THRUM_MAX_FDS + 1, 0};
     CHECK(try_send_fds(a, "x", too_many) == EINVAL);
-    CHECK(now_receive_with_fds(b, &byte, 1, 0, &too_much_room, &size, nullptr) ==
-          EINVAL);
-    CHECK(now_receive_with_fds(b, &byte, 1, 0, &came.list, &size, &name) ==
-          EOPNOTSUPP);
+    CHECK(now_receive_with_fds(b, &byte, 1, 0, &too_much_room, &size, nullptr) == EINVAL);
+    CHECK(now_receive_with_fds(b, &byte, 1, 0, &came.list, &size, &name) == EOPNOTSUPP);
     CHECK(now_send_with_fds(a, "x", 1, 0, &sent.list, &name, &size) == EOPNOTSUPP);
     CHECK(one.n_done == 0);
 }
@@ -330,8 +323,7 @@ TEST_CASE("on a stream descriptors come with the byte they were sent with")
     REQUIRE(try_receive_fds(b, came_first, &text) == 0);
     CHECK(text == "bcd"); // not beyond: the next byte has others
     CHECK(are_the_same(first, came_first));
-    REQUIRE(now_receive_with_fds(b, bytes, 1, 0, &came_second.list, &size, nullptr) ==
-            0);
+    REQUIRE(now_receive_with_fds(b, bytes, 1, 0, &came_second.list, &size, nullptr) == 0);
     CHECK(size == 1);
     CHECK(are_the_same(second, came_second));
     arrivals none;
@@ -595,8 +587,7 @@ TEST_CASE("a send with descriptors waits for room, and who comes later goes behi
     waiter first, second, third;
     pipes one(1), two(2);
     auto start = [&](waiter &sending, const char *text, const pipes &sent) {
-        return start_send_with_fds(pair.a, sending, text, 1, 0, &sent.list,
-                                          nullptr);
+        return start_send_with_fds(pair.a, sending, text, 1, 0, &sent.list, nullptr);
     };
     REQUIRE(start(first, "1", one) == 0);
     REQUIRE(second.send(pair.a, "2") == 0);
@@ -614,8 +605,7 @@ TEST_CASE("a send with descriptors waits for room, and who comes later goes behi
     auto take = [&](arrivals &came) {
         int error = EAGAIN;
         for (int i = 0; i < 2 && error == EAGAIN; ++i)
-            error =
-                now_receive_with_fds(pair.b, &byte, 1, 0, &came.list, &size, nullptr);
+            error = now_receive_with_fds(pair.b, &byte, 1, 0, &came.list, &size, nullptr);
         return error ? '?' : byte;
     };
     CHECK(take(came_one) == '1');
@@ -636,8 +626,7 @@ TEST_CASE("a send with descriptors behind plain ones keeps its place")
     waiter first, second, third;
     pipes one(1);
     REQUIRE(first.send(pair.a, "1") == 0);
-    REQUIRE(start_send_with_fds(pair.a, second, "2", 1, 0, &one.list, nullptr) ==
-            0);
+    REQUIRE(start_send_with_fds(pair.a, second, "2", 1, 0, &one.list, nullptr) == 0);
     REQUIRE(third.send(pair.a, "3") == 0);
     CHECK(thrum_context_poll(w.context) == 0);
     drain(pair.b);
@@ -661,8 +650,7 @@ TEST_CASE("a peer that goes ends sends with descriptors that wait")
     waiter first, second, third;
     pipes one(1);
     for (waiter *each : {&first, &third})
-        REQUIRE(start_send_with_fds(pair.a, *each, "1", 1, 0, &one.list,
-                                           nullptr) == 0);
+        REQUIRE(start_send_with_fds(pair.a, *each, "1", 1, 0, &one.list, nullptr) == 0);
     REQUIRE(second.send(pair.a, "2") == 0);
     CHECK(thrum_context_poll(w.context) == 0);
     thrum_socket_close(pair.b);

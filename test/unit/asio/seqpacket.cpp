@@ -78,3 +78,23 @@ TEST_CASE("an empty buffer is no end unless the length is asked for")
     CHECK(size == 0);
     CHECK(now_receive(b, nullptr, 0, MSG_TRUNC, &size) == THRUM_EEOF);
 }
+
+// Seen: its end was any number of empty records, over and over.
+TEST_CASE("a batch has what comes before the end, and the next one the end")
+{
+    world w;
+    auto [a, b] = connect_pair(w, pairings[4]);
+    char bytes[4][8];
+    struct thrum_message messages[4];
+    for (int i = 0; i < 4; ++i)
+        messages[i] = message_of(bytes[i], sizeof(bytes[i]), 0);
+    REQUIRE(try_send(a, "") == 0);
+    REQUIRE(try_send(a, "one") == 0);
+    REQUIRE(thrum_socket_close(a) == 0);
+    std::size_t n = 0;
+    REQUIRE(thrum_socket_try_receive_batch(b, messages, 4, &n) == 0);
+    CHECK(n == 2);
+    CHECK(messages[0].length == 0);
+    CHECK(messages[1].length == 3);
+    CHECK(thrum_socket_try_receive_batch(b, messages, 4, &n) == THRUM_EEOF);
+}

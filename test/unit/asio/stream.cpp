@@ -121,8 +121,7 @@ TEST_CASE("a large block arrives in order through many partial sends")
     waiter sending, at_b;
     std::size_t n_sent = 0;
     auto send_more = [&] {
-        REQUIRE(start_send(pair.a, sending, block.data() + n_sent,
-                                  block.size() - n_sent, 0) == 0);
+        REQUIRE(start_send(pair.a, sending, block.data() + n_sent, block.size() - n_sent, 0) == 0);
     };
     sending.then = [&] {
         n_sent += sending.size;

@@ -200,8 +200,7 @@ inline int now_receive_from(thrum_socket *socket, void *data, std::size_t size, 
 }
 
 // The same until it has been asked: where nothing was found last, a try may be told so without.
-inline int ask_to_receive(thrum_socket *socket, void *data, std::size_t size,
-                          std::size_t *received)
+inline int ask_to_receive(thrum_socket *socket, void *data, std::size_t size, std::size_t *received)
 {
     int error = now_receive(socket, data, size, 0, received);
     return error == EAGAIN ? now_receive(socket, data, size, 0, received) : error;

@@ -67,7 +67,8 @@ TEST_CASE_METHOD(leak_check, "a batch has what is there, in order, with the send
     first.send("one", receiver);
     second.send("", receiver);
     first.send("three", receiver);
-    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == 0);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) ==
+            0);
     REQUIRE(batch.count == 3);
     CHECK(batch.text(0) == "one");
     CHECK(batch.text(1) == "");
@@ -79,7 +80,8 @@ TEST_CASE_METHOD(leak_check, "a batch has what is there, in order, with the send
     }
 }
 
-TEST_CASE_METHOD(leak_check, "a batch is no longer than asked for, and never than MESSAGE_MAX_BATCH")
+TEST_CASE_METHOD(leak_check,
+                 "a batch is no longer than asked for, and never than MESSAGE_MAX_BATCH")
 {
     bound_socket receiver, sender;
     batch batch;
@@ -87,10 +89,12 @@ TEST_CASE_METHOD(leak_check, "a batch is no longer than asked for, and never tha
         sender.send(std::to_string(i), receiver);
     REQUIRE(message_receive_batch(receiver.fd, batch.messages, 2, &batch.count) == 0);
     CHECK(batch.count == 2);
-    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH + 1, &batch.count) == 0);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH + 1,
+                                  &batch.count) == 0);
     CHECK(batch.count == MESSAGE_MAX_BATCH);
     CHECK(batch.text(0) == "2");
-    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == 0);
+    REQUIRE(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) ==
+            0);
     CHECK(batch.count == 1);
     CHECK(batch.text(0) == std::to_string(MESSAGE_MAX_BATCH + 2));
 }
@@ -99,7 +103,8 @@ TEST_CASE_METHOD(leak_check, "nothing there is EAGAIN, no socket is an error, ne
 {
     bound_socket receiver;
     batch batch;
-    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == EAGAIN);
+    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) ==
+          EAGAIN);
     CHECK(message_receive_batch(-1, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == EBADF);
 }
 
@@ -113,8 +118,10 @@ TEST_CASE_METHOD(leak_check,
     }
     batch batch;
     REQUIRE(send(receiver.fd, "x", 1, 0) == 1);
-    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == ECONNREFUSED);
-    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) == EAGAIN);
+    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) ==
+          ECONNREFUSED);
+    CHECK(message_receive_batch(receiver.fd, batch.messages, MESSAGE_MAX_BATCH, &batch.count) ==
+          EAGAIN);
 }
 
 TEST_CASE_METHOD(leak_check, "a batch is sent in order, each to its own receiver")
