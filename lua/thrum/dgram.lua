@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram: UDP sockets with events, as luvit's dgram, IoT.js's and Node's, over ip.udp.socket. Here
--- are the life of a socket and its options; dgram_base.lua tells where the rest is.
+-- are the life of a socket and its options; dgram/base.lua tells where the rest is.
 local thrum, native = ...
 if type(thrum) == "string" then -- found as a file: the one in the library is meant
     return require "thrum".dgram

@@ -279,7 +279,7 @@ static int native_send(lua_State *L)
 
 /* ---- sends that are held ----
  *
- * lua/thrum/dgram_queue.lua tells when. The strings are kept by a table, under their numbers. */
+ * lua/thrum/dgram/queue.lua tells when. The strings are kept by a table, under their numbers. */
 
 enum { MAX_HELD = 2048 };        /* bytes: more would be kept for too long */
 enum { MAX_HELD_NS = 10000000 }; /* from the first on; the clock's step comes on top */

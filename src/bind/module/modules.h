@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* The list of the modules and of the parts that are written in Lua: the one table that the C
- * loaders, the texts built into the library and the gate `pages` go by. */
+/* The modules: the list that the loaders of thrum/lua.h are made of. The test `module lists` holds
+ * it against the prelude, the annotations and the pages. */
 #ifndef BIND_MODULE_MODULES_H
 #define BIND_MODULE_MODULES_H
 
 #include <lua.h>
+
+#include "lua_modules.h"
 
 struct runtime;
 
@@ -26,45 +28,15 @@ struct runtime;
     ROW(time)               \
     ROW(unix)
 
-/* The same, written in Lua: lua/thrum/NAME.lua, whose text is in the library. A chunk is called
- * with the table of `require "thrum"` and the one of internal_functions.c, when that field is first
- * asked for.
- */
-#define LUA_MODULES(ROW) \
-    ROW(dgram)           \
-    ROW(emitter)         \
-    ROW(socket)
-
 /* Make the table of `require "thrum"`, below the top, load them, and answer the functions in the
  * table on the top, which is popped. They are no fields of its own because Lua's tracebacks take a
  * function's name from any loaded module: the globals pcall and spawn would be 'thrum.pcall' and
  * 'thrum.prelude.spawn' there. */
 void lua_modules_open(lua_State *L, struct runtime *runtime);
-/* Parts of modules, likewise: what a chunk returns is kept, and nobody else is given it. They trust
- * their arguments. */
-#define LUA_PARTS(ROW)    \
-    ROW(dgram_address)    \
-    ROW(dgram_args)       \
-    ROW(dgram_base)       \
-    ROW(dgram_bind)       \
-    ROW(dgram_block_list) \
-    ROW(dgram_connect)    \
-    ROW(dgram_multicast)  \
-    ROW(dgram_queue)      \
-    ROW(dgram_receive)    \
-    ROW(dgram_send)       \
-    ROW(dgram_timeout)    \
-    ROW(ip_connect)       \
-    ROW(socket_connect)   \
-    ROW(socket_dns)       \
-    ROW(socket_foreign)   \
-    ROW(socket_helper)    \
-    ROW(socket_installed) \
-    ROW(socket_option)    \
-    ROW(socket_sec)       \
-    ROW(socket_serial)    \
-    ROW(socket_try)       \
-    ROW(socket_unix)
+
+/* The modules and parts written in Lua are listed in lua/meson.build. A chunk is called with the
+ * table of `require "thrum"` and the one of internal_functions.c, when it is first asked for; what a
+ * part returns is kept, and nobody but our own code is given it. Parts trust their arguments. */
 
 /* Push what the part has returned. */
 void lua_part_push(lua_State *L, struct runtime *runtime, const char *name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* ip.connect and ip.connect_any: their arguments, checked and copied; the rest is Lua
- * (lua/thrum/ip_connect.lua), loaded when it is first asked for. */
+ * (lua/thrum/ip/connect.lua), loaded when it is first asked for. */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>

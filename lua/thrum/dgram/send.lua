@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- dgram's send. It is tried at once; dgram_queue.lua has what becomes of it if that cannot be.
+-- dgram's send. It is tried at once; dgram/queue.lua has what becomes of it if that cannot be.
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
