@@ -3,7 +3,7 @@
  *
  * Four steps, in this order, so that nothing can leak:
  *   1. check every argument;
- *   2. fiber = call_begin(L): is it interrupted?
+ *   2. fiber = call_begin(L, runtime): is it interrupted?
  *   3. try, or start fiber->operation;
  *   4. return call_done (it is finished already) or call_suspend (it completes later).
  *

@@ -107,7 +107,7 @@ extern const struct function_row socket_metamethods[];
 extern const struct socket_method_row socket_receive_methods[];    /* receive.c */
 extern const struct socket_method_row socket_send_methods[];       /* send.c */
 extern const struct socket_method_row socket_descriptor_methods[]; /* descriptor_passing.c */
-extern const struct socket_method_row socket_connection_methods[]; /* connection.c */
+extern const struct socket_method_row socket_connection_methods[]; /* connect.c */
 extern const struct socket_method_row socket_option_methods[];     /* option.c */
 
 #endif

@@ -2,10 +2,9 @@
 /* Classes: the modules and classes that Lua sees, built from rows of functions and properties.
  *
  * Every C function that Lua can call is a closure with two upvalues: its class, and its row (or,
- * for
- * __index and __newindex, the class's table of fields). That is how a function finds its runtime
- * and what its self must be, and how an error names the function without cost until there is one.
- */
+ * for __index and __newindex, the class's table of fields). That is how a function finds its
+ * runtime and what its self must be, and how an error names the function without cost until there
+ * is one. */
 #ifndef BIND_VALUE_CLASS_H
 #define BIND_VALUE_CLASS_H
 
