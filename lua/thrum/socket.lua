@@ -1,10 +1,9 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket: LuaSocket's module, on fibers.
 --
--- Its objects, and the methods that receive and send, are C (src/bind/face*.c); so are all texts of
+-- Its objects, and the methods that receive and send, are C (src/bind/luasocket); so are all texts of
 -- errors. The metatables are made here, one for each state of each kind: tcp{master},
--- tcp{client}, ... The rest stands in parts of this module: socket_connect, socket_option,
--- socket_dns, socket_unix, socket_try and socket_helper.
+-- tcp{client}, ... The rest stands in parts of this module, in the folder socket.
 local thrum, native = ...
 if type(thrum) == "string" then -- found as a file: the one in the library is meant
     return require "thrum".socket

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- What ip.connect and ip.connect_any do once their arguments have been checked (connect.c). A list
+-- What ip.connect and ip.connect_any do once their arguments have been checked (ip_connect.c). A list
 -- of endpoints is flat: address, port, address, port, ...
 local thrum, native = ...
 assert(type(thrum) == "table", "this is a part of thrum.ip")
