@@ -4,7 +4,7 @@
 --     thrum pages.lua [--self-test] doc/man lua/meta include/thrum src/net/option.c
 --
 -- What a page promises is read from its source, by these conventions:
---   :noun: and :self:          in its head: its modules and classes, and what objects are called
+--   :subject: and :self:       in its head: its modules and classes, and what objects are called
 --   :header:                   in its head: its C header
 --   === name(args) -> results  in FUNCTIONS: a function, a method (self:name), an operator
 --   *name* ...::               in PROPERTIES, CONSTANTS, MODULES, OPTIONS, ERRORS: an entry
@@ -233,13 +233,13 @@ local function live_classes(lua_classes)
     for key, metatable in pairs(debug.getregistry()) do
         local is_class = type(key) == "userdata" and type(metatable) == "table"
         if is_class and rawget(metatable, "__name") and next(fields_behind(metatable.__index)) then
-            local noun = class_name(metatable.__name)
-            local class = classes[noun] or { members = {} }
+            local subject = class_name(metatable.__name)
+            local class = classes[subject] or { members = {} }
             for name, value in next, fields_behind(metatable.__index) do
                 class.members[name] = type(value) == "function" and "function" or "property"
             end
             class.operators = class_operators(metatable)
-            classes[noun] = class
+            classes[subject] = class
         end
     end
     for name, kind in pairs(live_error_fields()) do
@@ -314,7 +314,7 @@ local function read_page(world, name)
     local source = world.pages[name]
     local page = {
         name = name,
-        nouns = words(source:match("\n:noun: ([^\n]+)")),
+        subjects = words(source:match("\n:subject: ([^\n]+)")),
         selves = words(source:match("\n:self: ([^\n]+)")),
         header = source:match("\n:header: ([^\n]+)"),
         source = source,
@@ -389,18 +389,18 @@ local globals_of = {
 
 local function check_lua_page(page, modules, classes, seen)
     local there = {}
-    for i, noun in ipairs(page.nouns) do
-        seen[noun] = true
-        if not modules[noun] and not classes[noun] and not globals_of[page.name] then
-            complain("%s: nothing live is called '%s'", page.name, noun)
+    for i, subject in ipairs(page.subjects) do
+        seen[subject] = true
+        if not modules[subject] and not classes[subject] and not globals_of[page.name] then
+            complain("%s: nothing live is called '%s'", page.name, subject)
         end
-        if noun == "generic_error" then
-            compare(page.name, modules[noun], "the module", read_posix_names(page), "CONSTANTS")
-        elseif modules[noun] then
-            add_module_keys(there, noun, modules[noun])
+        if subject == "generic_error" then
+            compare(page.name, modules[subject], "the module", read_posix_names(page), "CONSTANTS")
+        elseif modules[subject] then
+            add_module_keys(there, subject, modules[subject])
         end
-        if classes[noun] then
-            add_class_keys(there, page.selves[i] or "?", classes[noun])
+        if classes[subject] then
+            add_class_keys(there, page.selves[i] or "?", classes[subject])
         end
     end
     for _, name in ipairs(globals_of[page.name] or {}) do
@@ -416,18 +416,18 @@ local function check_lua_pages(pages, modules, classes)
             check_lua_page(pages[name], modules, classes, seen)
         end
     end
-    for noun in pairs(classes) do
-        if not seen[noun] then
-            complain("the class '%s' has no page", noun)
+    for subject in pairs(classes) do
+        if not seen[subject] then
+            complain("the class '%s' has no page", subject)
         end
     end
-    for noun, members in pairs(modules) do
+    for subject, members in pairs(modules) do
         local has_more = false
         for _, kind in pairs(members) do
             has_more = has_more or kind ~= "table"
         end
-        if has_more and not seen[noun] then
-            complain("the module '%s' has no page", noun)
+        if has_more and not seen[subject] then
+            complain("the module '%s' has no page", subject)
         end
     end
 end
@@ -469,8 +469,8 @@ end
 local function check_meta(world, pages, modules, classes)
     local annotated, globals = read_meta(world)
     local expected = {}
-    for noun, class in pairs(classes) do
-        expected[noun] = class.members
+    for subject, class in pairs(classes) do
+        expected[subject] = class.members
     end
     for path, members in pairs(modules) do
         expected[path == "thrum" and "thrum.module" or "thrum.module." .. path] = members
@@ -502,10 +502,10 @@ local function check_async(pages, annotated)
     for _, name in ipairs(sorted_keys(pages)) do
         local page = pages[name]
         local owners = {}
-        for i, noun in ipairs(page.nouns) do
-            owners[noun] = annotated["thrum.module." .. noun]
+        for i, subject in ipairs(page.subjects) do
+            owners[subject] = annotated["thrum.module." .. subject]
             if page.selves[i] then
-                owners[page.selves[i]] = annotated[noun]
+                owners[page.selves[i]] = annotated[subject]
             end
         end
         for key, suspends in pairs(page.suspends) do
@@ -636,7 +636,7 @@ end
 -- ---- the C API ----
 
 -- However it is broken into lines.
-local function normalise(prototype)
+local function normalize(prototype)
     return (one_line(prototype):gsub("%( ", "("):gsub("%* ", "*"))
 end
 
@@ -644,7 +644,7 @@ local function read_prototypes(text)
     local prototypes = {}
     text = text:gsub("/%*.-%*/", "")
     for prototype in text:gmatch("THRUM_API%s+([^;{]-);") do
-        prototypes[normalise((prototype:gsub("THRUM_NOEXCEPT", "")))] = true
+        prototypes[normalize((prototype:gsub("THRUM_NOEXCEPT", "")))] = true
     end
     return prototypes
 end
@@ -654,7 +654,7 @@ local function read_synopsis(page)
     local text = "\n" .. table.concat(page.raw.SYNOPSIS or {}, "\n")
     for prototype in text:gmatch("\n(%l[%w_ *]*[ *][%w_]+%([^;{}]*%));") do
         if not prototype:find("^typedef") then
-            prototypes[normalise(prototype)] = true
+            prototypes[normalize(prototype)] = true
         end
     end
     return prototypes

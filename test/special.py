@@ -80,7 +80,7 @@ def blocks_of(source):
 
 
 def edges(networks):
-    """The first and the last address of each, and their neighbours outside; v4 ones mapped, too."""
+    """The first and the last address of each, and their neighbors outside; v4 ones mapped, too."""
     numbers = {4: set(), 6: set()}
     for network in map(ipaddress.ip_network, networks):
         first, last = int(network[0]), int(network[-1])

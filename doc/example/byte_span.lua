@@ -29,7 +29,7 @@ print(#longer, longer.capacity) --> 74	128
 local function encode(kind, stamp, text)
     local message = byte_span.new(11 + #text)
     message:set_u8(1, kind)
-    message:set_u16(2, #text) -- network order unless told otherwise
+    message:set_u16(2, #text) -- network order unless asked otherwise
     message:set_u64(4, stamp)
     message:slice(12):copy(text)
     return message

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- luacheck: globals spawn
--- A question to a name server, with a number that nobody can guess: whoever could would answer it
--- in the server's place.
+-- A question to a name server, with a number that nobody can guess: an attacker who could
+-- would answer it in the server's place.
 --
 --     thrum dns_query.lua
 
@@ -65,7 +65,7 @@ local answer = ask(sock, "www.example.org")
 print("www.example.org has address " ..
     tostring(ip.address.from_bytes(tostring(answer:slice(#answer - 3)))))
 
--- The server has gone: a connected socket is told so.
+-- The server has gone: a connected socket gets that as an error.
 local ok, err = pcall(ask, sock, "www.example.org")
 print(ok, err == generic_error.ECONNREFUSED)
 sock:close()

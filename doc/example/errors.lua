@@ -30,11 +30,11 @@ print(err) -- the text says what was expected and what came
 -- tag::refused[]
 local port = first.local_port
 second:connect(ip.address.loopback_v4(), port)
-first:close() -- nobody listens there any more
+first:close() -- no socket listens there any more
 second:send("anybody?")
 
 ok, err = pcall(second.receive, second, byte_span.new(16))
-assert(not ok and err == generic_error.ECONNREFUSED) -- told once; the socket stays usable
+assert(not ok and err == generic_error.ECONNREFUSED) -- reported once; the socket stays usable
 -- end::refused[]
 
 -- tag::by_code[]

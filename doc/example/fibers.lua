@@ -72,7 +72,7 @@ local careful = spawn(function()
     time.sleep(0.002)
     log[1] = "both halves are done"
     this_fiber.restore_interruption()
-    time.sleep(3600) -- an interruption point: here it is told
+    time.sleep(3600) -- an interruption point: the interruption is raised here
 end)
 this_fiber.yield()
 careful:interrupt()

@@ -14,7 +14,7 @@ local time = require "time"
 local unix = require "unix"
 
 local LINK = 3 -- the descriptor that leads a successor to the one before it
-local PATIENCE = 20 -- seconds for a successor to be there
+local TIMEOUT = 20 -- seconds for a successor to be there
 
 -- Before anything else: from here on no signal kills.
 local signals = system.signal.set.new("SIGHUP", "SIGTERM", "SIGINT")
@@ -92,7 +92,7 @@ local kind = kinds[arg[1]] or error("serve what? udp address port, or unix path"
 local function inherit()
     local link = unix.seqpacket.socket.new()
     link:assign(system.inherited_fd(LINK))
-    link.timeout = PATIENCE
+    link.timeout = TIMEOUT
     link:send("ready")
     local _, fds = link:receive_with_fds(byte_span.new(16), 1) -- eof if nothing came of it
     local sock = kind.adopt(fds[1])
@@ -141,7 +141,7 @@ local function start_successor()
     if not ok then
         error(process, 0)
     end
-    link.timeout = PATIENCE
+    link.timeout = TIMEOUT
     return process, link
 end
 
@@ -165,7 +165,7 @@ local function hand_over()
     if not ok then
         pcall(process.kill, process, "SIGKILL") -- two must not serve
         process:wait()
-        if fd then -- it was lent, not given
+        if fd then -- the child had a copy: this one is still ours
             sock = kind.adopt(fd)
             start_serving()
         end

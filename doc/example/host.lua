@@ -40,11 +40,11 @@ local function reason(err)
 end
 
 -- tag::side_by_side[]
--- One fiber a word: they all wait at the same time, and the slowest takes `patience` seconds.
-local function look_up_all(words, patience)
+-- One fiber a word: they all wait at the same time, and the slowest takes `timeout` seconds.
+local function look_up_all(words, timeout)
     local fibers, n_failed = {}, 0
     for i, word in ipairs(words) do
-        fibers[i] = spawn(pcall, time.with_timeout, patience, look_up, word)
+        fibers[i] = spawn(pcall, time.with_timeout, timeout, look_up, word)
     end
     for i, fiber in ipairs(fibers) do
         local ok, lines = fiber:join()
@@ -59,14 +59,14 @@ local function look_up_all(words, patience)
 end
 -- end::side_by_side[]
 
-local words, patience = { ... }, 10
+local words, timeout = { ... }, 10
 if words[1] == "-t" then
-    patience = tonumber(words[2]) or error("how many seconds?", 0)
+    timeout = tonumber(words[2]) or error("how many seconds?", 0)
     words = { table.unpack(words, 3) }
 end
 if #words == 0 then
     words = { "localhost", "127.0.0.1" }
 end
-if look_up_all(words, patience) > 0 then
+if look_up_all(words, timeout) > 0 then
     system.exit(1)
 end

@@ -58,7 +58,7 @@ print(consumer:join()) --> a value
 -- tag::timeout[]
 lock:lock()
 local ok, err = pcall(time.with_timeout, 0.01, function()
-    not_empty:wait(lock) -- nobody notifies
+    not_empty:wait(lock) -- no fiber notifies
 end)
 print(ok, err == generic_error.ETIMEDOUT, lock) --> false	true	mutex (held by fiber ...)
 lock:unlock()

@@ -20,7 +20,7 @@ local addr, port = sock.local_address, sock.local_port
 
 local fd = sock:release() -- from here on this side receives nothing any more
 left:send_with_fds("udp v4", {fd})
-fd:close() -- lent, not given: the other side has its own
+fd:close() -- the message carries a copy: the other side has its own
 left:close()
 -- end::send[]
 

@@ -32,7 +32,7 @@ local server = spawn(serve, requests, quit, 0.01)
 requests:send("one")
 requests:send("two")
 time.sleep(0.015)
-quit:close() -- whoever selects it sees that
+quit:close() -- every fiber that selects it sees that
 print(server:join())
 --> serving one
 --> serving two

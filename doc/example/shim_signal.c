@@ -7,7 +7,7 @@
 #include <thrum/signal.h>
 
 /* tag::wait[] */
-static void told(struct thrum_operation *operation)
+static void signal_came(struct thrum_operation *operation)
 {
     if (operation->error == 0)
         printf("ending by signal %d\n", operation->value);
@@ -20,7 +20,7 @@ static int wait_for_the_end(thrum_context *context)
     int error = thrum_signal_set_new(context, &set);
     if (error)
         return error;
-    thrum_operation_init(&wait, told, NULL);
+    thrum_operation_init(&wait, signal_came, NULL);
     error = thrum_signal_set_add(set, SIGINT);
     if (!error)
         error = thrum_signal_set_add(set, SIGTERM);

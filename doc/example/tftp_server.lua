@@ -165,7 +165,7 @@ end
 
 -- tag::receive[]
 -- Receives the next packet of the client, at the latest at the time `deadline`: returns its span,
--- or nil when the time is over. Other senders are told that this is not their transfer, and must
+-- or nil when the time is over. Other senders get an error: this is not their transfer. They must
 -- not prolong the wait: so it is a deadline, not a timeout that starts again with each packet.
 local function receive_until(transfer, deadline)
     local sock, buf = transfer.sock, transfer.buf

@@ -100,4 +100,4 @@ print(tostring(taken:slice(1, n)):match("before with") ~= nil, fds[1]:kind())
 fds[1]:close()
 a:close()
 b:close()
-os.remove(path) -- whoever made the file removes it
+os.remove(path) -- the program that made the file removes it

@@ -23,7 +23,7 @@ local unix = require "unix"
 
 local SOCKET, LINK = 3, 4 -- a worker's descriptors
 
--- Whoever is told by Ctrl-C, which tells all: the parent decides.
+-- Ctrl-C signals all processes of the group: the parent decides.
 local signals = system.signal.set.new("SIGINT", "SIGTERM")
 io.stdout:setvbuf("line")
 

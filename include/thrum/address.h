@@ -61,7 +61,7 @@ THRUM_API bool thrum_address_is_global(const struct thrum_address *address);
 THRUM_API bool thrum_address_is_link_local(const struct thrum_address *address);
 THRUM_API bool thrum_address_is_site_local(const struct thrum_address *address);
 THRUM_API bool thrum_address_is_v4_mapped(const struct thrum_address *address);
-/* The scope nibble of a v6 multicast address: 1 node, 2 link, 5 site, 8 organisation, 14 global;
+/* The scope nibble of a v6 multicast address: 1 node, 2 link, 5 site, 8 organization, 14 global;
  * -1 for an address that is not v6 multicast. */
 THRUM_API int thrum_address_multicast_scope(const struct thrum_address *address);
 

@@ -44,7 +44,7 @@ THRUM_API void thrum_spawn(lua_State *L, int nargs);
  * Returns LUA_OK; or LUA_ERRRUN or LUA_ERRMEM with the error on the stack's top, for an error that
  * no fiber joins and no reporter takes, and when it is called from inside a fiber.
  *
- * An error is told when nobody can join its fiber any more, and of a fiber that could still be
+ * An error is reported when nobody can join its fiber any more, and of a fiber that could still be
  * joined when nobody has for a second. */
 THRUM_API int thrum_run(lua_State *L);
 

@@ -16,7 +16,7 @@ enum { THRUM_MAX_FDS = 253 }; /* in one message, as Linux has it */
 
 /* Descriptors that travel with a message of a unix socket (SCM_RIGHTS; unix(7)). On a stream they
  * come with the byte that was sent with them, the first of the send, and at least one there must
- * be. Whoever receives without a list drops them.
+ * be. A receive without a list drops them.
  *
  * A list for sending says which; it is borrowed until the transfer is over: neither the list nor
  * what is in it may be closed before. A list for receiving says how many there is room for; what is

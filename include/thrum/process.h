@@ -16,7 +16,7 @@ THRUM_BEGIN_DECLS
  * for that: at the next turn of the loop, and without keeping thrum_context_run from returning.
  *
  * SIGCHLD is neither needed nor touched. A child that ends raises it as any other does, and a
- * wait(2) for any child finds this one, too; whoever reaps it so takes its status away
+ * wait(2) for any child finds this one, too; code that reaps it so takes its status away
  * (thrum_process_status says ECHILD, unless the system, Linux 6.15, keeps a copy). */
 typedef struct thrum_process thrum_process;
 

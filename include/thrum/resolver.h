@@ -16,7 +16,7 @@ THRUM_BEGIN_DECLS
  * THRUM_RESOLVER_MAX_THREADS for each context, begun when a lookup needs one and gone as soon as
  * there is nothing left to look up; what is more than that queues. While all are at work, one more
  * answers what needs no name server (localhost, names of /etc/hosts, numbers). The threads block
- * all signals and call nobody: `done` comes from the context's loop, as ever.
+ * all signals and make no callbacks: `done` comes from the context's loop, as ever.
  *
  * A lookup that is cancelled completes at once. If it had begun, its thread goes on until the
  * system answers, throws the answer away and takes the next; thrum_context_free and exit(3) do not

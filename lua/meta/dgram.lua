@@ -72,7 +72,7 @@ function socket:sendto(msg, offset, length, ...) end
 ---@return self
 function socket:connect(port, address, callback) end
 
----Dissolve that. Raises ENOTCONN.
+---Disconnect from the peer. Raises ENOTCONN.
 function socket:disconnect() end
 
 ---Close when the queue is empty. Quiet the second time.

@@ -53,13 +53,13 @@ function em:prependListener(name, listener) end
 ---@return self
 function em:prependOnceListener(name, listener) end
 
----Call the listeners. Raises what a listener raises, and an "error" that nobody listens to.
+---Call the listeners. Raises what a listener raises, and an "error" without a listener.
 ---@param name any # but nil
 ---@param ... any
----@return self | false # false: nobody listens
+---@return self | false # false: there is no listener
 function em:emit(name, ...) end
 
----Called by `emit` when nobody listens: raises the error of an "error" event. To be replaced.
+---Called by `emit` for an event without a listener: raises the error of an "error" event. To be replaced.
 ---@param name any
 ---@param ... any
 function em:missingHandlerType(name, ...) end

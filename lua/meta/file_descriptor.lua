@@ -5,7 +5,7 @@
 ---A descriptor with an owner: file_descriptor(3thrum). Comes from `sock:release()` and `fd:dup()`.
 ---Closed when it is collected. Raises EBADF after `close`, EBUSY after a socket's `assign`.
 ---@class file_descriptor
----@field native_handle integer # Extension. The system's number, lent; read only
+---@field native_handle integer # Extension. The system's number, still the object's; read only
 local fd = {}
 
 ---Close the descriptor, once: close(2). Raises EBADF.

@@ -312,7 +312,7 @@ function socket:bind(addr, port) end
 ---@param port integer
 function socket:connect(addr, port) end
 
----Dissolve the association with the peer: connect(2) with AF_UNSPEC.
+---Disconnect from the peer: connect(2) with AF_UNSPEC.
 function socket:disconnect() end
 
 ---End one direction: afterwards receives raise eof, sends EPIPE.

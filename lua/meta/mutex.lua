@@ -23,7 +23,7 @@ function m:lock() end
 ---@return boolean
 function m:try_lock() end
 
----Hand it to whoever waits longest, or set it free. Raises EPERM (the caller does not own it).
+---Hand it to the fiber that has waited longest, or set it free. Raises EPERM (the caller does not own it).
 function m:unlock() end
 
 return mutex

@@ -114,7 +114,7 @@ function datagram:send(buffer, flags) end
 ---@return file_descriptor[] fds
 function datagram:receive_with_fds(buffer, maxfds) end
 
----The same as `send`, with descriptors, which are lent: sendmsg(2). Suspends. Raises also EBADF and
+---The same as `send`, with descriptors, which stay open: sendmsg(2). Suspends. Raises also EBADF and
 ---EBUSY for one that is closed or taken, before anything is sent; ETOOMANYREFS.
 ---@async
 ---@param buffer byte_span.payload
@@ -133,7 +133,7 @@ function datagram:remote_credentials() end
 ---@return integer
 function datagram:io_control(command) end
 
----Dissolve the association with the peer: connect(2) with AF_UNSPEC.
+---Disconnect from the peer: connect(2) with AF_UNSPEC.
 function datagram:disconnect() end
 
 ---Receive one datagram and tell the sender: recvfrom(2). Suspends. Raises like `receive`; EMSGSIZE
@@ -259,7 +259,7 @@ function stream:send(buffer, flags) end
 ---@return file_descriptor[] fds
 function stream:receive_with_fds(buffer, maxfds) end
 
----The same as `send`, with descriptors, which are lent: sendmsg(2). Suspends. Raises also EBADF and
+---The same as `send`, with descriptors, which stay open: sendmsg(2). Suspends. Raises also EBADF and
 ---EBUSY for one that is closed or taken, before anything is sent; ETOOMANYREFS.
 ---@async
 ---@param buffer byte_span.payload
@@ -438,7 +438,7 @@ function seqpacket:send(buffer, flags) end
 ---@return file_descriptor[] fds
 function seqpacket:receive_with_fds(buffer, maxfds) end
 
----The same as `send`, with descriptors, which are lent: sendmsg(2). Suspends. Raises also EBADF and
+---The same as `send`, with descriptors, which stay open: sendmsg(2). Suspends. Raises also EBADF and
 ---EBUSY for one that is closed or taken, before anything is sent; ETOOMANYREFS.
 ---@async
 ---@param buffer byte_span.payload

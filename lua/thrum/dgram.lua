@@ -1,19 +1,19 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram: UDP sockets with events, as luvit's dgram, IoT.js's and Node's, over ip.udp.socket. Here
 -- are the life of a socket and its options; dgram/base.lua tells where the rest is.
-local thrum, native = ...
+local thrum, internal = ...
 if type(thrum) == "string" then -- found as a file: the one in the library is meant
     return require "thrum".dgram
 end
 
-local base, args = native.part "dgram_base", native.part "dgram_args"
-local block_list = native.part "dgram_block_list"
-local bind, queue = native.part "dgram_bind", native.part "dgram_queue"
-local receive, timeout = native.part "dgram_receive", native.part "dgram_timeout"
-local known = native.part "dgram_address".known
-local connect = native.part "dgram_connect"
-native.part "dgram_multicast"
-native.part "dgram_send"
+local base, args = internal.part "dgram_base", internal.part "dgram_args"
+local block_list = internal.part "dgram_block_list"
+local bind, queue = internal.part "dgram_bind", internal.part "dgram_queue"
+local receive, timeout = internal.part "dgram_receive", internal.part "dgram_timeout"
+local known = internal.part "dgram_address".known
+local connect = internal.part "dgram_connect"
+internal.part "dgram_multicast"
+internal.part "dgram_send"
 
 local Socket, running, state_of = base.Socket, args.running, args.state_of
 local tointeger, tostring, type = math.tointeger, tostring, type
@@ -31,7 +31,7 @@ local option_names = {
 }
 
 local function raise(...)
-    native.raise("EINVAL", "dgram.createSocket", ...)
+    internal.raise("EINVAL", "dgram.createSocket", ...)
 end
 
 local function check_options(options)
@@ -40,7 +40,7 @@ local function check_options(options)
     elseif type(options) == "string" then
         return {type = options}
     elseif type(options) ~= "table" then
-        native.raise_arg("dgram.createSocket", 1, "options", "type or options", options)
+        internal.raise_arg("dgram.createSocket", 1, "options", "type or options", options)
     end
     args.check_names(options, option_names, "dgram.createSocket")
     return options
@@ -137,7 +137,7 @@ local function new_state(self, options, family)
         is_receiving = false, has_receiver = false, is_counted = true,
         receiver = nil, -- memory: of dgram.c, once there is need
         batch = {}, next_place = 1, last_place = 0,
-        strings = {}, -- sends that are held
+        strings = {}, -- of deferred sends
 
         -- The send queue: items from `first` to `last`; the count has those as well that wait for
         -- a name. when_empty: what is to be called then.
@@ -154,7 +154,7 @@ end
 
 function Socket:initialize(options, listener)
     if type(self) ~= "table" or base.states[self] or type(self.emit) ~= "function" then
-        native.raise_arg(base.PREFIX .. "initialize", 1, "self", "new dgram.Socket", self)
+        internal.raise_arg(base.PREFIX .. "initialize", 1, "self", "new dgram.Socket", self)
     end
     options = check_options(options)
     local family = families[options.type]
@@ -162,7 +162,7 @@ function Socket:initialize(options, listener)
         raise("Bad socket type specified. Valid types are: udp4, udp6")
     end
     if listener ~= nil and type(listener) ~= "function" then
-        native.raise_arg("dgram.createSocket", 2, "listener", "function or nil", listener)
+        internal.raise_arg("dgram.createSocket", 2, "listener", "function or nil", listener)
     end
     local s = new_state(self, options, family)
     local signal = check_signal(options)
@@ -199,7 +199,7 @@ function Socket:close(callback)
     if s.life ~= "open" then
         return self
     end
-    queue.send_held()
+    queue.send_deferred()
     timeout.stop(s)
     connect.give_up_pending(s)
     s.is_receiving, s.last_place = false, 0
@@ -215,7 +215,7 @@ end
 
 -- These two answer as luv does, and raise nothing.
 local function refuse(op)
-    local err = native.error("EBADF", base.PREFIX .. op, args.NOT_RUNNING)
+    local err = internal.error("EBADF", base.PREFIX .. op, args.NOT_RUNNING)
     return nil, tostring(err), "EBADF"
 end
 
@@ -226,7 +226,7 @@ function Socket:recvStart()
     end
     local err = bind.implicitly(s, "recvStart")
     if err then
-        return nil, tostring(err), native.error_name(err)
+        return nil, tostring(err), internal.error_name(err)
     end
     s.is_receiving = true
     if s.bound == true then
@@ -247,14 +247,14 @@ end
 function Socket:ref()
     local s = state_of(self, "ref")
     s.is_counted = true
-    native.count_receive(s.handle, s.receiver, true)
+    internal.count_receive(s.handle, s.receiver, true)
     return self
 end
 
 function Socket:unref()
     local s = state_of(self, "unref")
     s.is_counted = false
-    native.count_receive(s.handle, s.receiver, false)
+    internal.count_receive(s.handle, s.receiver, false)
     return self
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- emitter: objects that have listeners, as luvit's core.Emitter and Node's EventEmitter.
-local thrum, native = ...
+local thrum, internal = ...
 if type(thrum) == "string" then -- found as a file: the one in the library is meant
     return require "thrum".emitter
 end
@@ -16,11 +16,11 @@ local error, pairs = error, pairs
 -- `newer`. So adding and removing cost the same however many there are, and allocate nothing when
 -- they remove.
 --
--- Whoever calls the listeners goes through the places that there were when the event came, and
+-- A call of the listeners goes through the places that there were when the event came, and
 -- passes over entries that were added later (`number`) or removed meanwhile. A list that consists
--- of holes mostly is replaced by another, and who is under way in the old one goes on there.
+-- of holes mostly is replaced by another, and a call under way in the old one goes on there.
 local LISTENERS = setmetatable({}, {__tostring = function() return "listeners" end})
-native.listeners = LISTENERS
+internal.listeners = LISTENERS
 
 local Emitter = {}
 Emitter.meta = {__index = Emitter, __name = "emitter.Emitter"}
@@ -29,26 +29,26 @@ Emitter.meta = {__index = Emitter, __name = "emitter.Emitter"}
 
 local function check_self(self, op)
     if type(self) ~= "table" then
-        native.raise_arg("emitter.Emitter." .. op, 1, "self", "emitter", self)
+        internal.raise_arg("emitter.Emitter." .. op, 1, "self", "emitter", self)
     end
 end
 
 local function check_name(name, op)
     if name == nil or name ~= name then
-        native.raise_arg("emitter.Emitter." .. op, 2, "name", "name of an event", name)
+        internal.raise_arg("emitter.Emitter." .. op, 2, "name", "name of an event", name)
     end
 end
 
 local function check_function(f, op)
     if type(f) ~= "function" then
-        native.raise_arg("emitter.Emitter." .. op, 3, "listener", "function", f)
+        internal.raise_arg("emitter.Emitter." .. op, 3, "listener", "function", f)
     end
 end
 
 local function check_class(self, op)
     local meta = type(self) == "table" and rawget(self, "meta")
     if type(meta) ~= "table" then
-        native.raise_arg("emitter.Emitter." .. op, 1, "self", "class", self)
+        internal.raise_arg("emitter.Emitter." .. op, 1, "self", "class", self)
     end
     return meta
 end
@@ -302,7 +302,7 @@ end
 
 -- ---- events ----
 
--- Nobody listens. An error that is told nobody is raised, where the event came from.
+-- For an event without a listener. An error is raised where the event came from.
 function Emitter:missingHandlerType(name, ...)
     check_self(self, "missingHandlerType")
     if name ~= "error" then
@@ -310,7 +310,7 @@ function Emitter:missingHandlerType(name, ...)
     end
     local err = ...
     if err == nil then
-        native.raise("EINVAL", "emitter.Emitter.emit", "an error event without an error, and "
+        internal.raise("EINVAL", "emitter.Emitter.emit", "an error event without an error, and "
             .. "without a listener")
     end
     error(err, 0)
@@ -319,8 +319,8 @@ end
 local function emit_to_nobody(self, name, ...)
     check_self(self, "emit")
     check_name(name, "emit")
-    local tell = getmetatable(self) and self.missingHandlerType or Emitter.missingHandlerType
-    tell(self, name, ...)
+    local handle = getmetatable(self) and self.missingHandlerType or Emitter.missingHandlerType
+    handle(self, name, ...)
     return false
 end
 
@@ -353,7 +353,7 @@ function Emitter:wrap(name)
     check_self(self, "wrap")
     local method = self[name]
     if type(method) ~= "function" then
-        native.raise_arg("emitter.Emitter.wrap", 2, "name", "name of a method", name)
+        internal.raise_arg("emitter.Emitter.wrap", 2, "name", "name of a method", name)
     elseif callbacks[method] then
         return
     end
@@ -374,7 +374,7 @@ function Emitter:propagate(name, target)
     if target == nil then
         return self
     elseif type(target) ~= "table" or type(target.emit) ~= "function" then
-        native.raise_arg("emitter.Emitter.propagate", 3, "target", "emitter or nil", target)
+        internal.raise_arg("emitter.Emitter.propagate", 3, "target", "emitter or nil", target)
     end
     add(self, "propagate", name, function(...)
         target:emit(name, ...)

@@ -51,7 +51,7 @@ for name, loader in pairs(loaders) do
     package.preload[name] = package.preload[name] or loader
 end
 
--- Who misses a part of them is told which package has it.
+-- The error for a part of them that is missing names the package that has it.
 table.insert(package.searchers, function(name) return thrum.socket_installed.hint(name) end)
 
 -- A global that was never set, and is one of ours, is required and set when it is first read. Once
@@ -97,8 +97,8 @@ end
 
 setmetatable(_G, metatable)
 
--- An installed LuaSocket that was loaded before stays what `socket` and its parts are, for whoever
--- asks from here on: half of it and half of ours would not know each other's objects.
+-- An installed LuaSocket that was loaded before stays what `socket` and its parts are, for every
+-- `require` from here on: half of it and half of ours would not know each other's objects.
 if has_luasocket then
     for _, name in ipairs(parts) do
         package.preload[name] = preloaded[name]

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket: LuaSocket's module, on fibers.
 --
--- Its objects, and the methods that receive and send, are C (src/bind/luasocket); so are all texts of
--- errors. The metatables are made here, one for each state of each kind: tcp{master},
+-- Its objects, and the methods that receive and send, are C (src/bind/luasocket); so are all
+-- texts of errors. The metatables are made here, one for each state of each kind: tcp{master},
 -- tcp{client}, ... The rest stands in parts of this module, in the folder socket.
-local thrum, native = ...
+local thrum, internal = ...
 if type(thrum) == "string" then -- found as a file: the one in the library is meant
     return require "thrum".socket
 end
@@ -16,11 +16,11 @@ local format = string.format
 -- ---- errors of arguments, as luaL_argerror has them ----
 
 local args = {}
-native.socket_args = args
+internal.socket_args = args
 
--- Where the script has called is said by `native.raise_text`.
+-- Where the script has called is said by `internal.raise_text`.
 function args.error(arg, name, message)
-    native.raise_text(format("bad argument #%d to '%s' (%s)", arg, name, message))
+    internal.raise_text(format("bad argument #%d to '%s' (%s)", arg, name, message))
 end
 
 local function type_error(arg, name, expected, value, count)
@@ -63,14 +63,14 @@ local ANY = 31
 -- The object must be of that kind and in one of those states.
 function args.self(self, method, kind, states)
     local mask = states and state_numbers[states] or ANY
-    if not native.socket_is(self, kind, mask) then
-        native.raise_text(format("calling '%s' on bad self (%s{%s} expected)", method, kind,
+    if not internal.socket_is(self, kind, mask) then
+        internal.raise_text(format("calling '%s' on bad self (%s{%s} expected)", method, kind,
             states or "any"))
     end
 end
 
 local function to_string(object)
-    return format("%s: %s", getmetatable(object).__index.class, native.socket_pointer(object))
+    return format("%s: %s", getmetatable(object).__index.class, internal.socket_pointer(object))
 end
 
 local function define(kind, states, methods)
@@ -80,7 +80,7 @@ local function define(kind, states, methods)
         for name, method in pairs(methods) do
             index[name] = method
         end
-        native.socket_set_metatable(kind, state_numbers[state], {
+        internal.socket_set_metatable(kind, state_numbers[state], {
             __index = index, __gc = methods.close, __name = class, __tostring = to_string,
             [kind .. "{any}"] = true, [class] = true,
         })
@@ -88,8 +88,8 @@ local function define(kind, states, methods)
 end
 
 -- Make a kind: the C methods of those names, and those of the parts.
-function native.socket_define(kind, states, names, ...)
-    local all, methods = native.socket_methods(kind), {}
+function internal.socket_define(kind, states, names, ...)
+    local all, methods = internal.socket_methods(kind), {}
     for name in names:gmatch "%S+" do
         methods[name] = all[name]
     end
@@ -101,24 +101,24 @@ function native.socket_define(kind, states, names, ...)
     define(kind, states, methods)
 end
 
-function native.socket_make(kind, state, family)
-    return native.socket_new(kind, state_numbers[state], family)
+function internal.socket_make(kind, state, family)
+    return internal.socket_new(kind, state_numbers[state], family)
 end
 
-function native.socket_become(object, state)
-    native.socket_set_state(object, state_numbers[state])
+function internal.socket_become(object, state)
+    internal.socket_set_state(object, state_numbers[state])
 end
 
 -- ---- the module ----
 
-local connect = native.part "socket_connect"
-local options = native.part "socket_option"
+local connect = internal.part "socket_connect"
+local options = internal.part "socket_option"
 
-native.socket_define("tcp", {"master", "client", "server"},
+internal.socket_define("tcp", {"master", "client", "server"},
     "accept close dirty getfamily getfd getpeername getsockname getstats gettimeout listen receive "
         .. "send setfd setstats settimeout shutdown",
     connect.tcp, options.tcp)
-native.socket_define("udp", {"unconnected", "connected"},
+internal.socket_define("udp", {"unconnected", "connected"},
     "close dirty getfamily getfd getpeername getsockname gettimeout receive receivefrom send "
         .. "sendto setfd settimeout",
     connect.udp, options.udp)
@@ -126,36 +126,36 @@ native.socket_define("udp", {"unconnected", "connected"},
 local M = {
     _VERSION = "LuaSocket 3.1.0 (thrum)",
     _DEBUG = false,
-    _SETSIZE = native.socket_setsize,
+    _SETSIZE = internal.socket_setsize,
     _DATAGRAMSIZE = 65535,
     _SOCKETINVALID = -1,
     BLOCKSIZE = 2048,
-    dns = native.part "socket_dns",
-    unix = native.part "socket_unix",
+    dns = internal.part "socket_dns",
+    unix = internal.part "socket_unix",
     connect = connect.connect,
-    select = native.select,
+    select = internal.select,
     gettime = thrum.time.system_clock.now,
 }
 
 for suffix, family in pairs {[""] = "any", ["4"] = "inet", ["6"] = "inet6"} do
     M["tcp" .. suffix] = function()
-        return native.socket_make("tcp", "master", family)
+        return internal.socket_make("tcp", "master", family)
     end
     M["udp" .. suffix] = function()
-        return native.socket_make("udp", "unconnected", family)
+        return internal.socket_make("udp", "unconnected", family)
     end
 end
 
-local sleep = native.sleep
+local sleep = internal.sleep
 
 function M.sleep(...)
     local seconds = args.number(1, "sleep", (...), select("#", ...))
     sleep(seconds > 0 and seconds or 0)
 end
 
-for name, f in pairs(native.part "socket_try") do
+for name, f in pairs(internal.part "socket_try") do
     M[name] = f
 end
-native.part "socket_helper"(M)
+internal.part "socket_helper"(M)
 
 return M

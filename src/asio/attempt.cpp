@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // One attempt: the system call, now, and what its answer means.
 //
-// Nothing here waits, whoever else has the open file description and has made it blocking:
+// Nothing here waits, even if another process has made the open file description blocking:
 // src/net/message.c adds MSG_DONTWAIT to every transfer.
 #include "socket.hpp"
 
@@ -78,7 +78,7 @@ void thrum_socket::note_exhausted() noexcept
     receiving.is_trying_after_wait = false;
 }
 
-// A datagram that finds no local port to go out from is told EAGAIN, and nothing will wake it:
+// A datagram that finds no local port to go out from gets EAGAIN, and nothing will wake it:
 // sendto(2).
 bool thrum_socket::has_no_port() const noexcept
 {

@@ -34,7 +34,7 @@ struct deferred_receives {
     unsigned n = 0;
     unsigned n_rounds = 0;       // since they were tried last
     unsigned n_not_to_defer = 0; // so many more wait as they come
-    bool is_possible = false;    // whoever runs the loop looks after them
+    bool is_possible = false;    // the function that runs the loop looks after them
 };
 
 } // namespace thrum

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Receives of streams that are deferred.
 //
-// Whoever has read a request and answered it reads again at once, and the next request is still on
-// its way. To wait for it through Asio costs a system call that arms the wait, an event, and a
-// third of what we ourselves spend on a request. So while many connections are busy, a receive is
-// put aside until what is at hand has been dealt with, and is tried then: as a rule its data has
-// come meanwhile. One that finds nothing waits like any other.
+// A server that has read a request and answered it reads again at once, and the next request is
+// still on its way. To wait for it through Asio costs a system call that arms the wait, an event,
+// and a third of what we ourselves spend on a request. So while many connections are busy, a
+// receive is put aside until what is at hand has been dealt with, and is tried then: as a rule its
+// data has come meanwhile. One that finds nothing waits like any other.
 //
 // That pays only for many at once and only if most succeed, which each round tells for the next.
 // Until it does again, receives wait as they come, but for one now and then.

@@ -20,7 +20,7 @@ enum direction_state : unsigned {
     direction_ended = 2,     // nothing will be received any more
     direction_waiting = 4,   // an operation waits: who comes now comes after it
     direction_exhausted = 8, // the last attempt found nothing: rather wait for readiness
-    direction_skipped = 16   // so a try was told without asking, and a start is to be next
+    direction_skipped = 16   // so a try got EAGAIN without asking, and a start is to be next
 };
 
 struct direction {

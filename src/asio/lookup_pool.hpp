@@ -14,7 +14,7 @@
 namespace thrum
 {
 
-// A lookup that waits for its thread, is asked about, or has its answer. Whoever holds it frees it:
+// A lookup that waits for its thread, is asked about, or has its answer. Its holder frees it:
 // a thread what was withdrawn while it asked, the resolver the rest.
 struct lookup_job {
     enum class phase { idle, queued, asked, withdrawn, over };

@@ -52,7 +52,7 @@ class object
     // The handle is given up: close, and go when the last operation does.
     void free() noexcept;
 
-    // The context is going, its Asio part has gone: end what is pending without a word.
+    // The context is going, its Asio part has gone: end what is pending, without completing it.
     void abandon() noexcept;
 
     // The handle is given up, or the context is: take the Asio part away, closing it; what is

@@ -223,7 +223,7 @@ void thrum_process::reset() noexcept
 
 // ---- what is asked of it ----
 
-// That its end cannot be waited for is told when somebody wants to: it is there.
+// If its end cannot be waited for, that is reported to a wait: the process is there.
 int thrum_process::start(const struct thrum_process_options *options,
                          struct process_failure *failure)
 {

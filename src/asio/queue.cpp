@@ -24,8 +24,8 @@
 // is ready at that moment), so no edge of its reactor can be missed, and what an error or an end
 // has woken needs no other care than that the next in the queue is attempted.
 //
-// An error queue that nobody reads keeps a socket ready for ever, in both directions. So who was
-// told so too often pauses in between (launch_again).
+// An error queue that nobody reads keeps a socket ready for ever, in both directions. So an
+// operation that was called ready too often pauses in between (launch_again).
 //
 // Linux has no event for two things: a unix datagram socket that sends to a named receiver whose
 // queue is full counts as writable, and each attempt that fails even makes a new event of it; and a
@@ -167,7 +167,7 @@ void thrum_socket::launch_wait(struct thrum_operation *operation)
         io->async_wait(io->wait_read, completion{operation});
 }
 
-// It was told that it is ready, and there was nothing.
+// The wait said ready, and there was nothing.
 void thrum_socket::launch_again(struct thrum_operation *operation)
 {
     operation_state &state = state_of(operation);
@@ -178,8 +178,8 @@ void thrum_socket::launch_again(struct thrum_operation *operation)
 }
 
 // The first of its direction begins. A try of the caller's may have asked the kernel just now, or
-// have been told to wait without; who has not tried is attempted. Streams' receives may be tried
-// with others'.
+// have got EAGAIN without; an operation that was not tried is attempted. Streams' receives may be
+// tried with others'.
 void thrum_socket::launch_first(struct thrum_operation *operation)
 {
     operation_state &state = state_of(operation);
@@ -258,7 +258,7 @@ int thrum_socket::wait(struct thrum_operation *operation, thrum_wait what) noexc
     return error;
 }
 
-// The first of the watchers has ended: what it has been told is told to all, and after a cancel the
+// The first of the watchers has ended: its result is given to all, and after a cancel the
 // next one is Asio's.
 void thrum_socket::watch_ended(struct thrum_operation *operation) noexcept
 {
@@ -307,7 +307,7 @@ void thrum_socket::cancel_first(struct thrum_operation *operation) noexcept
     operation_post(operation, answer_cancelled(operation));
 }
 
-// Nothing will be received any more: everybody who waits is told.
+// Nothing will be received any more: all waiting receives end.
 void thrum_socket::end_receives() noexcept
 {
     receiving.state |= thrum::direction_ended;

@@ -25,7 +25,7 @@ static inline int64_t clock_after(int64_t from_ns, double seconds)
     return sum_ns;
 }
 
-/* A clock that costs next to nothing, for what is only told to people: the steady clock's
+/* A clock that costs next to nothing, for what is only shown to people: the steady clock's
  * time a few milliseconds ago at most. */
 static inline int64_t clock_coarse_now_ns(void)
 {

@@ -19,14 +19,14 @@ int descriptor_socket(int family, int type, int protocol, int *fd) THRUM_NOEXCEP
 int descriptor_pair(int family, int type, int fds[2]) THRUM_NOEXCEPT;
 
 /* accept(2), likewise. EAGAIN when nobody has connected, also where the listener is blocking:
- * O_NONBLOCK belongs to the open file description, and whoever shares it, such as a child that was
- * given it as standard input, may have cleared it. It is as it was afterwards. */
+ * O_NONBLOCK belongs to the open file description, and a process that shares it, such as a child
+ * that was given it as standard input, may have cleared it. It is as it was afterwards. */
 int descriptor_accept(int listener, int *fd) THRUM_NOEXCEPT;
 /* The system's part of that: waits where the listener is blocking. */
 int descriptor_accept_one(int listener, int *fd) THRUM_NOEXCEPT;
 
 /* connect(2), which does not wait either. EINPROGRESS: descriptor_connect_result tells how it ends.
- * EAGAIN: the backlog of a unix listener is full. An IP socket that finds no local port is told
+ * EAGAIN: the backlog of a unix listener is full. An IP socket that finds no local port gets
  * EADDRNOTAVAIL in place of that. */
 int descriptor_connect(int fd, const struct sockaddr *remote, socklen_t size) THRUM_NOEXCEPT;
 /* How a connect that was in progress has ended; EAGAIN: it has not. */

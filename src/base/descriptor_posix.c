@@ -105,7 +105,7 @@ int descriptor_receive(int fd, struct msghdr *message, int flags, size_t *size)
     return 0;
 }
 
-/* The process is not told. */
+/* The process is not known. */
 int descriptor_peer(int fd, pid_t *pid, uid_t *uid, gid_t *gid)
 {
     if (getpeereid(fd, uid, gid) < 0)

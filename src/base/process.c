@@ -280,8 +280,8 @@ static void release(struct child *child)
     close_any(child->null);
 }
 
-/* What the child has told, or 0. One that shares the memory has told by now; then nothing is waited
- * for: a process that another thread has forked may hold the pipe open. */
+/* What the child has reported, or 0. One that shares the memory has done so by now; then nothing is
+ * waited for: a process that another thread has forked may hold the pipe open. */
 static int read_report(const struct child *child, int fd, struct process_failure *failure)
 {
     struct pollfd readable = {.fd = fd, .events = POLLIN};

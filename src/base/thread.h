@@ -8,7 +8,7 @@
 THRUM_BEGIN_DECLS
 
 /* Begin a detached thread that calls body(argument). It blocks all signals: they are for the
- * program's own threads. It may outlive whoever began it. Errors: EAGAIN, ENOMEM. */
+ * program's own threads. It may outlive the thread that began it. Errors: EAGAIN, ENOMEM. */
 int thread_begin(void *(*body)(void *), void *argument);
 
 THRUM_END_DECLS

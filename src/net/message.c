@@ -199,7 +199,7 @@ static void take_descriptors(struct arrival *arrival, const struct cmsghdr *item
     }
 }
 
-/* What the caller has asked for, copied; what finds no room there is told by MSG_CTRUNC. */
+/* What the caller has asked for, copied; MSG_CTRUNC says that something found no room there. */
 static void copy_item(struct thrum_message *message, size_t room, const struct cmsghdr *item)
 {
     size_t size = CMSG_ALIGN(item->cmsg_len);

@@ -9,5 +9,5 @@ void at_close(lua_State *L, const void *key, lua_CFunction end)
     lua_pushcfunction(L, end);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, key); /* made after the runtime, it is finalised before it */
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key); /* made after the runtime, it is finalized before it */
 }

@@ -45,7 +45,7 @@ local function compile_expressions(text)
 end
 
 -- The chunk; or nil, what is wrong with it, and whether more lines could mend that. Expressions may
--- be told by a "=", as once they had to.
+-- be marked by a "=", as once they had to.
 local function compile(text)
     local marked = text:match("^=(.*)")
     local chunk, expression_message = compile_expressions(marked or text)

@@ -2,7 +2,7 @@
 """What the proofs share: libraries written for LuaSocket, unmodified, against servers made here.
 
 A server holds back what it has to say until as many clients are there as were announced: so
-whoever waits for one client before it begins the next gets no answer. Meson sets THRUM, and
+a program that waits for one client before it begins the next gets no answer. Meson sets THRUM, and
 THRUM_STOCK where there is a stock interpreter to run the same scripts in, with the prelude.
 """
 

@@ -6,8 +6,19 @@
 --     thrum suite.lua fiber [pattern]       ours in the program, each case in a fiber of its own
 --
 -- A file of cases is given two values: the table `c` of this file, and the table `t` it adds its
--- cases to, as t["D50: what is so"] = function() ... end. The items of the list of LuaSocket's
--- features that a case is about stand before the colon; every item has to have a case.
+-- cases to, as t["D50: what is so"] = function() ... end. What a case is about stands before the
+-- colon, as the number of an item of the features that LuaSocket's documentation (version 3.1.0)
+-- describes, page by page; every item has to have a case:
+--
+--     D01 to D05   what all functions share: results, messages, time-outs, collection; and the
+--                  helpers of socket.lua: connect4, connect6, bind, choose, sinks, sources
+--     D10 to D16   socket.select
+--     D17 to D30   the other functions and values of the namespace `socket`
+--     D40 to D44   socket.dns
+--     D50 to D68   TCP: accept, bind, close, connect, ... by the names of the methods
+--     D70 to D86   UDP: likewise; D83 to D86 are about datagrams as such
+--     D87          what LuaSocket has and its documentation leaves out: socket.unix,
+--                  socket.serial, getfamily, gettimeout, more options
 --
 -- Both modules block when nothing else can run, so a case has both ends of what it is about: small
 -- messages over loopback, which the system holds until they are taken. Where an end has to come

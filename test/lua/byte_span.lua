@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- byte_span (E62).
+-- Class byte_span.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local byte_span = thrum.byte_span

@@ -308,7 +308,7 @@ t["test a bounded buffer between many fibers loses and doubles nothing"] = funct
     lu.assertEquals(sum, count * (count + 1) // 2)
 end
 
--- Each notification is taken by one waiter: whoever did not take it was interrupted or timed out.
+-- Each notification is taken by one waiter: a waiter without one was interrupted or timed out.
 t["test races: notify against interruption and against timeout"] = function()
     local cv, m = new_pair()
     local rounds = math.max(10, h.rounds // 10)

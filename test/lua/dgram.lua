@@ -42,7 +42,7 @@ t["test the same over v6"] = function()
     d.close(server, client)
 end
 
-t["test a v4 sender appears mapped to a udp6 socket, and either text reaches it (pitfall 13)"] =
+t["test a v4 sender appears mapped to a udp6 socket, and either text reaches it"] =
 function()
     h.skip_without_v6()
     local server, client = dgram.createSocket {type = "udp6", ipv6Only = false}, d.bound()
@@ -73,7 +73,7 @@ function()
     d.close(server)
 end
 
-t["test datagrams of every size arrive whole, the empty one as well (pitfalls 1, 9)"] = function()
+t["test datagrams of every size arrive whole, the empty one as well"] = function()
     local a, b = d.bound(), d.bound()
     for _, size in ipairs {0, 1, 2047, 2048, 2049, 9000, 65507} do
         a:send(("x"):rep(size), d.port(b), "127.0.0.1")
@@ -210,7 +210,7 @@ t["test a class derived from Socket may have its own emit"] = function()
     d.close(socket)
 end
 
-t["test the flags of a message are a table that nobody can write to (L19)"] = function()
+t["test the flags of a message are a table that nobody can write to"] = function()
     local a, b = d.bound(), d.bound()
     a:send("x", d.port(b), "127.0.0.1")
     local _, _, flags = d.wait(b, "message")
@@ -230,7 +230,7 @@ function()
     d.close(socket)
 end
 
-t["test close ends receiving at once: no message afterwards (I06)"] = function()
+t["test close ends receiving at once: no message afterwards"] = function()
     local a, b = d.bound(), d.bound()
     local count = 0
     b:on("message", function()
@@ -257,7 +257,7 @@ local function events_of(socket)
 end
 
 -- Seen: "listening" and its listener ran, and met a closed socket.
-t["test bind and close in one breath: only close is told (Node)"] = function()
+t["test bind and close in one breath: only close is emitted (Node)"] = function()
     for _, address in ipairs {"127.0.0.1", "some.name"} do
         local socket = dgram.createSocket {type = "udp4", lookup = h.loopback}
         local log = events_of(socket)
@@ -307,7 +307,7 @@ t["test connect and close in one breath: the callback gets an error, no event co
     lu.assertEquals(log, {"callback ECANCELED", "close"})
 end
 
-t["test what fails just before close, or until it is done, is told to callbacks only"] = function()
+t["test what fails just before close, or until it is done, goes to callbacks only"] = function()
     local first = d.bound()
     local fails = {
         function(socket) socket:bind(d.port(first), "127.0.0.1") end,
@@ -335,7 +335,7 @@ t["test what fails just before close, or until it is done, is told to callbacks 
     d.close(first)
 end
 
-t["test an idle time that ends as the socket is closed is not told"] = function()
+t["test an idle time that ends as the socket is closed is not reported"] = function()
     for n = 0, 5 do -- in one of these it has been found over, and waits to be told
         local socket = d.bound()
         local log = events_of(socket)
@@ -457,7 +457,7 @@ t["test an error is an object that can be told, compared and joined"] = function
     d.close(first, second)
 end
 
-t["test a failed bind leaves the socket unbound, and it may be bound again (pitfall 19)"] =
+t["test a failed bind leaves the socket unbound, and it may be bound again"] =
 function()
     local first, second = d.bound(), dgram.createSocket("udp4")
     local n_listening = 0
@@ -472,7 +472,7 @@ function()
     d.close(first, second)
 end
 
-t["test a v6 address for a udp4 socket is an error told by callback or event"] = function()
+t["test a v6 address for a udp4 socket is an error reported by callback or event"] = function()
     local socket = d.bound()
     local answer = thrum.channel.new(1)
     socket:send("x", 9, "::1", function(err, length) answer:send {err, length} end)
@@ -487,7 +487,7 @@ t["test a v6 address for a udp4 socket is an error told by callback or event"] =
     d.close(socket, other)
 end
 
-t["test what the system refuses is told with the length, by callback or event (pitfall 8)"] =
+t["test what the system refuses is reported with the length, by callback or event"] =
 function()
     local socket = d.bound()
     local answer = thrum.channel.new(1)
@@ -576,7 +576,7 @@ t["test many sockets echo to each other, and none is starved"] = function()
     d.close(table.unpack(sockets))
 end
 
-t["test a flooded socket leaves time for others (pitfall 21)"] = function()
+t["test a flooded socket leaves time for others"] = function()
     local a, b = d.bound(), d.bound()
     local is_flooding = true
     b:on("message", function(msg)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSL-1.0
--- dgram: what IoT.js's programs rely on, with their `socket.method` written `socket:method`, row by
--- row of its checklist (I01 to I25).
+-- dgram: what IoT.js's programs rely on, function by function of its documentation, with
+-- `socket.method` written `socket:method`.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local d = assert(loadfile(h.source .. "/test/lua/dgram_help.lua"))(h)
@@ -9,7 +9,7 @@ local generic_error = thrum.generic_error
 
 local group = "230.255.255.250"
 
-t["test I01: all eleven functions of the table are there, setMulticastTTL as well"] = function()
+t["test all eleven functions of the table are there, setMulticastTTL as well"] = function()
     for _, name in ipairs {"addMembership", "address", "bind", "close", "dropMembership", "send",
         "setBroadcast", "setMulticastLoopback", "setMulticastTTL", "setTTL"} do
         lu.assertEquals(type(dgram.Socket[name]), "function", name)
@@ -17,7 +17,7 @@ t["test I01: all eleven functions of the table are there, setMulticastTTL as wel
     lu.assertEquals(type(dgram.createSocket), "function")
 end
 
-t["test I02: the example server of the documentation"] = function()
+t["test the example server of the documentation"] = function()
     h.skip_without_program()
     local program = [[
         local dgram = require('dgram')
@@ -50,7 +50,7 @@ t["test I02: the example server of the documentation"] = function()
     end)
 end
 
-t["test I03: createSocket(options[, callback]): type, and reuseAddr for addresses in use"] =
+t["test createSocket(options[, callback]): type, and reuseAddr for addresses in use"] =
 function()
     local a = dgram.createSocket({type = "udp4", reuseAddr = true})
     a:bind(0, "127.0.0.1")
@@ -73,7 +73,7 @@ function()
     end
 end
 
-t["test I04: createSocket(type[, callback])"] = function()
+t["test createSocket(type[, callback])"] = function()
     local heard
     local socket = dgram.createSocket("udp4", function(msg) heard = msg end)
     socket:bind(0, function() socket:send("x", socket:address().port) end)
@@ -81,7 +81,7 @@ t["test I04: createSocket(type[, callback])"] = function()
     d.close(socket)
 end
 
-t["test I05: a socket is an emitter, and its methods give it back"] = function()
+t["test a socket is an emitter, and its methods give it back"] = function()
     local socket = dgram.createSocket("udp4")
     lu.assertIs(socket:on("message", print):once("close", function() end), socket)
     lu.assertIs(socket:bind(0), socket)
@@ -90,7 +90,7 @@ t["test I05: a socket is an emitter, and its methods give it back"] = function()
     d.wait_closed(socket)
 end
 
-t["test I06: close comes after close(), and no message after it"] = function()
+t["test close comes after close(), and no message after it"] = function()
     local a, b = d.bound(), d.bound()
     local log = {}
     b:on("message", function() log[#log + 1] = "message" end)
@@ -103,7 +103,7 @@ t["test I06: close comes after close(), and no message after it"] = function()
     d.close(a)
 end
 
-t["test I07: error has the exception; without a listener it is thrown for the program to report"] =
+t["test error has the exception; without a listener it is thrown for the program to report"] =
 function()
     local a, b = d.bound(), dgram.createSocket("udp4")
     b:bind(d.port(a), "127.0.0.1")
@@ -117,7 +117,7 @@ function()
     d.close(a, b)
 end
 
-t["test I08: listening comes when bind has completed, once"] = function()
+t["test listening comes when bind has completed, once"] = function()
     local socket = dgram.createSocket("udp4")
     local count = 0
     socket:on("listening", function() count = count + 1 end)
@@ -130,7 +130,7 @@ t["test I08: listening comes when bind has completed, once"] = function()
     d.close(socket)
 end
 
-t["test I09: message has msg, and rinfo with address, family 'IPv4', port and size"] = function()
+t["test message has msg, and rinfo with address, family 'IPv4', port and size"] = function()
     local a, b = d.bound(), d.bound()
     a:send("12345", d.port(b))
     local msg, rinfo = d.wait(b, "message")
@@ -141,7 +141,7 @@ t["test I09: message has msg, and rinfo with address, family 'IPv4', port and si
     d.close(a, b)
 end
 
-t["test I10: addMembership without an address throws, a failure throws"] = function()
+t["test addMembership without an address throws, a failure throws"] = function()
     local socket = d.bound()
     local err = h.raises("EINVAL", socket.addMembership, socket)
     h.assert_contains(err.detail, "multicast address must be specified")
@@ -155,7 +155,7 @@ t["test I10: addMembership without an address throws, a failure throws"] = funct
     d.close(socket)
 end
 
-t["test I11: address() throws when the socket is not bound or closed"] = function()
+t["test address() throws when the socket is not bound or closed"] = function()
     local socket = dgram.createSocket("udp4")
     h.raises("EBADF", socket.address, socket)
     socket:bind(0, "127.0.0.1")
@@ -165,7 +165,7 @@ t["test I11: address() throws when the socket is not bound or closed"] = functio
     h.raises("EBADF", socket.address, socket)
 end
 
-t["test I12: bind([port][, address][, bindListener]) in all its forms"] = function()
+t["test bind([port][, address][, bindListener]) in all its forms"] = function()
     local forms = {
         function(socket, listener) socket:on("listening", listener):bind() end,
         function(socket, listener) socket:bind(listener) end,
@@ -187,14 +187,14 @@ t["test I12: bind([port][, address][, bindListener]) in all its forms"] = functi
     end
 end
 
-t["test I12: a second bind throws 'Socket is already bound'"] = function()
+t["test a second bind throws 'Socket is already bound'"] = function()
     local socket = d.bound()
     local err = h.raises("EINVAL", socket.bind, socket, 0)
     h.assert_contains(err.detail, "Socket is already bound")
     d.close(socket)
 end
 
-t["test I12: bind refuses what is no port, address or listener (pitfall 11)"] = function()
+t["test bind refuses what is no port, address or listener"] = function()
     local socket = dgram.createSocket("udp4")
     for _, bad in ipairs {-1, 65536, 70000, 1.5, "x", "", "-1", true, 0 / 0} do
         h.raises_arg(2, socket.bind, socket, bad)
@@ -212,7 +212,7 @@ t["test I12: bind refuses what is no port, address or listener (pitfall 11)"] = 
     d.close(socket)
 end
 
-t["test I13: bind(options[, bindListener]): port and address"] = function()
+t["test bind(options[, bindListener]): port and address"] = function()
     local socket = dgram.createSocket("udp4")
     local ch = channel.new(1)
     socket:bind({port = 0, address = "127.0.0.1"}, function() ch:send(true) end)
@@ -226,7 +226,7 @@ t["test I13: bind(options[, bindListener]): port and address"] = function()
     d.close(socket, other)
 end
 
-t["test I14: close([closeListener]) waits for queued sends; the listener is one of close"] =
+t["test close([closeListener]) waits for queued sends; the listener is one of close"] =
 function()
     local answer
     local a = dgram.createSocket {type = "udp4", lookup = function(_, _, callback)
@@ -246,7 +246,7 @@ function()
     d.close(b)
 end
 
-t["test I14: a call on a closed socket throws 'Not running'"] = function()
+t["test a call on a closed socket throws 'Not running'"] = function()
     local socket = d.bound()
     d.close(socket)
     local err = h.raises("EBADF", socket.send, socket, "x", 9)
@@ -256,7 +256,7 @@ t["test I14: a call on a closed socket throws 'Not running'"] = function()
     end
 end
 
-t["test I15: dropMembership(multicastAddress[, multicastInterface])"] = function()
+t["test dropMembership(multicastAddress[, multicastInterface])"] = function()
     local socket = d.bound()
     h.raises("EINVAL", socket.dropMembership, socket)
     d.skip_without_multicast(group)
@@ -266,7 +266,7 @@ t["test I15: dropMembership(multicastAddress[, multicastInterface])"] = function
     d.close(socket)
 end
 
-t["test I16: setBroadcast(flag) before and after bind"] = function()
+t["test setBroadcast(flag) before and after bind"] = function()
     local socket = dgram.createSocket("udp4")
     socket:setBroadcast(true)
     socket:bind(0)
@@ -276,7 +276,7 @@ t["test I16: setBroadcast(flag) before and after bind"] = function()
 end
 
 -- Send by each form; what arrives is the same.
-t["test I17, I20: send in all its forms, the address and the listener optional"] = function()
+t["test send in all its forms, the address and the listener optional"] = function()
     local a, b = d.bound(), d.bound()
     local port = d.port(b)
     local n_called = 0
@@ -289,12 +289,12 @@ t["test I17, I20: send in all its forms, the address and the listener optional"]
     local forms = {
         function() a:send("abc", port) end,
         function() a:send("abc", port, "127.0.0.1") end,
-        function() a:send("abc", port, listener) end, -- I20
+        function() a:send("abc", port, listener) end,
         function() a:send("abc", port, "127.0.0.1", listener) end,
         function() a:send("abc", port, nil, listener) end,
         function() a:send("xabcx", 1, 3, port) end,
         function() a:send("xabcx", 1, 3, port, "127.0.0.1") end,
-        function() a:send("xabcx", 1, 3, port, listener) end, -- I20
+        function() a:send("xabcx", 1, 3, port, listener) end,
         function() a:send("xabcx", 1, 3, port, "127.0.0.1", listener) end,
         function() a:send("xabcx", 1, 3, port, nil, listener) end,
         function() a:send("abc", 0, 3, port) end,
@@ -310,14 +310,14 @@ t["test I17, I20: send in all its forms, the address and the listener optional"]
         lu.assertEquals(d.wait(b, "message"), "abc", i)
     end
     h.wait_until(function() return n_called == 8 end)
-    a:send({}, port) -- I19
+    a:send({}, port)
     lu.assertEquals(d.wait(b, "message"), "")
     a:send("abc", 3, 0, port)
     lu.assertEquals(d.wait(b, "message"), "")
     d.close(a, b)
 end
 
-t["test I17: the default address of udp6 is ::1"] = function()
+t["test the default address of udp6 is ::1"] = function()
     h.skip_without_v6()
     local a, b = d.bound("udp6"), d.bound("udp6")
     a:send("x", d.port(b))
@@ -326,7 +326,7 @@ t["test I17: the default address of udp6 is ::1"] = function()
     d.close(a, b)
 end
 
-t["test I18: the listener of a send that fails gets the error and the length"] = function()
+t["test the listener of a send that fails gets the error and the length"] = function()
     local socket = d.bound()
     local ch = channel.new(1)
     local data = ("x"):rep(65508)
@@ -338,7 +338,7 @@ t["test I18: the listener of a send that fails gets the error and the length"] =
     d.close(socket)
 end
 
-t["test I19: bad arguments throw: port, message, list items, offset and length"] = function()
+t["test bad arguments throw: port, message, list items, offset and length"] = function()
     local socket = d.bound()
     for _, bad in ipairs {0, -1, 65536, 70000, 1.5, "x", "0", true, {}, 0 / 0} do
         h.raises_arg(3, socket.send, socket, "x", bad)
@@ -369,7 +369,7 @@ t["test I19: bad arguments throw: port, message, list items, offset and length"]
     d.close(socket)
 end
 
-t["test I19: an unbound socket is bound by send, and receives the answer"] = function()
+t["test an unbound socket is bound by send, and receives the answer"] = function()
     local a, b = dgram.createSocket("udp4"), d.bound()
     b:on("message", function(msg, rinfo) b:send(msg, rinfo.port, rinfo.address) end)
     a:send("there and back", d.port(b))
@@ -378,7 +378,7 @@ t["test I19: an unbound socket is bound by send, and receives the answer"] = fun
     d.close(a, b)
 end
 
-t["test I21: sendto(msg, offset, length, port[, address][, listener])"] = function()
+t["test sendto(msg, offset, length, port[, address][, listener])"] = function()
     local a, b = d.bound(), d.bound()
     local called
     a:sendto("xabcx", 1, 3, d.port(b), "127.0.0.1", function(err, length)
@@ -398,7 +398,7 @@ t["test I21: sendto(msg, offset, length, port[, address][, listener])"] = functi
     d.close(a, b)
 end
 
-t["test I22: setMulticastLoopback(flag) gives the flag"] = function()
+t["test setMulticastLoopback(flag) gives the flag"] = function()
     local socket = d.bound()
     lu.assertEquals(socket:setMulticastLoopback(true), true)
     lu.assertEquals(socket:setMulticastLoopback(false), false)
@@ -408,7 +408,7 @@ t["test I22: setMulticastLoopback(flag) gives the flag"] = function()
     d.close(socket)
 end
 
-t["test I23: setMulticastTTL(ttl): 0 to 255, and gives it"] = function()
+t["test setMulticastTTL(ttl): 0 to 255, and gives it"] = function()
     local socket = d.bound()
     for _, ttl in ipairs {0, 1, 255} do
         lu.assertEquals(socket:setMulticastTTL(ttl), ttl)
@@ -420,7 +420,7 @@ t["test I23: setMulticastTTL(ttl): 0 to 255, and gives it"] = function()
     d.close(socket)
 end
 
-t["test I24: setTTL(ttl): 1 to 255, and gives it"] = function()
+t["test setTTL(ttl): 1 to 255, and gives it"] = function()
     local socket = d.bound()
     lu.assertEquals(socket:setTTL(64), 64)
     for _, bad in ipairs {0, 256, "64", {}} do
@@ -429,9 +429,9 @@ t["test I24: setTTL(ttl): 1 to 255, and gives it"] = function()
     d.close(socket)
 end
 
--- ---- I25: the documentation's examples ----
+-- ---- the documentation's examples ----
 
-t["test I25: a socket with reuseAddr, bound with a callback"] = function()
+t["test a socket with reuseAddr, bound with a callback"] = function()
     local socket = dgram.createSocket({type = "udp4", reuseAddr = true})
     local ch = channel.new(1)
     socket:bind(0, function() ch:send(socket:address().port) end) -- 12345 there
@@ -439,7 +439,7 @@ t["test I25: a socket with reuseAddr, bound with a callback"] = function()
     d.close(socket)
 end
 
-t["test I25: bind({port}, callback)"] = function()
+t["test bind({port}, callback)"] = function()
     local socket = dgram.createSocket("udp4")
     local ch = channel.new(1)
     socket:bind({port = 0}, function() ch:send(true) end)
@@ -447,14 +447,14 @@ t["test I25: bind({port}, callback)"] = function()
     d.close(socket)
 end
 
-t["test I25: close(callback) right after the socket was made"] = function()
+t["test close(callback) right after the socket was made"] = function()
     local socket = dgram.createSocket("udp4")
     local ch = channel.new(1)
     socket:close(function() ch:send(true) end)
     ch:receive()
 end
 
-t["test I25: addMembership in the bind listener, dropMembership inside message"] = function()
+t["test addMembership in the bind listener, dropMembership inside message"] = function()
     d.skip_without_multicast(group)
     local socket = dgram.createSocket("udp4")
     local heard
@@ -473,7 +473,7 @@ t["test I25: addMembership in the bind listener, dropMembership inside message"]
     d.close(socket)
 end
 
-t["test I25: setBroadcast(true), then a send to everybody"] = function()
+t["test setBroadcast(true), then a send to everybody"] = function()
     local receiver, sender = dgram.createSocket("udp4"), dgram.createSocket("udp4")
     receiver:bind(0)
     sender:setBroadcast(true)
@@ -482,7 +482,7 @@ t["test I25: setBroadcast(true), then a send to everybody"] = function()
     d.close(receiver, sender)
 end
 
-t["test I25: setMulticastLoopback, setMulticastTTL and setTTL in the bind listener"] = function()
+t["test setMulticastLoopback, setMulticastTTL and setTTL in the bind listener"] = function()
     local socket = dgram.createSocket("udp4")
     local ch = channel.new(1)
     socket:bind(0, function()

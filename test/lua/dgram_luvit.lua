@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: BSL-1.0
--- dgram: what luvit's programs rely on, row by row of its checklist (L01 to L20).
+-- dgram: what luvit's programs rely on, function by function and event by event.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local d = assert(loadfile(h.source .. "/test/lua/dgram_help.lua"))(h)
 local Emitter = thrum.emitter.Emitter
 local generic_error = thrum.generic_error
 
-t["test L01, L02: require 'dgram' gives a Node-style udp module"] = function()
+t["test require 'dgram' gives a Node-style udp module"] = function()
     local dgram = require("dgram")
     lu.assertEquals(type(dgram.createSocket), "function")
     lu.assertEquals(type(dgram.Socket), "table")
@@ -14,7 +14,7 @@ end
 
 local dgram = thrum.dgram
 
-t["test L03: createSocket(type, callback): the callback hears every message"] = function()
+t["test createSocket(type, callback): the callback hears every message"] = function()
     local heard = {}
     local socket = dgram.createSocket("udp4", function(msg) heard[#heard + 1] = msg end)
     socket:bind(0, "127.0.0.1")
@@ -26,7 +26,7 @@ t["test L03: createSocket(type, callback): the callback hears every message"] = 
     d.close(socket)
 end
 
-t["test L03: createSocket() without a type is udp4; 'udp6' is the other"] = function()
+t["test createSocket() without a type is udp4; 'udp6' is the other"] = function()
     local socket = dgram.createSocket()
     socket:bind(0, "127.0.0.1")
     lu.assertEquals(socket:address().family, "IPv4")
@@ -38,7 +38,7 @@ t["test L03: createSocket() without a type is udp4; 'udp6' is the other"] = func
     d.close(socket)
 end
 
-t["test L03: bad arguments have a clear error"] = function()
+t["test bad arguments have a clear error"] = function()
     for _, bad in ipairs {"udp", "udp5", "", "UDP4", "tcp"} do
         local err = h.raises("EINVAL", dgram.createSocket, bad)
         h.assert_contains(err.detail, "Bad socket type specified. Valid types are: udp4, udp6")
@@ -52,7 +52,7 @@ t["test L03: bad arguments have a clear error"] = function()
     end
 end
 
-t["test L04: dgram.Socket extends Emitter"] = function()
+t["test dgram.Socket extends Emitter"] = function()
     lu.assertIs(dgram.Socket.meta.super, Emitter)
     local socket = dgram.createSocket("udp4")
     lu.assertEquals(getmetatable(socket), dgram.Socket.meta)
@@ -64,7 +64,7 @@ t["test L04: dgram.Socket extends Emitter"] = function()
     d.close(socket)
 end
 
-t["test L05: the emitter's methods are the socket's"] = function()
+t["test the emitter's methods are the socket's"] = function()
     local socket = dgram.createSocket("udp4")
     for _, name in ipairs {"on", "once", "emit", "listenerCount", "removeListener",
         "removeAllListeners", "listeners", "wrap", "propagate", "missingHandlerType"} do
@@ -87,7 +87,7 @@ t["test L05: the emitter's methods are the socket's"] = function()
     d.close(socket)
 end
 
-t["test L06, L07: recvStop holds datagrams back, recvStart goes on; both answer 0"] = function()
+t["test recvStop holds datagrams back, recvStart goes on; both answer 0"] = function()
     local a, b = d.bound(), d.bound()
     local heard = {}
     b:on("message", function(msg) heard[#heard + 1] = msg end)
@@ -105,7 +105,7 @@ t["test L06, L07: recvStop holds datagrams back, recvStart goes on; both answer 
     d.close(a, b)
 end
 
-t["test L07: recvStop inside a listener, in the midst of a flood, loses nothing"] = function()
+t["test recvStop inside a listener, in the midst of a flood, loses nothing"] = function()
     local a, b = d.bound(), d.bound()
     local heard = {}
     b:on("message", function(msg)
@@ -128,7 +128,7 @@ t["test L07: recvStop inside a listener, in the midst of a flood, loses nothing"
     d.close(a, b)
 end
 
-t["test L06, L07: recvStop and recvStart in a row, raced with datagrams, lose nothing"] = function()
+t["test recvStop and recvStart in a row, raced with datagrams, lose nothing"] = function()
     local a, b = d.bound(), d.bound()
     local count = 0
     b:on("message", function() count = count + 1 end)
@@ -148,7 +148,7 @@ t["test L06, L07: recvStop and recvStart in a row, raced with datagrams, lose no
     d.close(a, b)
 end
 
-t["test L06: recvStart on a socket that is not bound binds it"] = function()
+t["test recvStart on a socket that is not bound binds it"] = function()
     local socket = dgram.createSocket("udp4")
     lu.assertEquals(socket:recvStart(), 0)
     d.wait(socket, "listening")
@@ -173,7 +173,7 @@ t["test a socket that was stopped keeps no program from ending"] = function()
     lu.assertEquals(status, 0)
 end
 
-t["test L08: setTimeout: the event comes when nothing was sent or received for so long"] =
+t["test setTimeout: the event comes when nothing was sent or received for so long"] =
 function()
     local socket = d.bound()
     local arguments
@@ -185,7 +185,7 @@ function()
     d.close(socket)
 end
 
-t["test L08: sends and receives put the timeout off, and arm it again after it has come"] =
+t["test sends and receives put the timeout off, and arm it again after it has come"] =
 function()
     local a, b = d.bound(), d.bound()
     local n_timeouts = 0
@@ -211,7 +211,7 @@ function()
     d.close(a, b)
 end
 
-t["test L08: 0 disarms, a negative number is ignored, close disarms"] = function()
+t["test 0 disarms, a negative number is ignored, close disarms"] = function()
     local socket = d.bound()
     local function callback() error("disarmed", 0) end
     socket:setTimeout(1, callback)
@@ -232,7 +232,7 @@ t["test L08: 0 disarms, a negative number is ignored, close disarms"] = function
     d.close(other)
 end
 
-t["test L09: send(data, port, host, callback): err is nil on success, callback is optional"] =
+t["test send(data, port, host, callback): err is nil on success, callback is optional"] =
 function()
     local a, b = d.bound(), d.bound()
     local called
@@ -246,7 +246,7 @@ function()
     d.close(a, b)
 end
 
-t["test L09: a table of strings is gathered, an empty string is sent, after close it raises"] =
+t["test a table of strings is gathered, an empty string is sent, after close it raises"] =
 function()
     local a, b = d.bound(), d.bound()
     a:send({"a", "b", "", "c"}, d.port(b), "127.0.0.1")
@@ -257,7 +257,7 @@ function()
     h.raises("EBADF", a.send, a, "x", 9, "127.0.0.1")
 end
 
-t["test L10: bind(port, host, options) also starts receiving"] = function()
+t["test bind(port, host, options) also starts receiving"] = function()
     local a, b = dgram.createSocket("udp4"), dgram.createSocket("udp4")
     a:bind(0, "127.0.0.1", {reuseaddr = true, linux_recverr = false})
     b:bind(a:address().port, "127.0.0.1", {reuseaddr = true}) -- only with the option
@@ -278,7 +278,7 @@ t["test L10: bind(port, host, options) also starts receiving"] = function()
     d.close(f, g)
 end
 
-t["test L10: an option that would do nothing is refused"] = function()
+t["test an option that would do nothing is refused"] = function()
     local socket = dgram.createSocket("udp4")
     local err = h.raises("EINVAL", socket.bind, socket, 0, "127.0.0.1", {linux_recverr = true})
     h.assert_contains(err.detail, "option linux_recverr: not supported")
@@ -295,7 +295,7 @@ t["test L10: an option that would do nothing is refused"] = function()
     d.close(socket)
 end
 
-t["test L10: a failed bind is an error event, never silent; no host is any address"] = function()
+t["test a failed bind is an error event, never silent; no host is any address"] = function()
     local a, b = d.bound(), dgram.createSocket("udp4")
     b:bind(d.port(a), "127.0.0.1")
     lu.assertTrue(d.wait(b, "error") == generic_error.EADDRINUSE)
@@ -304,7 +304,7 @@ t["test L10: a failed bind is an error event, never silent; no host is any addre
     d.close(a, b)
 end
 
-t["test L11: close(callback): after cleanup, without arguments"] = function()
+t["test close(callback): after cleanup, without arguments"] = function()
     local socket = d.bound()
     local count
     socket:close(function(...) count = select("#", ...) end)
@@ -315,7 +315,7 @@ t["test L11: close(callback): after cleanup, without arguments"] = function()
     d.close(fresh) -- never bound
 end
 
-t["test L12: address() has address and ip, family and port"] = function()
+t["test address() has address and ip, family and port"] = function()
     local socket = d.bound()
     local address = socket:address()
     lu.assertEquals({address.address, address.ip, address.family},
@@ -324,7 +324,7 @@ t["test L12: address() has address and ip, family and port"] = function()
     d.close(socket)
 end
 
-t["test L13: setBroadcast(status): a boolean, or it raises"] = function()
+t["test setBroadcast(status): a boolean, or it raises"] = function()
     local socket = d.bound()
     socket:send("x", 9, "255.255.255.255")
     local err = d.wait(socket, "error")
@@ -341,7 +341,7 @@ end
 -- Everything goes over loopback's interface; test/peer/test_dgram.py has real ones.
 local group = "239.255.77.21"
 
-t["test L14: setMembership(address[, interface], op): 'join' and 'leave' answer 0"] = function()
+t["test setMembership(address[, interface], op): 'join' and 'leave' answer 0"] = function()
     d.skip_without_multicast(group)
     local socket = d.bound()
     lu.assertEquals(socket:setMembership(group, "127.0.0.1", "join"), 0)
@@ -356,7 +356,7 @@ t["test L14: setMembership(address[, interface], op): 'join' and 'leave' answer 
     d.close(socket)
 end
 
-t["test L14: without an interface the system chooses, as with luvit's 0.0.0.0"] = function()
+t["test without an interface the system chooses, as with luvit's 0.0.0.0"] = function()
     d.skip_without_multicast(group)
     local socket = dgram.createSocket("udp4")
     local function try(...)
@@ -373,7 +373,7 @@ t["test L14: without an interface the system chooses, as with luvit's 0.0.0.0"] 
     d.close(socket)
 end
 
-t["test L15, L16, L17: addMembership and dropMembership, the interface by address, name, index"] =
+t["test addMembership and dropMembership, the interface by address, name, index"] =
 function()
     d.skip_without_multicast(group)
     local socket = d.bound()
@@ -386,7 +386,7 @@ function()
     d.close(socket)
 end
 
-t["test L15, L16: '*' joins and leaves every interface that can"] = function()
+t["test '*' joins and leaves every interface that can"] = function()
     d.skip_without_multicast(group)
     local socket = d.bound()
     lu.assertEquals(socket:addMembership(group, "*"), 0)
@@ -397,7 +397,7 @@ t["test L15, L16: '*' joins and leaves every interface that can"] = function()
     d.close(socket)
 end
 
-t["test L15: misuse of memberships raises"] = function()
+t["test misuse of memberships raises"] = function()
     local socket = d.bound()
     for _, name in ipairs {"addMembership", "dropMembership"} do
         local method = socket[name]
@@ -418,7 +418,7 @@ t["test L15: misuse of memberships raises"] = function()
     d.close(socket)
 end
 
-t["test L18: setTTL takes 1 to 255, and raises for others"] = function()
+t["test setTTL takes 1 to 255, and raises for others"] = function()
     local socket = d.bound()
     for _, ttl in ipairs {1, 64, 255, 128.0} do
         lu.assertEquals(socket:setTTL(ttl), ttl)
@@ -430,7 +430,7 @@ t["test L18: setTTL takes 1 to 255, and raises for others"] = function()
     d.close(socket)
 end
 
-t["test L19: message has msg, rinfo with ip, port and family, and flags"] = function()
+t["test message has msg, rinfo with ip, port and family, and flags"] = function()
     local a, b = d.bound(), d.bound()
     a:send("x", d.port(b), "127.0.0.1")
     local msg, rinfo, flags = d.wait(b, "message")
@@ -439,7 +439,7 @@ t["test L19: message has msg, rinfo with ip, port and family, and flags"] = func
     d.close(a, b)
 end
 
-t["test L20: error has an err that prints; timeout has no arguments"] = function()
+t["test error has an err that prints; timeout has no arguments"] = function()
     local a, b = d.bound(), dgram.createSocket("udp4")
     local printed
     b:on("error", function(err) printed = "error: " .. err end)

@@ -137,7 +137,7 @@ t["test connect refuses what is no port, address or callback"] = function()
     d.close(a)
 end
 
-t["test disconnect: everybody is heard again, on the same port (pitfall 28)"] = function()
+t["test disconnect: everybody is heard again, on the same port"] = function()
     local a, b, other = dgram.createSocket("udp4"), d.bound(), d.bound()
     h.raises("ENOTCONN", a.disconnect, a)
     a:connect(d.port(b), "127.0.0.1")
@@ -156,7 +156,7 @@ t["test disconnect: everybody is heard again, on the same port (pitfall 28)"] = 
     d.close(a, b, other)
 end
 
-t["test nobody listens there: a connected socket tells it once, and stays usable (pitfall 6)"] =
+t["test nobody listens there: a connected socket tells it once, and stays usable"] =
 function()
     local a, gone = d.bound(), d.bound()
     local port = d.port(gone)
@@ -172,7 +172,7 @@ function()
     d.close(a)
 end
 
-t["test nobody listens there: a socket that is not connected hears nothing of it (pitfall 6)"] =
+t["test nobody listens there: a socket that is not connected hears nothing of it"] =
 function()
     local a, gone = d.bound(), d.bound()
     local port = d.port(gone)
@@ -250,7 +250,7 @@ end
 
 -- ---- buffer sizes ----
 
-t["test buffer sizes are set, read, and asked for in createSocket (pitfall 14)"] = function()
+t["test buffer sizes are set, read, and asked for in createSocket"] = function()
     local socket = dgram.createSocket {type = "udp4", recvBufferSize = 8192, sendBufferSize = 9000}
     lu.assertTrue(socket:getRecvBufferSize() >= 8192)
     lu.assertTrue(socket:getSendBufferSize() >= 9000)

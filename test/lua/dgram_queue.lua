@@ -288,7 +288,7 @@ t["test an answer has left before the program ends by system.exit or os.exit"] =
     sock:close()
 end
 
-t["test a send that fails in a flood is told, and the others leave"] = function()
+t["test a send that fails in a flood is reported, and the others leave"] = function()
     local a, b = d.bound(), d.bound()
     local heard, errors = collect(a), {}
     b:on("error", function(err) errors[#errors + 1] = err.errno .. " " .. err.address end)
@@ -464,7 +464,7 @@ t["test drain comes once, and not to those who were never asked to wait"] = func
     d.close(a)
 end
 
-t["test what the kernel does not take now waits in the queue, in order (pitfall 7)"] = function()
+t["test what the kernel does not take now waits in the queue, in order"] = function()
     -- A full send buffer is rare on loopback: this one is made by a queue that is already waiting.
     local lookup, answer = slow_lookup()
     local a, b = dgram.createSocket {type = "udp4", lookup = lookup}, d.bound()
@@ -480,7 +480,7 @@ t["test what the kernel does not take now waits in the queue, in order (pitfall 
     d.close(a, b)
 end
 
-t["test close waits for what is in the queue, and refuses more (I14)"] = function()
+t["test close waits for what is in the queue, and refuses more"] = function()
     local lookup, answer = slow_lookup()
     local a, b = dgram.createSocket {type = "udp4", lookup = lookup}, d.bound()
     local sent
@@ -584,7 +584,7 @@ t["test a lookup may return the address, as text or object"] = function()
     d.close(b)
 end
 
-t["test a lookup that fails, raises or finds nothing is told by callback or event (I19)"] =
+t["test a lookup that fails, raises or finds nothing is reported by callback or event"] =
 function()
     local failures = {
         {function(_, _, callback) callback("no such name") end, "no such name"},
@@ -665,7 +665,7 @@ t["test bind to a name that is not found fails what waits for it"] = function()
     d.close(a)
 end
 
-t["test a send whose name is found after the bind it waited for has failed is told so"] = function()
+t["test a send whose name is found after its bind has failed gets that error"] = function()
     local answers = {}
     local a = dgram.createSocket {type = "udp4", lookup = function(host, _, callback)
         answers[host] = callback

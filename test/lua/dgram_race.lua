@@ -2,7 +2,7 @@
 -- dgram: everything at once, at random. Some sockets send to each other from listeners that
 -- suspend, raise, stop their socket or change it. Each datagram arrives once and in order, each
 -- callback is called once, each error is reported once. THRUM_ROUNDS says how many datagrams there
--- are, 20,000 unless told; the seeds are printed first, THRUM_SEED is one more.
+-- are, 20,000 by default; the seeds are printed first, THRUM_SEED is one more.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local d = assert(loadfile(h.source .. "/test/lua/dgram_help.lua"))(h)

@@ -51,7 +51,7 @@ t["test an error's where is the line of the script, not of a module written in L
     h.assert_contains(tostring(err), "Invalid argument: emitter.Emitter.on: argument 3")
 end
 
-t["test a script that is called like a module of ours is still told by its line"] = function()
+t["test a script that is called like a module of ours is still named by its line"] = function()
     local chunk = assert(load("local f = ... f()", "@thrum.emitter"))
     local err = h.raises("EINVAL", chunk, function(...) return thrum.ip.address.new(1, ...) end)
     h.assert_contains(err.where, ":")
@@ -61,7 +61,7 @@ end
 
 -- ---- on, emit ----
 
-t["test on and emit: every listener in order, with the arguments (L04, L05)"] = function()
+t["test on and emit: every listener in order, with the arguments"] = function()
     local object = emitter.new()
     local first, of_first = notes()
     local second, of_second = notes()
@@ -125,7 +125,7 @@ end
 
 -- ---- once ----
 
-t["test once: one time, and it is gone before it is called (L05)"] = function()
+t["test once: one time, and it is gone before it is called"] = function()
     local object = emitter.new()
     local heard = 0
     lu.assertIs(object:once("x", function()
@@ -224,7 +224,7 @@ end
 
 -- ---- removing and counting ----
 
-t["test removeListener gives the count, or nil when there was none (L05)"] = function()
+t["test removeListener gives the count, or nil when there was none"] = function()
     local object = emitter.new()
     local listener, heard = notes()
     lu.assertNil(object:removeListener("x", listener))
@@ -244,7 +244,7 @@ t["test off is removeListener that gives the emitter (Node)"] = function()
     lu.assertEquals(object:listenerCount("x"), 0)
 end
 
-t["test removeAllListeners of one event, and of all (L05)"] = function()
+t["test removeAllListeners of one event, and of all"] = function()
     local object = emitter.new()
     object:on("x", print):on("y", print):on("z", print)
     lu.assertIs(object:removeAllListeners("x"), object)
@@ -254,7 +254,7 @@ t["test removeAllListeners of one event, and of all (L05)"] = function()
     emitter.new():removeAllListeners("x"):removeAllListeners()
 end
 
-t["test listeners are the functions, in a list of one's own (L05)"] = function()
+t["test listeners are the functions, in a list of one's own"] = function()
     local object = emitter.new()
     lu.assertEquals(object:listeners("x"), {})
     object:on("x", print):once("x", error)
@@ -277,7 +277,7 @@ end
 
 -- ---- error ----
 
-t["test an error event without a listener is raised as it is (L05, L20, I07)"] = function()
+t["test an error event without a listener is raised as it is"] = function()
     local object = emitter.new()
     local err = h.raises("ECONNREFUSED", object.emit, object, "error", generic_error.ECONNREFUSED)
     lu.assertTrue(err == generic_error.ECONNREFUSED)
@@ -305,7 +305,7 @@ t["test an error event that a fiber raises is reported by the program"] = functi
     h.assert_contains(reports[1].traceback, "emitter")
 end
 
-t["test missingHandlerType hears of events without a listener, and may be replaced (L05)"] =
+t["test missingHandlerType hears of events without a listener, and may be replaced"] =
 function()
     local object = emitter.new()
     local heard = {}
@@ -322,7 +322,7 @@ end
 
 -- ---- wrap, propagate ----
 
-t["test wrap makes a callback of the object's method: an error first is an event (L05)"] =
+t["test wrap makes a callback of the object's method: an error first is an event"] =
 function()
     local Joystick = Emitter:extend()
     local opened = {}
@@ -353,7 +353,7 @@ function()
     h.raises_arg(2, object.wrap, object)
 end
 
-t["test propagate passes an event on to another emitter (L05)"] = function()
+t["test propagate passes an event on to another emitter"] = function()
     local from, to = emitter.new(), emitter.new()
     local listener, heard = notes()
     to:on("x", listener)

@@ -135,7 +135,7 @@ t["test a fiber somebody is joining cannot be joined by another"] = function()
 end
 
 -- Seen by reading: the 64th join in a row of an ended fiber gives way to the others, the handle
--- still joinable; whoever took or detached the fiber meanwhile left the first with a NULL record.
+-- still joinable; taking or detaching the fiber meanwhile left the first with a NULL record.
 -- Cure: the joiner is noted before it gives way.
 t["test many joins in a row race with another joiner and with detach"] = function()
     for _, meddle in ipairs {"join", "detach"} do
@@ -365,7 +365,7 @@ t["test an interrupted join leaves the other fiber joinable"] = function()
     lu.assertEquals(slow:join(), "result")
 end
 
-t["test a result that is there wins over an interruption (E07)"] = function()
+t["test a result that is there wins over an interruption"] = function()
     local a, b = h.connected()
     local fiber = h.start(function()
         local buf = byte_span.new(16)
@@ -548,7 +548,7 @@ end
 
 -- A fiber that is at its end, or being reported, is nobody else's to report. (Both were a use after
 -- free: making the traceback, or the id, may run the collector.)
-t["test a finaliser that reports while fibers fail finds each error once"] = function()
+t["test a finalizer that reports while fibers fail finds each error once"] = function()
     local function litter()
         setmetatable({}, {__gc = thrum.report})
     end
@@ -696,8 +696,8 @@ t["test yielding for ever does not starve timers"] = function()
     spinner:join()
 end
 
--- pitfall 21. The receiver's own sends keep its socket full, so every call completes at once.
-t["test a flooded socket starves neither timers nor neighbours (pitfall 21)"] = function()
+-- The receiver's own sends keep its socket full, so every call completes at once.
+t["test a flooded socket starves neither timers nor neighbors"] = function()
     local sock = h.bound()
     local addr, port = sock.local_address, sock.local_port
     local n_received, stop, longest, n_ticks, n_turns = 0, false, 0, 0, 0
@@ -709,7 +709,7 @@ t["test a flooded socket starves neither timers nor neighbours (pitfall 21)"] = 
             n_received = n_received + 1
         end
     end)
-    local neighbour = spawn(function()
+    local neighbor = spawn(function()
         while not stop do
             n_turns = n_turns + 1
             this_fiber.yield()
@@ -723,7 +723,7 @@ t["test a flooded socket starves neither timers nor neighbours (pitfall 21)"] = 
     end
     stop = true
     flooded:join()
-    neighbour:join()
+    neighbor:join()
     sock:close()
     lu.assertEquals(n_ticks, 10)
     lu.assertTrue(longest < 2) -- generous: this machine may be shared
@@ -731,7 +731,7 @@ t["test a flooded socket starves neither timers nor neighbours (pitfall 21)"] = 
     lu.assertTrue(n_turns > 10)
 end
 
-t["test a call that completes at once gives way after 64 of them (pitfall 21)"] = function()
+t["test a call that completes at once gives way after 64 of them"] = function()
     local sock = h.bound()
     local buf = byte_span.new(8)
     local addr, port = sock.local_address, sock.local_port

@@ -234,7 +234,7 @@ t["test a coroutine in which the caller waits is at work for the fibers that run
     lu.assertEquals(seen, true)
 end
 
-t["test a coroutine's own fiber is told what plain Lua would say"] = function()
+t["test a coroutine's own fiber gets the error of plain Lua"] = function()
     local co
     co = coroutine.create(function()
         this_fiber.yield()

@@ -230,7 +230,7 @@ t["test errors that come after the first are reported, and it is not"] = functio
     lu.assertEquals(reports, {"later 1", "later 2", "later 3"})
 end
 
-t["test an error is not reported twice, whoever takes it"] = function()
+t["test an error is not reported twice, whichever fiber takes it"] = function()
     for _, case in ipairs {"group, handle", "handle, group", "handle", "group"} do
         local g, value = fiber.group(), {}
         local child = g:spawn(error, value)
@@ -1248,18 +1248,18 @@ t["test groups, children and what they refer to are collected"] = function()
     lu.assertNil(next(weak))
 end
 
-t["test a finaliser meets a dead group without harm"] = function()
+t["test a finalizer meets a dead group without harm"] = function()
     local outcome
     spawn(function()
         local g = fiber.group()
         local spawn_in, interrupt = g.spawn, g.interrupt
-        local function finalise(object)
+        local function finalize(object)
             outcome = {pcall(spawn_in, object[1], forever)}
             pcall(interrupt, object[1])
             pcall(tostring, object[1])
         end
-        -- Finalisers are called in the reverse order of their making.
-        local object = setmetatable({}, {__gc = finalise})
+        -- Finalizers are called in the reverse order of their making.
+        local object = setmetatable({}, {__gc = finalize})
         object[1] = fiber.group()
     end):join()
     collectgarbage()

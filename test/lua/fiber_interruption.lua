@@ -279,9 +279,9 @@ end
 
 -- Where the fiber cannot be suspended
 
--- A finaliser runs in whichever fiber allocates next. If that one was interrupted, the finaliser's
+-- A finalizer runs in whichever fiber allocates next. If that one was interrupted, the finalizer's
 -- pcall raised the interruption: its work was left undone, and the fiber had an error in __gc.
-t["test a finaliser's pcall does its work in an interrupted fiber"] = function()
+t["test a finalizer's pcall does its work in an interrupted fiber"] = function()
     local log = {}
     local fiber
     fiber = spawn(function()

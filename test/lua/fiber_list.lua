@@ -100,7 +100,7 @@ end
 
 -- what it waits for
 
-t["test a socket's wait is told by where it is bound"] = function()
+t["test a socket's wait is shown by where it is bound"] = function()
     local sock = ip.udp.socket.new()
     sock:open("v4")
     sock:bind(ip.address.loopback_v4(), 0)
@@ -114,7 +114,7 @@ t["test a socket's wait is told by where it is bound"] = function()
     sock:close()
 end
 
-t["test a socket's wait is told by its v6 endpoint in brackets"] = function()
+t["test a socket's wait is shown by its v6 endpoint in brackets"] = function()
     local sock = ip.udp.socket.new()
     sock:open("v6")
     sock:bind(ip.address.loopback_v6(), 0)
@@ -123,7 +123,7 @@ t["test a socket's wait is told by its v6 endpoint in brackets"] = function()
     sock:close()
 end
 
-t["test a join is told by whom it waits for"] = function()
+t["test a join is shown by whom it waits for"] = function()
     local joined = spawn(fiber.named("joined", time.sleep), 60)
     this_fiber.yield()
     local id = find("joined").id
@@ -132,7 +132,7 @@ t["test a join is told by whom it waits for"] = function()
     joined:join()
 end
 
-t["test a mutex is told by who holds it, for condition variables as well"] = function()
+t["test a mutex is shown by who holds it, for condition variables as well"] = function()
     local mutex = thrum.mutex.new()
     local condition = thrum.condition_variable.new()
     mutex:lock()
@@ -334,7 +334,7 @@ t["test a hundred coroutines deep the list still answers"] = function()
     lu.assertEquals(count, 100)
 end
 
-t["test list inside a finaliser answers"] = function()
+t["test list inside a finalizer answers"] = function()
     local count
     setmetatable({}, {__gc = function() count = #fiber.list() end})
     collectgarbage()

@@ -2,7 +2,7 @@
 -- Fibers, timers and signals: a join against the end of who is joined, a cancel against an expiry
 -- or a signal, interruptions and timeouts against all of them. Each wait ends once, with what was
 -- there or with the reason, and nothing is lost or left. THRUM_ROUNDS says how many rounds each
--- race has, 4,000 unless told. (ip_udp_socket_race has the races against datagrams.)
+-- race has, 4,000 by default. (ip_udp_socket_race has the races against datagrams.)
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local spawn, time, system = thrum.spawn, thrum.time, thrum.system

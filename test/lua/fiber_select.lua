@@ -144,7 +144,7 @@ t["test close ends a select: with nil where it receives, with EPIPE where it sen
     lu.assertTrue(err == thrum.generic_error.EPIPE)
 end
 
-t["test a select waits in line, and whoever waits beside it keeps the place"] = function()
+t["test a select waits in line, and waiters beside it keep their places"] = function()
     local ch, other = channel.new(), channel.new()
     local first, chosen, last =
         h.start(ch.receive, ch), h.start(results, {other, ch}), h.start(ch.receive, ch)

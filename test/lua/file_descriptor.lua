@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- file_descriptor (E63). Here they come from sock:release() and dup().
+-- Class file_descriptor. Here they come from sock:release() and dup().
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local ip = thrum.ip
@@ -8,11 +8,11 @@ local function new_descriptor()
     return h.bound():release()
 end
 
-t["test it cannot be made directly (E63)"] = function()
+t["test it cannot be made directly"] = function()
     h.raises("EINVAL", function() return thrum.file_descriptor.new end)
 end
 
-t["test tostring is /dev/fd/N with the native handle (E63)"] = function()
+t["test tostring is /dev/fd/N with the native handle"] = function()
     local fd = new_descriptor()
     lu.assertEquals(math.type(fd.native_handle), "integer")
     lu.assertEquals(tostring(fd), "/dev/fd/" .. fd.native_handle)
@@ -20,7 +20,7 @@ t["test tostring is /dev/fd/N with the native handle (E63)"] = function()
     lu.assertEquals(type(tostring(fd)), "string")
 end
 
-t["test close works once, then everything is EBADF (E63)"] = function()
+t["test close works once, then everything is EBADF"] = function()
     local before = h.descriptors()
     local fd = new_descriptor()
     lu.assertNotEquals(h.descriptors(), before)
@@ -32,7 +32,7 @@ t["test close works once, then everything is EBADF (E63)"] = function()
     h.raises("EBADF", function() return fd.native_handle end)
 end
 
-t["test dup makes another descriptor of the same socket (E63)"] = function()
+t["test dup makes another descriptor of the same socket"] = function()
     local sock = h.bound()
     local port = sock.local_port
     local fd = sock:release()
@@ -59,7 +59,7 @@ t["test a copy is closed on exec"] = function()
     copy:close()
 end
 
-t["test a collected descriptor is closed (E63)"] = function()
+t["test a collected descriptor is closed"] = function()
     local before = h.descriptors()
     do
         local fd = new_descriptor()
@@ -93,7 +93,7 @@ t["test the descriptor is closed to tampering"] = function()
     fd:close()
 end
 
-t["test the descriptor limit makes dup EMFILE and leaves the first usable (pitfall 26)"] =
+t["test the descriptor limit makes dup EMFILE and leaves the first usable"] =
 function()
     h.skip_without_program()
     local command = "ulimit -n 20; exec " .. h.quote(h.program) .. " -e "

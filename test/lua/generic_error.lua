@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- generic_error, and error objects in general (E05).
+-- generic_error, and error objects in general.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local generic_error, ip, byte_span = thrum.generic_error, thrum.ip, thrum.byte_span
@@ -153,7 +153,7 @@ t["test each look-up gives an object of its own"] = function()
     lu.assertNil(generic_error.EPERM.note)
 end
 
-t["test a bad argument tells op, arg, what was expected and what came (E05)"] = function()
+t["test a bad argument tells op, arg, what was expected and what came"] = function()
     local err = bad_argument()
     lu.assertTrue(err == generic_error.EINVAL)
     lu.assertEquals(err.op, "ip.address.new")

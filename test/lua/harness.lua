@@ -377,7 +377,7 @@ function h.read_all(sock, size)
 end
 
 -- A program whose `script` makes an acceptor and connects a client runs out of descriptors: accept
--- says so once per call, and the connection waits on (pitfall 26).
+-- says so once per call, and the connection waits on.
 function h.check_descriptor_limit(script)
     local output, status = h.shell("ulimit -n 24; exec " .. h.quote(h.program) .. " -e " ..
         h.quote(script .. [[

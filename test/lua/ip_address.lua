@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- ip.address (E61).
+-- Class ip.address.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local ip = thrum.ip
@@ -104,7 +104,7 @@ t["test v4 addresses that differ only far apart are told apart as keys"] = funct
     end
 end
 
-t["test zones are parsed by name and by number and printed by name (pitfall 12)"] = function()
+t["test zones are parsed by name and by number and printed by name"] = function()
     local by_number = address.new("fe80::1%1")
     lu.assertEquals(by_number.scope_id, 1)
     lu.assertEquals(address.new("fe80::1").scope_id, 0)
@@ -140,7 +140,7 @@ t["test addresses are immutable"] = function()
     lu.assertFalse(getmetatable(addr))
 end
 
-t["test to_v6 maps and to_v4 takes the mapped ones only (pitfall 13)"] = function()
+t["test to_v6 maps and to_v4 takes the mapped ones only"] = function()
     local v4 = address.new("192.0.2.33")
     lu.assertEquals(tostring(v4:to_v6()), "::ffff:192.0.2.33")
     lu.assertTrue(v4:to_v6().is_v4_mapped)

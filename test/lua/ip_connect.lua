@@ -103,7 +103,7 @@ t["test connect raises the last error, or not_found if there is none"] = functio
     close(sock, taken)
 end
 
-t["test the condition is told the last error, and skips"] = function()
+t["test the condition gets the last error, and skips"] = function()
     local results, taken = refusing(3)
     local acceptor, sock = listening(), ip.tcp.socket.new()
     results[4] = result(acceptor)

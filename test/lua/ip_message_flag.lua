@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: BSL-1.0
--- ip.message_flag (E60). What the flags do: ip_udp_socket_transfer.lua.
+-- Module ip.message_flag. What the flags do: ip_udp_socket_transfer.lua.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local flag = thrum.ip.message_flag
 local names = {"peek", "out_of_band", "do_not_route", "end_of_record", "truncate"}
 
-t["test the flags are distinct single bits that combine with | (E60)"] = function()
+t["test the flags are distinct single bits that combine with |"] = function()
     local all = 0
     for _, name in ipairs(names) do
         local value = flag[name]

@@ -289,7 +289,7 @@ end
 
 -- waits
 
-t["test a lookup that waits is told by what it looks up"] = function()
+t["test a lookup that waits is shown by what it looks up"] = function()
     local f, g = udp.get_address_info, tcp.get_address_v4_info
     local waits = {
         [{f, "localhost", 53}] = "ip.udp.get_address_info localhost:53",
@@ -333,7 +333,7 @@ t["test a lookup that waits is one operation and one object"] = function()
 end
 
 -- The answer may be there before the interruption; then it is what counts.
-t["test an interrupted lookup does not disturb its neighbours"] = function()
+t["test an interrupted lookup does not disturb its neighbors"] = function()
     skip_without_localhost()
     local is_interrupted
     for _ = 1, 1000 do
@@ -403,7 +403,7 @@ end
 
 -- races
 
--- One lookup whose end is told exactly once.
+-- One lookup whose end is reported exactly once.
 local function new_record(number)
     local record = {n_ends = 0}
     record.fiber = spawn(function()

@@ -198,7 +198,7 @@ for _, how in ipairs {"close", "cancel", "release"} do
     end
 end
 
-t["test interrupting one reader leaves its neighbours waiting"] = function()
+t["test interrupting one reader leaves its neighbors waiting"] = function()
     for victim = 1, 4 do
         local a, b = pair()
         local fibers = {}

@@ -65,7 +65,7 @@ local function values_of(sock, class, family)
     return values
 end
 
--- pitfall 23: one option that sets another.
+-- One option that sets another.
 local function walk(class, family)
     for _, row in ipairs(rows) do
         for _, value in ipairs(is_for(row, class, family) and row[2] or {}) do

@@ -36,7 +36,7 @@ local function pair(acceptor)
     return client, acceptor:accept()
 end
 
--- A call in a fiber whose end is told exactly once.
+-- A call in a fiber whose end is reported exactly once.
 local function start(f, ...)
     local record = {n_ends = 0}
     record.fiber = spawn(function(...)
@@ -244,7 +244,7 @@ t["test an acceptor that is closed while clients come: each ends once"] = functi
     lu.assertTrue(n_accepted > 0)
 end
 
-t["test half-close against cancel: the end comes after all bytes, once it is told"] = function()
+t["test half-close against cancel: the end comes after all bytes, and once"] = function()
     local random, acceptor = h.new_random(6), listening()
     for _ = 1, rounds // 4 do
         local a, b = pair(acceptor)

@@ -507,7 +507,7 @@ t["test the timeout of an acceptor"] = function()
     close(acceptor, client, server)
 end
 
-t["test a client that is gone before accept: its bytes and its end are still told"] = function()
+t["test a client that is gone before accept: its bytes and its end still arrive"] = function()
     local acceptor = listening()
     local client = client_of(acceptor)
     client:write_some("was here")
@@ -517,7 +517,7 @@ t["test a client that is gone before accept: its bytes and its end are still tol
     close(acceptor, server)
 end
 
--- pitfall 26: a server that spins, or loses the client, when descriptors run out.
+-- A server that spins, or loses the client, when descriptors run out.
 t["test the descriptor limit is EMFILE once per call, and the connection waits on"] = function()
     h.skip_without_program()
     local script = [[

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- ip.udp.socket: whatever races against an arrival, an operation ends with a datagram or with an
--- error, never with both or neither, and no datagram is lost (pitfall 3). THRUM_ROUNDS says how
--- many rounds: 20,000 unless told.
+-- error, never with both or neither, and no datagram is lost. THRUM_ROUNDS says how many rounds:
+-- 20,000 by default.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local spawn, this_fiber, time, ip, byte_span =
@@ -10,7 +10,7 @@ local rounds = h.rounds
 local ECANCELED = thrum.generic_error.ECANCELED
 local ETIMEDOUT = thrum.generic_error.ETIMEDOUT
 
--- One receive whose end is told exactly once: the text, or the error.
+-- One receive whose end is reported exactly once: the text, or the error.
 local function new_receiver(sock, buf, method)
     local record = {n_ends = 0}
     record.fiber = spawn(function()
@@ -84,13 +84,13 @@ local function race_interrupt(seed)
     lu.assertTrue(n_received > 0 and n_interrupted > 0)
 end
 
-t["test interrupt against arrival (pitfall 3)"] = function()
+t["test interrupt against arrival"] = function()
     race_interrupt(1)
 end
 
 -- timeout: datagrams come when they come, the receiver gives up after next to no time, again and
 -- again. All of them are received, in order.
-t["test timeout against arrival (pitfall 3)"] = function()
+t["test timeout against arrival"] = function()
     local random = h.new_random(2)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port
@@ -129,7 +129,7 @@ t["test timeout against arrival (pitfall 3)"] = function()
 end
 
 -- cancel: three receivers, two datagrams, one cancel.
-t["test cancel against arrival, with several receivers (pitfall 3)"] = function()
+t["test cancel against arrival, with several receivers"] = function()
     local random = h.new_random(3)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port
@@ -151,7 +151,7 @@ t["test cancel against arrival, with several receivers (pitfall 3)"] = function(
             h.let_others_run(random(3))
         end
         h.let_others_run(2)
-        sock:cancel() -- whoever had begun to wait after the first
+        sock:cancel() -- a receive that began to wait after the first
         local seen = 0
         for i = 1, 3 do
             records[i].fiber:join()
@@ -175,7 +175,7 @@ t["test cancel against arrival, with several receivers (pitfall 3)"] = function(
 end
 
 -- close: a receiver ends with the datagram or with ECANCELED; then the socket is opened again.
-t["test close and release against arrival (pitfalls 3, 4)"] = function()
+t["test close and release against arrival"] = function()
     local random = h.new_random(4)
     local sock, client = ip.udp.socket.new(), h.bound()
     local loopback = ip.address.loopback_v4()
@@ -225,7 +225,7 @@ end
 
 -- Everything at once: each of four receivers ends exactly once, and what was sent was received by
 -- somebody or is still there.
-t["test interrupt, cancel, timeout and arrival at once (pitfall 3)"] = function()
+t["test interrupt, cancel, timeout and arrival at once"] = function()
     local random = h.new_random(5)
     local sock, client = h.bound(), h.bound()
     local addr, port = sock.local_address, sock.local_port

@@ -9,7 +9,7 @@ local loopback = ip.address.loopback_v4()
 
 -- results
 
-t["test receive gives the size, receive_from also the sender (E20, E21)"] = function()
+t["test receive gives the size, receive_from also the sender"] = function()
     local a, b = h.connected()
     local buf = byte_span.new(64)
     b:send("seven b")
@@ -28,7 +28,7 @@ t["test receive gives the size, receive_from also the sender (E20, E21)"] = func
     b:close()
 end
 
-t["test send and send_to give the size that was sent (E22, E23)"] = function()
+t["test send and send_to give the size that was sent"] = function()
     local a, b = h.connected()
     for _, payload in ipairs {"", "x", ("y"):rep(1000), byte_span.new(17)} do
         lu.assertEquals(a:send(payload), #payload)
@@ -76,7 +76,7 @@ t["test senders that change are told apart (the last sender is remembered)"] = f
     sock:close()
 end
 
-t["test v6 senders come with their address; ::1 has no zone (pitfall 12)"] = function()
+t["test v6 senders come with their address; ::1 has no zone"] = function()
     h.skip_without_v6()
     local sock, client = h.bound("v6"), h.bound("v6")
     for _ = 1, 3 do
@@ -92,7 +92,7 @@ t["test v6 senders come with their address; ::1 has no zone (pitfall 12)"] = fun
     client:close()
 end
 
-t["test a v4 peer of a v6 socket stays mapped and can be answered (pitfall 13)"] = function()
+t["test a v4 peer of a v6 socket stays mapped and can be answered"] = function()
     h.skip_without_v6()
     local sock = ip.udp.socket.new()
     sock:open("v6")
@@ -125,7 +125,7 @@ end
 
 -- sizes
 
-t["test an empty datagram is a datagram both ways (pitfall 9)"] = function()
+t["test an empty datagram is a datagram both ways"] = function()
     local a, b = h.connected()
     local buf = byte_span.new(8)
     for _, empty in ipairs {"", byte_span.new(0), {}, {"", ""}} do
@@ -154,7 +154,7 @@ t["test an empty buffer takes an empty datagram and refuses a longer one"] = fun
     b:close()
 end
 
-t["test the largest datagram goes through, one byte more is EMSGSIZE to its sender (pitfall 8)"] =
+t["test the largest datagram goes through, one byte more is EMSGSIZE to its sender"] =
 function()
     local sock = h.bound()
     local largest = ("z"):rep(65507)
@@ -169,8 +169,8 @@ function()
     sock:close()
 end
 
--- pitfall 1: at once and after waiting, with and without the sender.
-t["test a datagram longer than the buffer is EMSGSIZE with length and sender (pitfall 1)"] =
+-- At once and after waiting, with and without the sender.
+t["test a datagram longer than the buffer is EMSGSIZE with length and sender"] =
 function()
     local sock, client = h.bound(), h.bound()
     local buf = byte_span.new(4)
@@ -199,7 +199,7 @@ function()
     client:close()
 end
 
-t["test truncate takes the start of a longer datagram (pitfall 1)"] = function()
+t["test truncate takes the start of a longer datagram"] = function()
     local sock = h.bound()
     local buf = byte_span.new(4)
     for _, waits in ipairs {false, true} do
@@ -216,7 +216,7 @@ t["test truncate takes the start of a longer datagram (pitfall 1)"] = function()
     sock:close()
 end
 
-t["test peek loses nothing, with a buffer that is too small as well (E60)"] = function()
+t["test peek loses nothing, with a buffer that is too small as well"] = function()
     local sock = h.bound()
     local buf = byte_span.new(4)
     h.send_to(sock, sock, "0123456789")
@@ -305,7 +305,7 @@ t["test a finalizer that changes the list under way harms nobody"] = function()
     b:close()
 end
 
-t["test a buffer to receive into is a span and nothing else: EINVAL, argument 2 (E20)"] = function()
+t["test a buffer to receive into is a span and nothing else: EINVAL, argument 2"] = function()
     local sock = h.bound()
     for _, method in ipairs {"receive", "receive_from"} do
         for _, bad in ipairs {"string", 16, true, {}, {byte_span.new(1)}, sock} do
@@ -332,7 +332,7 @@ end
 
 -- flags
 
-t["test flags are 0, nil or an or-combination; others are EINVAL (E20 to E23, E60)"] = function()
+t["test flags are 0, nil or an or-combination; others are EINVAL"] = function()
     local a, b = h.connected()
     local buf = byte_span.new(8)
     b:send("x")
@@ -358,7 +358,7 @@ end
 
 -- Seen: a receive that waits with out_of_band could neither be interrupted nor time out, and no
 -- datagram woke it. Cause: Asio waits for urgent data then, which no datagram is. Cure: refused.
-t["test out_of_band is refused for datagrams, both ways (E60)"] = function()
+t["test out_of_band is refused for datagrams, both ways"] = function()
     local sock = h.bound()
     local buf = byte_span.new(8)
     h.send_to(sock, sock, "plain")
@@ -371,7 +371,7 @@ end
 
 -- destinations
 
-t["test send_to takes an address object and a port in range (E23, pitfall 11)"] = function()
+t["test send_to takes an address object and a port in range"] = function()
     local sock = h.bound()
     for _, bad in ipairs {"127.0.0.1", 1, true, {}, sock} do
         h.raises_arg(3, sock.send_to, sock, "x", bad, 9)
@@ -390,7 +390,7 @@ t["test send without a destination is EDESTADDRREQ"] = function()
     sock:close()
 end
 
-t["test an error of send_to tells the destination and the socket stays usable (pitfall 8)"] =
+t["test an error of send_to tells the destination and the socket stays usable"] =
 function()
     local sock = h.bound()
     local err = h.raises("EINVAL", sock.send_to, sock, "x", loopback, 0)
@@ -401,8 +401,7 @@ function()
     sock:close()
 end
 
--- pitfall 6
-t["test a refused port never surfaces on an unconnected socket (pitfall 6)"] = function()
+t["test a refused port never surfaces on an unconnected socket"] = function()
     local sock, gone = h.bound(), h.bound()
     local port = gone.local_port
     gone:close()
@@ -416,7 +415,7 @@ t["test a refused port never surfaces on an unconnected socket (pitfall 6)"] = f
     sock:close()
 end
 
-t["test a refused port is one ECONNREFUSED on a connected socket, usable after (pitfall 6)"] =
+t["test a refused port is one ECONNREFUSED on a connected socket, usable after"] =
 function()
     local sock, gone = h.bound(), h.bound()
     local port = gone.local_port
@@ -444,7 +443,7 @@ end
 
 -- many fibers
 
-t["test a waiting receiver does not hinder senders and receivers of its socket (pitfall 2)"] =
+t["test a waiting receiver does not hinder senders and receivers of its socket"] =
 function()
     local sock, peer = h.bound(), h.bound()
     local receivers = {}
@@ -469,7 +468,7 @@ function()
     peer:close()
 end
 
-t["test receivers are served first come, first served across interruptions (pitfall 2)"] =
+t["test receivers are served first come, first served across interruptions"] =
 function()
     local sock = h.bound()
     local fibers = {}
@@ -490,7 +489,7 @@ function()
     sock:close()
 end
 
-t["test a blocked receive suspends its fiber and no other (E06)"] = function()
+t["test a blocked receive suspends its fiber and no other"] = function()
     local sock = h.bound()
     local receiver = h.start(function() return (h.receive(sock)) end)
     local turns = 0
@@ -507,7 +506,7 @@ end
 
 -- The receiver's buffer overflows and datagrams are dropped by the kernel, never by us: a sender on
 -- loopback is not held up by it. What can be seen is that nothing is refused and nothing hoarded.
-t["test a burst of sends is taken by the kernel or waits, and is never an error (pitfall 7)"] =
+t["test a burst of sends is taken by the kernel or waits, and is never an error"] =
 function()
     local sock, sink = h.bound(), h.bound()
     sock:set_option("send_buffer_size", 0) -- the smallest the kernel has
@@ -569,9 +568,9 @@ t["test an echo service holds a thousand exchanges with ten clients"] = function
     server:close()
 end
 
--- pitfall 20: readiness without a datagram. Another socket of the reuse_port group, or another
--- descriptor of the same socket, took it.
-t["test readiness that turns out to be nothing waits again (pitfall 20)"] = function()
+-- Readiness without a datagram: another socket of the reuse_port group, or another descriptor of
+-- the same socket, took it.
+t["test readiness that turns out to be nothing waits again"] = function()
     local first = h.bound()
     local addr, port = first.local_address, first.local_port
     local fd = first:release()

@@ -324,9 +324,9 @@ t["test a wait inside thrum.run that nobody can end is a deadlock"] = function()
     thrum.run()
 end
 
--- Seen: pieces of memory that was no longer the stream's. A finaliser that ran while a line was
+-- Seen: pieces of memory that was no longer the stream's. A finalizer that ran while a line was
 -- made a string had taken lines itself, and what came behind them stood where that line had stood.
-t["test a finaliser that receives from a stream in use gets lines, and leaves lines"] = function()
+t["test a finalizer that receives from a stream in use gets lines, and leaves lines"] = function()
     local socket = thrum.socket
     local server = assert(socket.bind("127.0.0.1", 0))
     local host, port = server:getsockname()
@@ -340,19 +340,19 @@ t["test a finaliser that receives from a stream in use gets lines, and leaves li
             seen[line] = true
         end
     end
-    local function leave_finaliser()
+    local function leave_finalizer()
         setmetatable({}, {__gc = function()
             client:settimeout(0)
             note((client:receive()))
             client:settimeout(0.001)
             if not is_over then
-                leave_finaliser()
+                leave_finalizer()
             end
         end})
     end
     local pause, step = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000)
-    leave_finaliser()
-    leave_finaliser()
+    leave_finalizer()
+    leave_finalizer()
     for i = 1, 300 do
         for k = 1, 10 do
             peer:send(("line %d\r and more\r\n"):format(10 * i + k))

@@ -114,9 +114,9 @@ end
 
 -- the end of the state
 
--- Seen: crashes. Cause: a socket, a process or a lookup is finalised before the fiber that waits
--- for it is forgotten, and another finaliser looks at it, or lets it go on, in between.
-t["test finalisers may look inside, and drive the loop, while the state closes"] = function()
+-- Seen: crashes. Cause: a socket, a process or a lookup is finalized before the fiber that waits
+-- for it is forgotten, and another finalizer looks at it, or lets it go on, in between.
+t["test finalizers may look inside, and drive the loop, while the state closes"] = function()
     check("looked\n", 0, "-e", [[
         setmetatable({}, {__gc = function() fiber.list() print "looked" end})
         local sock = ip.udp.socket.new()
@@ -303,7 +303,7 @@ t["test the process ends when no fiber can run and nothing is pending"] = functi
         print "main ended"]])
 end
 
-t["test an error in the main fiber is told with traceback, status 1"] = function()
+t["test an error in the main fiber is reported with traceback, status 1"] = function()
     local output = check_contains("thrum: ", 1, "-e",
         "local function culprit() error 'kaboom' end culprit()")
     h.assert_contains(output, "kaboom")
@@ -568,7 +568,7 @@ t["test SIGINT while the state is closed ends the process"] = function()
     check_died(status, text)
 end
 
-t["test the library touches no signal disposition (pitfall 22)"] = function()
+t["test the library touches no signal disposition"] = function()
     h.skip_without_program()
     local output = h.shell(h.quote(h.program) .. [[ -e "
         local sock = ip.udp.socket.new()

@@ -744,7 +744,7 @@ end
 -- the handler's end to another. Cure: a handler cannot yield; what it calls may have coroutines.
 t["test a handler cannot yield its coroutine"] = function()
     ends_with("coroutine.wrap(function() scope_cleanup_push(coroutine.yield) end)()",
-        "reserved to the scheduler") -- a root scope's handlers run in whoever resumed
+        "reserved to the scheduler") -- a root scope's handlers run where it was resumed
     ends_with("coroutine.wrap(function() scope(function() "
         .. "scope_cleanup_push(coroutine.yield) end) end)()", "a cleanup handler cannot yield")
     local values = {}

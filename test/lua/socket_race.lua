@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket: timeouts, interruptions and close against what comes, with several fibers at one object.
--- A stream's bytes come once and in order, whoever takes them; a datagram comes to one fiber.
+-- A stream's bytes come once and in order, whichever fibers take them; a datagram comes to one.
 -- THRUM_ROUNDS says how many rounds.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
@@ -156,7 +156,7 @@ local function race_datagrams(seed)
     end
 end
 
-t["test a datagram comes to one of several, whoever is interrupted or times out"] = function()
+t["test a datagram comes to one of several, whichever are interrupted or time out"] = function()
     for i = 1, rounds do
         race_datagrams(SEED * 1000 + i)
     end

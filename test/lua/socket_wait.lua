@@ -21,8 +21,8 @@ local function close(...)
     end
 end
 
--- Seen: of some hundred datagrams one was lost and another came twice. Whoever had received many in
--- a row let others run before it took its own out of the buffer that all share.
+-- Seen: of some hundred datagrams one was lost and another came twice. A fiber that had received
+-- many in a row let others run before it took its own out of the buffer that all share.
 t["test two fibers that receive from one udp object get each datagram once"] = function()
     local sender, receiver = udp_pair()
     local n, seen = 200, {}
@@ -191,7 +191,7 @@ t["test what select raises is select's own"] = function()
 end
 
 -- Seen: the time-out of the with_timeout before raised once more, from a call that was not in it.
-t["test a call after a with_timeout that is over is told its own timeout"] = function()
+t["test a call after a with_timeout that is over gets its own timeout"] = function()
     local server = assert(socket.bind("127.0.0.1", 0))
     local _, port = server:getsockname()
     local client, accepted = tcp_pair(server, port)

@@ -24,7 +24,7 @@ local size = {
     n_steps = h.is_slow and 12 or 40, -- each
     n_pauses = h.is_slow and 2 or 6, -- how often nothing moves, before the end
     seconds = h.is_slow and 10 or 4,
-    patience = h.is_slow and 12 or 8, -- before somebody counts as stuck
+    stuck_after = h.is_slow and 12 or 8, -- before somebody counts as stuck
 }
 local n_worlds = math.max(1, h.rounds // (h.is_slow and 30 or 250))
 

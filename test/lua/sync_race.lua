@@ -2,7 +2,7 @@
 -- mutex, condition_variable, semaphore, channel: what is handed over races against an interruption,
 -- a timeout or a close of who waits for it. Each wait ends once, and what was handed over is with
 -- somebody: no wake-up and no value is lost. THRUM_ROUNDS says how many rounds each race has, 4,000
--- unless told.
+-- by default.
 local h, t = ...
 local lu, thrum = h.lu, h.thrum
 local spawn, this_fiber, time = thrum.spawn, thrum.this_fiber, thrum.time

@@ -422,7 +422,7 @@ local function check_child(chunk, names, expected_output, expected_how, expected
     lu.assertEquals(how .. " " .. code, expected_how .. " " .. expected_code)
 end
 
--- A signal that whoever started this process has it ignore kills no child either.
+-- A signal that this process was started to ignore kills no child either.
 local function skip_if_ignored(name)
     local file = io.open("/proc/self/status")
     local mask = file and file:read("a"):match("SigIgn:%s*(%x+)")
@@ -521,7 +521,7 @@ t["test a fiber that waits keeps the program, until it is told"] = function()
     ]], {"SIGTERM"}, "SIGTERM\n", "exit", 0)
 end
 
-t["test a state that closes with a wait pending ends without a word"] = function()
+t["test a state that closes with a wait pending ends silently"] = function()
     check_child([[
         for _ = 1, 3 do
             spawn(function() set.new("SIGTERM", "SIGUSR1"):wait() end)

@@ -316,7 +316,7 @@ t["test a stock interpreter that ends reports what is left, and waits for nothin
     end
 end
 
-t["test a stock script that spawned and never ran is told so when its state closes"] = function()
+t["test a stock script that spawned and never ran is reported when its state closes"] = function()
     each_stock([[
         thrum.spawn(print, "never")
         kept = thrum.spawn(thrum.fiber.named("rx", print), "never")]], function(output, status)

@@ -27,7 +27,7 @@ t["test sleepers wake in the order of their times and not of their start"] = fun
     lu.assertEquals(order, {2, 3, 1})
 end
 
-t["test a sleeping fiber does not hold up the others (E06)"] = function()
+t["test a sleeping fiber does not hold up the others"] = function()
     local count = 0
     local sleeper = spawn(time.sleep, 0.02)
     local worker = spawn(function()

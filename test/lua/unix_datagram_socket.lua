@@ -98,7 +98,7 @@ t["test a datagram that is longer than the buffer is EMSGSIZE with length and pa
     client:close()
 end
 
-t["test connect sets the peer, opens the socket, and disconnect dissolves it"] = function()
+t["test connect sets the peer, opens the socket, and disconnect takes it away"] = function()
     local server, other, client = bound(), bound(), unix.datagram.socket.new()
     client:connect(server.local_path)
     lu.assertTrue(client.is_open)

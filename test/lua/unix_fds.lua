@@ -87,7 +87,7 @@ each_kind("none, one, some and 253 descriptors come as they were sent", function
             lu.assertEquals(count_descriptors(), before + n)
             for i = 1, n do
                 lu.assertNotEquals(came[i].native_handle, fds[i].native_handle)
-                lu.assertEquals(fds[i]:kind(), "udp v4") -- lent, and still ours
+                lu.assertEquals(fds[i]:kind(), "udp v4") -- sent as a copy, and still ours
             end
             lu.assertEquals(take_ports(came), ports)
             close_all(fds)

@@ -85,7 +85,7 @@ for _, how in ipairs {"close", "cancel", "release"} do
     end)
 end
 
-each_kind("interrupting one leaves its neighbours waiting, whatever they wait for", function(kind)
+each_kind("interrupting one leaves its neighbors waiting, whatever they wait for", function(kind)
     for victim = 1, 4 do
         local a, b = pair(kind)
         local fibers = {}
@@ -305,7 +305,7 @@ t["test assign refuses what is no socket, no descriptor, closed, or one too many
     end
 end
 
--- pitfall 16: the same open file description in two descriptors.
+-- The same open file description in two descriptors.
 each_kind("a descriptor that lives on elsewhere does not keep firing events", function(kind)
     local a, b = pair(kind)
     local fd = b:release()

@@ -17,7 +17,7 @@ local function format(number)
     return ("%0" .. width .. "d"):format(number)
 end
 
--- One receive whose end is told exactly once: the number that came, with its descriptor, or the
+-- One receive whose end is reported exactly once: the number that came, with its descriptor, or the
 -- error.
 local function new_receiver(sock)
     local record = {n_ends = 0}
@@ -147,7 +147,7 @@ each_kind("cancel against arrival, with several receivers", function(a, b, fd, r
             h.let_others_run(random(3))
         end
         h.let_others_run(2)
-        b:cancel() -- whoever had begun to wait after the first
+        b:cancel() -- a receive that began to wait after the first
         local numbers = {}
         for i = 1, 3 do
             records[i].fiber:join()

@@ -418,7 +418,7 @@ class Between(unittest.TestCase):
         self.assertEqual(three.lines(), ["hello from fd77:2::4"])
 
     def test_zone(self):
-        """a link-local sender's zone is told, and the answer finds its way back (pitfall 12)"""
+        """a link-local sender's zone is given, and the answer finds its way back"""
         two = self.receive(2, 'socket:addMembership("ff02::77", "eth0")', type="udp6",
                            on_message='socket:send("an answer", rinfo.port, rinfo.address)')
         done = peer.run(*self.hosts[1].words(peer.thrum(), "-e", f'''

@@ -248,7 +248,7 @@ class DigV4(Dns):
         self.assertEqual(text, "beyond 512 bytes, " * 40)
 
     def test_bufsize(self):
-        """the size that the client gives is honoured, up to 1232 bytes"""
+        """the size that the client gives is honored, up to 1232 bytes"""
         self.assertIn("tc", self.dig("+bufsize=600", "long.thrum.test", "TXT")[1])
         self.assertNotIn("tc", self.dig("+bufsize=800", "long.thrum.test", "TXT")[1])
         self.assertIn("tc", self.dig("+bufsize=4096", "huge.thrum.test", "TXT")[1])

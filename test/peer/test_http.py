@@ -529,7 +529,7 @@ class Slow(Http):
         self.assertGreater(size, 4096)
 
     def test_idle(self):
-        """a connection without a request is closed without a word, at first and later"""
+        """a connection without a request is closed without a response, at first and later"""
         files = [self.open()[1], self.open(sent=GET)[1]]
         self.assertEqual(Answer(files[1]).status, 200)
         for file in files:
@@ -552,7 +552,7 @@ class Slow(Http):
 
 
 class Graceful(Http):
-    """Told to stop,"""
+    """When it is to stop,"""
 
     def setUp(self):
         super().setUp()

@@ -264,7 +264,7 @@ class Lookups(unittest.TestCase):
         self.assertEqual(server.questions(), [("quick.test", AAAA)])
 
     def test_canonical(self):
-        """an alias leads to its canonical name, which is told when it is asked for"""
+        """an alias leads to its canonical name, which is given when it is asked for"""
         lines = self.lua("""
             show(udp.get_address_info("alias.test", 1, flag.canonical_name))
             show(udp.get_address_v4_info("alias.test", 1))
@@ -397,12 +397,12 @@ class Lookups(unittest.TestCase):
             local other = spawn(udp.get_address_v4_info, "asked-silent.test", 2)
             show(other:join()) -- by now the system has asked for the first
             print(thrum.stats().operations)
-            local neighbour = spawn(udp.get_address_v4_info, "quick.test", 3)
+            local neighbor = spawn(udp.get_address_v4_info, "quick.test", 3)
             this_fiber.yield()
             silent:interrupt()
             silent:join()
             print(silent.interruption_caught)
-            show(neighbour:join())
+            show(neighbor:join())
             print(thrum.stats().operations)
         """)
         self.assertEqual(lines, ["192.0.2.2:2", "1", "true", "192.0.2.1:3", "0"])

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: BSL-1.0
--- dgram's addresses: what is told about them, and what texts and names stand for.
-local thrum, native = ...
+-- dgram's addresses: how they are shown to programs, and what texts and names stand for.
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, block_list = native.part "dgram_base", native.part "dgram_block_list"
+local base, block_list = internal.part "dgram_base", internal.part "dgram_block_list"
 local ip = thrum.ip
 local ipairs, setmetatable, tostring = ipairs, setmetatable, tostring
 
@@ -12,7 +12,7 @@ local address = {
     loopback = {v4 = ip.address.loopback_v4(), v6 = ip.address.loopback_v6()},
     -- The addresses of texts, by family, as long as somebody else has them as well.
     known = {v4 = setmetatable({}, {__mode = "v"}), v6 = setmetatable({}, {__mode = "v"})},
-    -- What programs are told of an address, by the address: its text and its family.
+    -- What programs see of an address, by the address: its text and its family.
     shown = setmetatable({}, {__mode = "k"}),
 }
 
@@ -43,13 +43,13 @@ function address.parse(s, op, text)
     if addr then
         return addr
     end
-    addr = native.address(text)
+    addr = internal.address(text)
     if not addr then
         return nil
     end
     if s.family == "v4" and addr.is_v6 then
         if not addr.is_v4_mapped then
-            return nil, native.error("EAFNOSUPPORT", base.PREFIX .. op,
+            return nil, internal.error("EAFNOSUPPORT", base.PREFIX .. op,
                 "a v6 address for a udp4 socket")
         end
         addr = addr:to_v4()
@@ -63,7 +63,7 @@ end
 -- The error of a send or connect to an address that the socket's list blocks, or nil.
 function address.check_allowed(s, op, addr)
     if s.send_block_list and block_list.has(s.send_block_list, addr) then
-        return native.error("EPERM", base.PREFIX .. op, "blocked by the socket's sendBlockList")
+        return internal.error("EPERM", base.PREFIX .. op, "blocked by the socket's sendBlockList")
     end
     return nil
 end
@@ -106,7 +106,7 @@ local function check_result(s, op, result)
         addr, err = address.parse(s, op, tostring(result))
     end
     if not addr and not err then
-        err = native.error("EADDRNOTAVAIL", base.PREFIX .. op, "no address found for the name")
+        err = internal.error("EADDRNOTAVAIL", base.PREFIX .. op, "no address found for the name")
     end
     return addr, err
 end
@@ -137,7 +137,7 @@ function address.look_up(s, op, host, port, done)
     end
     base.run_watched(function()
         if not has_asked then -- there was no memory for that
-            finish(native.error("ENOMEM", base.PREFIX .. op))
+            finish(internal.error("ENOMEM", base.PREFIX .. op))
         end
     end, thrum.fiber.named("dgram lookup of " .. host, run)):detach()
 end

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- What dgram's methods were called with: the socket, and arguments that come in several forms. A
 -- function takes the method's name (op), and for one argument its number, self being the first.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, held = native.part "dgram_base", native.part "dgram_queue".held
-local send_held = native.part "dgram_queue".send_held
+local base, deferred = internal.part "dgram_base", internal.part "dgram_queue".deferred
+local send_deferred = internal.part "dgram_queue".send_deferred
 local PREFIX, states = base.PREFIX, base.states
 local concat, math_type, tointeger = table.concat, math.type, math.tointeger
 local pairs, tonumber, tostring, type = pairs, tonumber, tostring, type
@@ -17,20 +17,20 @@ local args = {NOT_RUNNING = "Not running: the socket has been closed"}
 local function state_of(self, op)
     local s = states[self]
     if not s then
-        native.raise_arg(PREFIX .. op, 1, "self", "dgram.Socket", self)
+        internal.raise_arg(PREFIX .. op, 1, "self", "dgram.Socket", self)
     end
     return s
 end
 args.state_of = state_of
 
--- The state of a socket that has not been closed. What is held leaves first.
+-- The state of a socket that has not been closed. Deferred sends leave first.
 function args.running(self, op)
     local s = state_of(self, op)
-    if held.by then
-        send_held()
+    if deferred.by then
+        send_deferred()
     end
     if s.life ~= "open" then
-        native.raise("EBADF", PREFIX .. op, args.NOT_RUNNING)
+        internal.raise("EBADF", PREFIX .. op, args.NOT_RUNNING)
     end
     return s
 end
@@ -39,14 +39,14 @@ end
 
 function args.check_type(value, wanted, op, arg, name)
     if type(value) ~= wanted then
-        native.raise_arg(PREFIX .. op, arg, name, wanted, value)
+        internal.raise_arg(PREFIX .. op, arg, name, wanted, value)
     end
     return value
 end
 
 local function check_optional(value, wanted, op, arg, name)
     if value ~= nil and type(value) ~= wanted then
-        native.raise_arg(PREFIX .. op, arg, name, wanted .. " or nil", value)
+        internal.raise_arg(PREFIX .. op, arg, name, wanted .. " or nil", value)
     end
     return value
 end
@@ -55,7 +55,7 @@ args.check_optional = check_optional
 local function check_integer(value, low, high, op, arg, name)
     local integer = math_type(value) and tointeger(value)
     if not integer or integer < low or integer > high then
-        native.raise_arg(PREFIX .. op, arg, name, "integer from " .. low .. " to " .. high, value)
+        internal.raise_arg(PREFIX .. op, arg, name, "integer from " .. low .. " to " .. high, value)
     end
     return integer
 end
@@ -65,7 +65,7 @@ args.check_integer = check_integer
 function args.check_names(options, known, op)
     for name in pairs(options) do
         if not known[name] then
-            native.raise("EINVAL", op, "unknown option: ", tostring(name))
+            internal.raise("EINVAL", op, "unknown option: ", tostring(name))
         end
     end
 end
@@ -78,7 +78,7 @@ local function check_port(value, low, op, arg)
     end
     port = math_type(port) and tointeger(port)
     if not port or port < low or port > 65535 then
-        native.raise_arg(PREFIX .. op, arg, "port", "integer from " .. low .. " to 65535", value)
+        internal.raise_arg(PREFIX .. op, arg, "port", "integer from " .. low .. " to 65535", value)
     end
     return port
 end
@@ -127,7 +127,7 @@ local function to_bytes(value)
     if type(value) == "string" then
         return value
     end
-    return type(value) == "userdata" and native.bytes(value) or nil
+    return type(value) == "userdata" and internal.bytes(value) or nil
 end
 
 -- The bytes of a message: a string, a byte_span, or a list of them.
@@ -136,13 +136,13 @@ function args.check_message(message, op)
     if data then
         return data
     elseif type(message) ~= "table" then
-        native.raise_arg(PREFIX .. op, 2, "msg", "string, byte_span or list of them", message)
+        internal.raise_arg(PREFIX .. op, 2, "msg", "string, byte_span or list of them", message)
     end
     local pieces = {}
     for i = 1, #message do
         pieces[i] = to_bytes(message[i])
         if not pieces[i] then
-            native.raise("EINVAL", PREFIX .. op,
+            internal.raise("EINVAL", PREFIX .. op,
                 "Buffer list arguments must be buffers or strings: item ", i, " is a ",
                 type(message[i]))
         end
@@ -153,7 +153,7 @@ end
 -- The part of it that offset and length tell.
 function args.cut(message, data, offset, length, op)
     if type(message) == "table" then
-        native.raise("EINVAL", PREFIX .. op, "a list has neither offset nor length")
+        internal.raise("EINVAL", PREFIX .. op, "a list has neither offset nor length")
     end
     offset = check_integer(offset, 0, #data, op, 3, "offset")
     length = check_integer(length, 0, #data - offset, op, 4, "length")
@@ -170,7 +170,7 @@ local function check_callback_alone(op, arg, a, b, c)
         end
     end
     if callback ~= nil and type(callback) ~= "function" then
-        native.raise("EISCONN", PREFIX .. op,
+        internal.raise("EISCONN", PREFIX .. op,
             "a connected socket sends to its peer: no port and address after the data, argument ",
             arg)
     end

@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: BSL-1.0
--- dgram's ground: the class, the state of its objects, errors as this module tells them, events.
+-- dgram's ground: the class, the state of its objects, errors as this module gives them, events.
 --
 -- The other parts, each standing on those before it:
 --   dgram_block_list  sets of addresses
 --   dgram_address     what texts and names stand for
---   dgram_queue       sends that wait, and sends that are held for a moment
+--   dgram_queue       sends that wait, and sends deferred for a moment
 --   dgram_args        what a method was called with
 --   dgram_timeout     setTimeout
 --   dgram_receive     the fiber that receives, and calls the listeners of "message"
 --   dgram_bind, dgram_connect, dgram_send, dgram_multicast   the methods about that
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
 local spawn = thrum.spawn
@@ -43,7 +43,7 @@ local function adapt(err, op, syscall, host, port)
         return err
     end
     err.op = base.PREFIX .. op
-    err.errno = native.error_name(err)
+    err.errno = internal.error_name(err)
     err.syscall = syscall
     if host then
         err.address, err.port = host, port
@@ -57,9 +57,9 @@ local function adapt(err, op, syscall, host, port)
 end
 base.adapt = adapt
 
--- Call a function of the native socket, one that never suspends.
+-- Call a function of the ip.udp.socket, one that never suspends.
 local function call(op, syscall, f, ...)
-    local is_done, result = native.pcall(f, ...)
+    local is_done, result = internal.pcall(f, ...)
     if not is_done then
         error(adapt(result, op, syscall), 0)
     end
@@ -67,7 +67,7 @@ local function call(op, syscall, f, ...)
 end
 base.call = call
 
--- Set what is wanted of a native socket: pairs of an option and its value. Raises.
+-- Set what is wanted of an ip.udp.socket: pairs of an option and its value. Raises.
 function base.apply(handle, wanted)
     for _, pair in ipairs(wanted) do
         handle:set_option(pair[1], pair[2])
@@ -104,7 +104,7 @@ local function emit_later(s, ...)
 end
 base.emit_later = emit_later
 
--- Tell a failure to the callback, or else by an event.
+-- Report a failure to the callback, or else by an event.
 function base.fail(s, err, callback, ...)
     if callback then
         call_later(callback, err, ...)
@@ -116,13 +116,13 @@ end
 -- ---- fibers that must not get lost ----
 
 -- Run f(start, ...) in a fiber of its own, the result; however that ends, also without memory for
--- its first step, at_end() is called, outside any fiber. If at_end raises for want of memory,
--- whoever drives the loop is told, and it is called again later. If this function raises, neither
--- is of any consequence: f is to return when it finds start.is_made false.
+-- its first step, at_end() is called, outside any fiber. If at_end raises for want of memory, the
+-- caller that runs the loop gets that error, and at_end is called again later. If this function
+-- raises, neither is of any consequence: f is to return when it finds start.is_made false.
 function base.run_watched(at_end, f, ...)
     local start = {is_made = false}
     local fiber = spawn(f, start, ...)
-    native.at_end(fiber, at_end)
+    internal.at_end(fiber, at_end)
     start.is_made = true
     return fiber
 end

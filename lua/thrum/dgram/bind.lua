@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram's bind: s.bound is false, "pending" while a name is looked up, or true. A socket that is
 -- bound receives.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, address = native.part "dgram_base", native.part "dgram_address"
-local args, queue, receive = native.part "dgram_args", native.part "dgram_queue",
-    native.part "dgram_receive"
+local base, address = internal.part "dgram_base", internal.part "dgram_address"
+local args, queue, receive = internal.part "dgram_args", internal.part "dgram_queue",
+    internal.part "dgram_receive"
 local adapt, emit_later, Socket = base.adapt, base.emit_later, base.Socket
 local error, ipairs, tostring = error, ipairs, tostring
 
 local bind = {}
 
--- Whoever waits for the socket to be bound, as connect does, is in s.when_bound.
+-- What waits for the socket to be bound, as connect does, is in s.when_bound.
 local function wake_waiting(s, err)
     local waiting = s.when_bound
     if waiting then
@@ -32,7 +32,7 @@ local function succeed(s)
     wake_waiting(s)
 end
 
--- What waited for it fails, too; the caller tells the error itself.
+-- What waited for it fails, too; the caller reports the error itself.
 local function give_up(s, err)
     if s.bind_listener then
         s.self:removeListener("listening", s.bind_listener)
@@ -42,17 +42,17 @@ local function give_up(s, err)
     wake_waiting(s, err)
 end
 
-local function tell_failure(s, err, host, port)
+local function report_failure(s, err, host, port)
     give_up(s, err)
     emit_later(s, "error", adapt(err, "bind", "bind", host, port))
 end
 
 local function bind_to(s, addr, port, host)
-    local is_done, err = native.pcall(s.handle.bind, s.handle, addr, port)
+    local is_done, err = internal.pcall(s.handle.bind, s.handle, addr, port)
     if is_done then
         succeed(s)
     else
-        tell_failure(s, err, host, port)
+        report_failure(s, err, host, port)
     end
 end
 
@@ -83,10 +83,10 @@ local function check_boolean(options, name)
 end
 
 local function refuse(name, why)
-    native.raise("EINVAL", base.PREFIX .. "bind", "option ", name, ": ", why)
+    internal.raise("EINVAL", base.PREFIX .. "bind", "option ", name, ": ", why)
 end
 
--- What is asked for of the system: pairs of an option of the native socket and its value.
+-- What is asked for of the system: pairs of an option of the ip.udp.socket and its value.
 local function check_options(s, options)
     local wanted = {}
     for _, row in ipairs(bind_options) do
@@ -104,7 +104,7 @@ local function check_options(s, options)
     if check_boolean(options, "exclusive") == false then
         refuse("exclusive", "there is no cluster to share a socket with; see reusePort")
     elseif check_boolean(options, "linux_recverr") then
-        refuse("linux_recverr", "not supported; a connected socket is told of ICMP errors")
+        refuse("linux_recverr", "not supported; a connected socket gets ICMP errors")
     end
     return wanted
 end
@@ -121,12 +121,12 @@ end
 
 local function adopt(s, fd, wanted)
     local handle = thrum.ip.udp.socket.new()
-    local is_done, err = native.pcall(handle.assign, handle, s.family, fd)
+    local is_done, err = internal.pcall(handle.assign, handle, s.family, fd)
     if is_done then
-        is_done, err = native.pcall(base.apply, handle, s.settings)
+        is_done, err = internal.pcall(base.apply, handle, s.settings)
     end
     if is_done then
-        is_done, err = native.pcall(base.apply, handle, wanted)
+        is_done, err = internal.pcall(base.apply, handle, wanted)
     end
     if not is_done then
         handle:close()
@@ -148,7 +148,7 @@ function bind.implicitly(s, op)
         end
         return nil
     end
-    local is_done, err = native.pcall(s.handle.bind, s.handle, address.any[s.family], 0)
+    local is_done, err = internal.pcall(s.handle.bind, s.handle, address.any[s.family], 0)
     if not is_done then
         return adapt(err, op, "bind")
     end
@@ -160,7 +160,7 @@ function Socket:bind(a, b, c, d)
     local s = args.running(self, "bind")
     local port, host, options, listener = args.check_bind(a, b, c, d)
     if s.bound then
-        native.raise("EINVAL", base.PREFIX .. "bind", "Socket is already bound")
+        internal.raise("EINVAL", base.PREFIX .. "bind", "Socket is already bound")
     end
     local addr, err = address.any[s.family], nil
     if host then
@@ -179,7 +179,7 @@ function Socket:bind(a, b, c, d)
     if options.fd ~= nil then
         adopt(s, options.fd, wanted)
     elseif err then
-        tell_failure(s, err, host, port)
+        report_failure(s, err, host, port)
     elseif addr then
         bind_to(s, addr, port, host or tostring(addr))
     else

@@ -5,7 +5,7 @@
 -- An IPv4 address counts as its IPv4-mapped form, so all are 128 bits, in two integers, and every
 -- rule is one or more prefixes: a range is cut into its prefixes. A check looks once for each
 -- length of prefix that there is, however many rules there are.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
 local math_type, tointeger, ult = math.type, math.tointeger, math.ult
@@ -102,7 +102,7 @@ local PREFIX = "dgram.BlockList."
 local function state_of(self, op)
     local state = states[self]
     if not state then
-        native.raise_arg(PREFIX .. op, 1, "self", "dgram.BlockList", self)
+        internal.raise_arg(PREFIX .. op, 1, "self", "dgram.BlockList", self)
     end
     return state
 end
@@ -116,7 +116,7 @@ local function check_family(value, op, arg)
     end
     local family = type(value) == "string" and families[value:lower()]
     if not family then
-        native.raise_arg(PREFIX .. op, arg, "family", "\"ipv4\" or \"ipv6\"", value)
+        internal.raise_arg(PREFIX .. op, arg, "family", "\"ipv4\" or \"ipv6\"", value)
     end
     return family
 end
@@ -129,9 +129,9 @@ end
 local function to_address(value, family, op, arg, name)
     local addr = value
     if type(value) == "string" then
-        addr = native.address(value)
-    elseif type(value) ~= "userdata" or not native.address(value) then
-        native.raise_arg(PREFIX .. op, arg, name, "address", value)
+        addr = internal.address(value)
+    elseif type(value) ~= "userdata" or not internal.address(value) then
+        internal.raise_arg(PREFIX .. op, arg, name, "address", value)
     end
     return addr and is_of(addr, family) and addr or nil
 end
@@ -140,7 +140,7 @@ local function check_address(value, family, op, arg, name)
     local addr = to_address(value, family, op, arg, name)
     if not addr then
         local wanted = family and "ip" .. family .. " address" or "address"
-        native.raise_arg(PREFIX .. op, arg, name, wanted .. " in numeric form", value)
+        internal.raise_arg(PREFIX .. op, arg, name, wanted .. " in numeric form", value)
     end
     return addr
 end
@@ -165,7 +165,7 @@ end
 
 function BlockList:new()
     if self ~= BlockList then
-        native.raise_arg(PREFIX .. "new", 1, "self", "class", self)
+        internal.raise_arg(PREFIX .. "new", 1, "self", "class", self)
     end
     local list = setmetatable({}, BlockList.meta)
     states[list] = {lengths = {}, sets = {}, texts = {}}
@@ -188,7 +188,7 @@ function BlockList:addRange(first, last, family)
     local high, low = to_bits(first)
     local last_high, last_low = to_bits(last)
     if is_less(last_high, last_low, high, low) then
-        native.raise("EINVAL", PREFIX .. "addRange", "start must come before end")
+        internal.raise("EINVAL", PREFIX .. "addRange", "start must come before end")
     end
     add_range(state, high, low, last_high, last_low)
     note_rule(state, "Range: " .. family_name(first) .. " " .. tostring(first) .. "-"
@@ -201,7 +201,7 @@ function BlockList:addSubnet(net, prefix, family)
     local size = net.is_v6 and 128 or 32
     local length = math_type(prefix) and tointeger(prefix)
     if not length or length < 0 or length > size then
-        native.raise_arg(PREFIX .. "addSubnet", 3, "prefix", "integer from 0 to " .. size, prefix)
+        internal.raise_arg(PREFIX .. "addSubnet", 3, "prefix", "integer from 0 to " .. size, prefix)
     end
     local high, low = to_bits(net)
     add_prefix(state, high, low, 128 - size + length)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram's connect and disconnect, and the two ends of a socket.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, address = native.part "dgram_base", native.part "dgram_address"
-local args, bind = native.part "dgram_args", native.part "dgram_bind"
+local base, address = internal.part "dgram_base", internal.part "dgram_address"
+local args, bind = internal.part "dgram_args", internal.part "dgram_bind"
 local adapt, fail, PREFIX, Socket = base.adapt, base.fail, base.PREFIX, base.Socket
 local tostring = tostring
 
@@ -19,15 +19,15 @@ local function give_up(s, err)
     fail(s, err, callback)
 end
 
--- The socket is being closed, and what was to be told of its connecting is told now.
+-- The socket is being closed: what was to be reported of its connecting is reported now.
 function connect.give_up_pending(s)
     if s.is_connecting or s.connect_callback then
-        local err = native.error("ECANCELED", PREFIX .. "connect", "the socket has been closed")
+        local err = internal.error("ECANCELED", PREFIX .. "connect", "the socket has been closed")
         give_up(s, adapt(err, "connect", "connect"))
     end
 end
 
-local function tell_connected(s)
+local function report_connected(s)
     if s.life == "open" then
         s.connect_callback = nil
         s.self:emit("connect")
@@ -38,14 +38,14 @@ local function connect_to(s, addr, port, host)
     local err = address.check_allowed(s, "connect", addr)
     local is_done = not err
     if is_done then
-        is_done, err = native.set_peer(s.handle, addr, port)
+        is_done, err = internal.set_peer(s.handle, addr, port)
     end
     if not is_done then
         return give_up(s, adapt(err, "connect", "connect", host, port))
     end
     s.is_connecting, s.is_connected = false, true
     base.note_state(s)
-    base.call_later(tell_connected, s)
+    base.call_later(report_connected, s)
 end
 
 local function connect_to_name(s, host, port)
@@ -68,7 +68,7 @@ local function wait_for_bind(s, go_on, host, port)
         elseif not err then
             return go_on()
         end
-        err = native.error("EADDRNOTAVAIL", PREFIX .. "connect",
+        err = internal.error("EADDRNOTAVAIL", PREFIX .. "connect",
             "the socket could not be bound: " .. tostring(err))
         give_up(s, adapt(err, "connect", "connect", host, port))
     end
@@ -77,7 +77,7 @@ end
 function Socket:connect(a, b, c)
     local s = args.running(self, "connect")
     if s.is_connected or s.is_connecting then
-        native.raise("EISCONN", PREFIX .. "connect", "Already connected")
+        internal.raise("EISCONN", PREFIX .. "connect", "Already connected")
     end
     local port, host, callback = args.check_target(s, "connect", 2, a, b, c)
     local addr, err = address.loopback[s.family], nil
@@ -112,7 +112,7 @@ end
 function Socket:disconnect()
     local s = args.running(self, "disconnect")
     if not s.is_connected then
-        native.raise("ENOTCONN", PREFIX .. "disconnect", "Not connected")
+        internal.raise("ENOTCONN", PREFIX .. "disconnect", "Not connected")
     end
     local handle = s.handle
     local port = handle.local_port
@@ -127,7 +127,7 @@ end
 function Socket:address()
     local s = args.running(self, "address")
     if s.bound ~= true then
-        native.raise("EBADF", PREFIX .. "address", "the socket is not bound")
+        internal.raise("EBADF", PREFIX .. "address", "the socket is not bound")
     end
     return address.describe(s.handle.local_address, s.handle.local_port)
 end
@@ -135,7 +135,7 @@ end
 function Socket:remoteAddress()
     local s = args.running(self, "remoteAddress")
     if not s.is_connected then
-        native.raise("ENOTCONN", PREFIX .. "remoteAddress", "Not connected")
+        internal.raise("ENOTCONN", PREFIX .. "remoteAddress", "Not connected")
     end
     return address.describe(s.handle.remote_address, s.handle.remote_port)
 end

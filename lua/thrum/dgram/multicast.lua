@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram's multicast: the interface to send by, and memberships.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, args = native.part "dgram_base", native.part "dgram_args"
+local base, args = internal.part "dgram_base", internal.part "dgram_args"
 local adapt, set_option, PREFIX, Socket = base.adapt, base.set_option, base.PREFIX, base.Socket
 local error, ipairs = error, ipairs
 
@@ -26,13 +26,13 @@ local function check_interface(value, op, arg)
     if math.type(value) then
         return args.check_integer(value, 0, 0x7fffffff, op, arg, "interface")
     end
-    local addr = native.address(args.check_type(value, "string", op, arg, "interface"))
+    local addr = internal.address(args.check_type(value, "string", op, arg, "interface"))
     if addr and addr.is_v6 and addr.scope_id ~= 0 then
         return addr.scope_id
     end
-    local interface = addr or native.interface(value)
+    local interface = addr or internal.interface(value)
     if not interface then
-        native.raise("ENODEV", PREFIX .. op, "there is no interface ", value)
+        internal.raise("ENODEV", PREFIX .. op, "there is no interface ", value)
     end
     return interface
 end
@@ -46,16 +46,16 @@ end
 -- ---- memberships ----
 
 local function check_address(value, op, arg, name)
-    local addr = native.address(args.check_type(value, "string", op, arg, name))
+    local addr = internal.address(args.check_type(value, "string", op, arg, name))
     if not addr then
-        native.raise_arg(PREFIX .. op, arg, name, "address in numeric form", value)
+        internal.raise_arg(PREFIX .. op, arg, name, "address in numeric form", value)
     end
     return addr
 end
 
 local function check_group(value, op, arg, name)
     if value == nil then
-        native.raise("EINVAL", PREFIX .. op, "multicast address must be specified")
+        internal.raise("EINVAL", PREFIX .. op, "multicast address must be specified")
     end
     return check_address(value, op, arg, name)
 end
@@ -64,9 +64,9 @@ local function set_one(s, option, group, source, interface)
     local handle = s.handle
     s.is_changed = s.is_changed or not s.bound
     if source then
-        return native.pcall(handle.set_option, handle, option, group, source, interface)
+        return internal.pcall(handle.set_option, handle, option, group, source, interface)
     end
-    return native.pcall(handle.set_option, handle, option, group, interface)
+    return internal.pcall(handle.set_option, handle, option, group, interface)
 end
 
 -- What an interface says that cannot have this group, or has it already, or not.
@@ -77,11 +77,11 @@ local is_passed_over = {
 -- Every interface that can: there must be one.
 local function set_everywhere(s, op, option, group, source)
     local count, first = 0, nil
-    for _, index in ipairs(native.interfaces()) do
+    for _, index in ipairs(internal.interfaces()) do
         local is_set, err = set_one(s, option, group, source, index)
         if is_set then
             count = count + 1
-        elseif is_passed_over[native.error_name(err) or ""] then
+        elseif is_passed_over[internal.error_name(err) or ""] then
             first = first or err
         else
             error(adapt(err, op, "setsockopt"), 0)
@@ -133,7 +133,7 @@ function Socket:setMembership(group, interface, what)
     end
     local option = membership_options[what]
     if not option then
-        native.raise_arg(PREFIX .. "setMembership", arg, "op", "\"join\" or \"leave\"", what)
+        internal.raise_arg(PREFIX .. "setMembership", arg, "op", "\"join\" or \"leave\"", what)
     end
     return set_membership(s, "setMembership", option, group, nil, interface, 3)
 end

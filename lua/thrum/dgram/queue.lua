@@ -5,14 +5,14 @@
 -- be bound. It is bounded; one fiber sends what is in it, in order. An item: data, addr (nil on a
 -- connected socket), port, callback, and the host as it was given.
 --
--- Held are the sends of a socket whose listeners are being called for several datagrams in a row,
--- to be sent with one system call: when all listeners have run or one of them suspends, when they
--- take more than some ten milliseconds, and before any other call on a dgram socket. One that was
--- sent with a callback is not held.
-local thrum, native = ...
+-- Deferred are the sends of a socket whose listeners are being called for several datagrams in a
+-- row, to leave with one system call: when all listeners have run or one of them suspends, when
+-- they take more than some ten milliseconds, and before any other call on a dgram socket. A send
+-- with a callback is never deferred.
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, address = native.part "dgram_base", native.part "dgram_address"
+local base, address = internal.part "dgram_base", internal.part "dgram_address"
 local adapt, call_later, emit_later, fail = base.adapt, base.call_later, base.emit_later, base.fail
 local note_state, PREFIX = base.note_state, base.PREFIX
 local error, pcall, tostring = error, thrum.pcall, tostring
@@ -40,7 +40,7 @@ end
 
 local function refuse(s, item)
     s.wants_drain = true
-    finish_send(s, item, native.error("ENOBUFS", PREFIX .. "send", "the send queue is full: "
+    finish_send(s, item, internal.error("ENOBUFS", PREFIX .. "send", "the send queue is full: "
         .. s.queue_count .. " datagrams, " .. s.queue_size .. " bytes"))
     return false
 end
@@ -69,11 +69,12 @@ local function count_out(s, item)
     end
 end
 
--- The end of a datagram that was counted in. It is no more, even if there is no memory to tell.
+-- The end of a datagram that was counted in. It leaves the count even if there is no memory to
+-- report it.
 local function finish_counted(s, item, err)
-    local is_told, problem = native.pcall(finish_send, s, item, err)
+    local is_delivered, problem = internal.pcall(finish_send, s, item, err)
     count_out(s, item)
-    if not is_told then
+    if not is_delivered then
         error(problem, 0)
     end
 end
@@ -114,7 +115,7 @@ function queue.start_sending(s)
     end
     base.run_watched(function()
         s.is_sending = false
-        if s.queue[s.first] then -- there was no memory to tell of one
+        if s.queue[s.first] then -- there was no memory to report one
             queue.start_sending(s)
         end
     end, thrum.fiber.named("dgram sender", run), s):detach()
@@ -141,7 +142,7 @@ function queue.enqueue(s, item)
 end
 
 local function fail_unbound(s, item)
-    finish_counted(s, item, native.error("EADDRNOTAVAIL", PREFIX .. "send",
+    finish_counted(s, item, internal.error("EADDRNOTAVAIL", PREFIX .. "send",
         "the socket could not be bound: " .. tostring(s.bind_error)))
 end
 
@@ -167,7 +168,7 @@ local function put_in_order(s, item)
         else
             s.last_named[item.host] = nil
         end
-        local is_put, err = native.pcall(put_found, s, item, item.failure, item.found)
+        local is_put, err = internal.pcall(put_found, s, item, item.failure, item.found)
         problem = problem or not is_put and err
         item = after
     end
@@ -184,7 +185,7 @@ function queue.enqueue_name(s, item)
     local host, before = item.host, s.last_named[item.host]
     item.before, item.after, item.is_found, item.failure, item.found = before, nil, false, nil, nil
     s.last_named[host] = item
-    local is_begun, problem = native.pcall(address.look_up, s, "send", host, item.port,
+    local is_begun, problem = internal.pcall(address.look_up, s, "send", host, item.port,
         function(err, addr)
             item.failure, item.found, item.is_found = err, addr, true
             put_in_order(s, item)
@@ -215,45 +216,45 @@ function queue.note_bound(s, err)
     end
 end
 
--- ---- holding ----
+-- ---- deferred sends ----
 
--- Whose sends are held: `by` is the state of that socket, or nil.
-local held = {}
-queue.held = held
+-- Whose sends are deferred: `by` is the state of that socket, or nil.
+local deferred = {}
+queue.deferred = deferred
 
-local function enqueue_held(s)
-    local data, addr, port = native.take_held(s.handle, s.receiver, s.strings)
+local function enqueue_deferred(s)
+    local data, addr, port = internal.take_deferred(s.handle, s.receiver, s.strings)
     while data do
         queue.enqueue(s, {data = data, addr = addr, port = port, host = address.show(addr).text})
-        data, addr, port = native.take_held(s.handle, s.receiver, s.strings)
+        data, addr, port = internal.take_deferred(s.handle, s.receiver, s.strings)
     end
 end
 
--- Send what is held. If something has to wait, it goes into the queue with what comes after it.
-function queue.send_held()
-    local s = held.by
+-- Send what was deferred. If something has to wait, it goes into the queue with what comes after.
+function queue.send_deferred()
+    local s = deferred.by
     if not s then
         return
     end
     local result, err
     repeat
-        result, err = native.send_held(s.handle, s.receiver)
+        result, err = internal.send_deferred(s.handle, s.receiver)
         if err then
             fail(s, adapt(err, "send", "send"))
         elseif result == "wait" then
-            enqueue_held(s)
+            enqueue_deferred(s)
         end
     until result == "done"
-    held.by = nil
-    native.on_suspend(false)
+    deferred.by = nil
+    internal.on_suspend(false)
 end
 
-function queue.hold(s)
-    queue.send_held()
-    held.by = s
-    native.on_suspend(true)
+function queue.defer(s)
+    queue.send_deferred()
+    deferred.by = s
+    internal.on_suspend(true)
 end
 
-native.set_send_held(queue.send_held)
+internal.set_send_deferred(queue.send_deferred)
 
 return queue

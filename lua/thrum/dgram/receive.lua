@@ -2,23 +2,23 @@
 -- dgram's receiving: a fiber for each socket that is bound, which calls the listeners of "message",
 -- so these run one datagram at a time. If one of them raises, that fiber ends, its error is
 -- reported like any fiber's, and another one takes its place.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, address = native.part "dgram_base", native.part "dgram_address"
-local queue, refresh = native.part "dgram_queue", native.part "dgram_timeout".refresh
-local is_blocked = native.part "dgram_block_list".has
-local held, shown, show = queue.held, address.shown, address.show
-local ip, LISTENERS, native_receive = thrum.ip, native.listeners, native.receive
-local is_overdue = native.is_overdue
-local rawget, may_hold = rawget, native.may_hold
+local base, address = internal.part "dgram_base", internal.part "dgram_address"
+local queue, refresh = internal.part "dgram_queue", internal.part "dgram_timeout".refresh
+local is_blocked = internal.part "dgram_block_list".has
+local deferred, shown, show = queue.deferred, address.shown, address.show
+local ip, LISTENERS, internal_receive = thrum.ip, internal.listeners, internal.receive
+local is_overdue = internal.is_overdue
+local rawget, may_defer = rawget, internal.may_defer
 local class_emit = base.Socket.emit
 
 local receive = {}
 
 -- The third argument of a message's listeners: datagrams are always whole here.
 local no_flags = setmetatable({}, {
-    __newindex = function() native.raise("EPERM", "dgram", "these flags are everybody's") end,
+    __newindex = function() internal.raise("EPERM", "dgram", "these flags are everybody's") end,
     __metatable = false,
 })
 
@@ -27,8 +27,8 @@ local no_flags = setmetatable({}, {
 -- usual case, one listener, is called here and not by way of emit.
 local function deliver(s, self, batch)
     local emit, lists, block_list = self.emit, nil, s.receive_block_list
-    if may_hold and s.last_place - s.next_place > 2 and s.is_plain then -- more than one datagram
-        queue.hold(s)
+    if may_defer and s.last_place - s.next_place > 2 and s.is_plain then -- more than one datagram
+        queue.defer(s)
     end
     if emit == class_emit then
         lists = rawget(self, LISTENERS)
@@ -57,18 +57,18 @@ local function deliver(s, self, batch)
             else
                 emit(self, "message", data, rinfo, no_flags)
             end
-            if i % 12 == 1 and held.by == s and is_overdue(s.receiver) then -- every fourth time
-                queue.send_held()
+            if i % 12 == 1 and deferred.by == s and is_overdue(s.receiver) then -- every fourth time
+                queue.send_deferred()
             end
         end
     end
-    if held.by == s then
-        queue.send_held()
+    if deferred.by == s then
+        queue.send_deferred()
     end
 end
 
-local function tell_failure(s, err)
-    local name = native.error_name(err)
+local function report_failure(s, err)
+    local name = internal.error_name(err)
     if not s.is_receiving or name == "ECANCELED" then
         return
     elseif name == "EBADF" or name == "eof" then
@@ -85,12 +85,12 @@ local function run(start, s)
     local self, handle, batch = s.self, s.handle, s.batch
     deliver(s, self, batch)
     while s.is_receiving do
-        local count, err = native_receive(handle, s.receiver, batch, s.is_counted)
+        local count, err = internal_receive(handle, s.receiver, batch, s.is_counted)
         if count then
             s.next_place, s.last_place = 1, 3 * count
             deliver(s, self, batch)
         else
-            tell_failure(s, err)
+            report_failure(s, err)
         end
     end
 end
@@ -103,10 +103,10 @@ function receive.start(s)
     end
     local handle = s.handle
     local name = "dgram " .. s.type .. " " .. ip.tostring(handle.local_address, handle.local_port)
-    s.receiver = s.receiver or native.receiver()
+    s.receiver = s.receiver or internal.receiver()
     base.run_watched(function()
-        if held.by == s then
-            queue.send_held()
+        if deferred.by == s then
+            queue.send_deferred()
         end
         s.has_receiver = false
         base.note_state(s)
@@ -118,7 +118,7 @@ end
 
 function receive.stop(s)
     s.is_receiving = false
-    native.cancel_receive(s.handle, s.receiver)
+    internal.cancel_receive(s.handle, s.receiver)
 end
 
 return receive

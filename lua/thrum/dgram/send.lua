@@ -1,17 +1,18 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram's send. It is tried at once; dgram/queue.lua has what becomes of it if that cannot be.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, address = native.part "dgram_base", native.part "dgram_address"
-local args, queue = native.part "dgram_args", native.part "dgram_queue"
-local bind, timeout = native.part "dgram_bind", native.part "dgram_timeout"
-local Socket, states, held = base.Socket, base.states, queue.held
-local native_hold, native_send, send_held = native.hold, native.send, queue.send_held
+local base, address = internal.part "dgram_base", internal.part "dgram_address"
+local args, queue = internal.part "dgram_args", internal.part "dgram_queue"
+local bind, timeout = internal.part "dgram_bind", internal.part "dgram_timeout"
+local Socket, states, deferred = base.Socket, base.states, queue.deferred
+local internal_defer, internal_send = internal.defer, internal.send
+local send_deferred = queue.send_deferred
 local tostring, type = tostring, type
 
--- What a try has come to: sent, to be queued (false), or failed (nil).
-local function settle(s, item, addr, is_sent, err)
+-- Act on the result of an attempt: sent, to be queued (false), or failed (nil).
+local function complete(s, item, addr, is_sent, err)
     if is_sent == false then
         item.addr = addr
         return queue.enqueue(s, item)
@@ -37,15 +38,15 @@ local function send_item(s, item, op)
         err = err or address.check_allowed(s, op, addr)
     end
     if err then
-        return settle(s, item, nil, nil, err)
+        return complete(s, item, nil, nil, err)
     elseif s.bound ~= true or s.queue_count > 0 then
-        return settle(s, item, addr, false)
+        return complete(s, item, addr, false)
     end
-    return settle(s, item, addr, native_send(s.handle, item.data, addr, item.port))
+    return complete(s, item, addr, internal_send(s.handle, item.data, addr, item.port))
 end
 
 -- (msg[, offset, length][, port[, address]][, callback]). luvit's (data, port, host, callback) is
--- the same without offset and length, which are told by being two numbers.
+-- the same without offset and length, recognized by their being two numbers.
 local function send(self, op, message, a, b, c, d, e)
     local s = args.running(self, op)
     local data, arg = args.check_message(message, op), 3
@@ -57,31 +58,31 @@ local function send(self, op, message, a, b, c, d, e)
     return send_item(s, {data = data, port = port, host = host, callback = callback}, op)
 end
 
--- The plain case without a detour: a string and a port, which the native functions check, and a
+-- The plain case without a detour: a string and a port, which the internal functions check, and a
 -- numeric address that is known.
 function Socket:send(message, a, b, c, d, e)
     local s = states[self]
     if s and s.is_plain and c == nil and d == nil then
         local addr = s.known[b]
         if addr then
-            local holder = held.by
-            if holder == s then
-                local has_room = native_hold(s.handle, s.receiver, s.strings, message, addr, a)
+            local deferring = deferred.by
+            if deferring == s then
+                local has_room = internal_defer(s.handle, s.receiver, s.strings, message, addr, a)
                 if has_room then
                     return true
                 end
-                send_held()
+                send_deferred()
                 if has_room == false then
                     return true
                 end
-            elseif holder then
-                send_held()
+            elseif deferring then
+                send_deferred()
             end
-            local is_sent, err = native_send(s.handle, message, addr, a)
+            local is_sent, err = internal_send(s.handle, message, addr, a)
             if is_sent then
                 return true
             elseif err or is_sent == false then
-                return settle(s, {data = message, port = a, host = b}, addr, is_sent, err)
+                return complete(s, {data = message, port = a, host = b}, addr, is_sent, err)
             end
         end
     end
@@ -91,7 +92,7 @@ end
 function Socket:sendto(message, offset, length, a, b, c)
     if type(offset) ~= "number" or type(length) ~= "number" then
         args.running(self, "sendto")
-        native.raise("EINVAL", base.PREFIX .. "sendto",
+        internal.raise("EINVAL", base.PREFIX .. "sendto",
             "send takes offset and length as args 2 and 3")
     end
     return send(self, "sendto", message, offset, length, a, b, c)

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- dgram's event "timeout": nothing was sent or received for so long.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.dgram")
 
-local base, args = native.part "dgram_base", native.part "dgram_args"
+local base, args = internal.part "dgram_base", internal.part "dgram_args"
 local Socket = base.Socket
 local now, sleep = thrum.time.steady_clock.now, thrum.time.sleep
 
@@ -36,7 +36,7 @@ end
 function arm(s)
     local timer = {}
     timer.fiber = base.run_watched(function()
-        if s.timer == timer then -- there was no memory to go on, or to tell
+        if s.timer == timer then -- there was no memory to go on, or to report
             s.timer = nil
             arm(s)
         end
@@ -56,7 +56,7 @@ end
 function Socket:setTimeout(msecs, callback)
     local s = args.running(self, "setTimeout")
     if math.type(msecs) == nil or msecs ~= msecs then
-        native.raise_arg(base.PREFIX .. "setTimeout", 2, "msecs", "number of milliseconds", msecs)
+        internal.raise_arg(base.PREFIX .. "setTimeout", 2, "msecs", "number of milliseconds", msecs)
     end
     args.check_optional(callback, "function", "setTimeout", 3, "callback")
     if msecs < 0 then

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- What ip.connect and ip.connect_any do once their arguments have been checked (ip_connect.c). A list
 -- of endpoints is flat: address, port, address, port, ...
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.ip")
 
 local pcall, error, ipairs, pairs, tostring, type = thrum.pcall, error, ipairs, pairs, tostring,
@@ -25,11 +25,11 @@ local function connect(sock, list, condition)
         local addr, port = list[i], list[i + 1]
         if not condition or condition(last_error, addr, port) then
             sock:close()
-            local n_spent = native.expired_scopes()
+            local n_expired = internal.expired_scopes()
             local ok, err = pcall(sock.connect, sock, addr, port)
             if ok then
                 return addr, port
-            elseif is_final(err) or native.expired_scopes() > n_spent then
+            elseif is_final(err) or internal.expired_scopes() > n_expired then
                 error(err, 0) -- the time of a with_timeout round all of this, in the latter case
             end
             last_error = err
@@ -38,7 +38,7 @@ local function connect(sock, list, condition)
     if last_error then
         error(last_error, 0)
     end
-    native.raise("not_found", "ip.connect")
+    internal.raise("not_found", "ip.connect")
 end
 
 -- ---- all of them, one a little later than the other: RFC 8305 ----
@@ -110,7 +110,7 @@ end
 
 local function connect_any(list, delay)
     if #list == 0 then
-        native.raise("not_found", "ip.connect_any")
+        internal.raise("not_found", "ip.connect_any")
     end
     local race = {timer = new_timer(), socks = {}, n_pending = 0}
     local ok, err = pcall(run, race, interleave(list), delay)

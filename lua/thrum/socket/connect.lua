@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket: binding and connecting, to names as well as to addresses.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local pcall, error, ipairs, pairs = thrum.pcall, error, ipairs, pairs
 local select, tostring, type = select, tostring, type
 local tonumber = tonumber
-local args = native.socket_args
-local address_of, become = native.address, native.socket_become
+local args = internal.socket_args
+local address_of, become = internal.address, internal.socket_become
 local is_self, check_string = args.self, args.string
 
 local UNKNOWN_SERVICE = "service not supported for socket type"
@@ -16,21 +16,21 @@ local OTHER_FAMILY = "Address family for hostname not supported"
 -- ---- names ----
 
 -- Call a function that may suspend and raises: its result, or nil, the text and the error. What
--- ends the fiber's patience, and not the call, is raised.
+-- is about the fiber and not the call, an interruption or the end of a timeout scope, is raised.
 local function call(f, ...)
-    local n_spent = native.expired_scopes()
+    local n_expired = internal.expired_scopes()
     local ok, result = pcall(f, ...)
     if ok then
         return result
-    elseif type(result) ~= "table" or not result.category or native.expired_scopes() > n_spent
+    elseif type(result) ~= "table" or not result.category or internal.expired_scopes() > n_expired
         or tostring(result.category) == "fiber" then
         error(result, 0)
     end
-    return nil, native.socket_text(tostring(result.category), result.code), result
+    return nil, internal.socket_text(tostring(result.category), result.code), result
 end
 
 local lookups = {}
-for protocol, functions in pairs(native.socket_lookups) do
+for protocol, functions in pairs(internal.socket_lookups) do
     lookups[protocol] = {
         any = functions.get_address_info, inet = functions.get_address_v4_info,
         inet6 = functions.get_address_v6_info,
@@ -79,7 +79,7 @@ end
 -- The attempts, address by address; one of another family than the last makes another descriptor,
 -- unless the family is given.
 local function try_all(self, protocol, host, port, attempt, is_final)
-    local family = native.socket_family(self)
+    local family = internal.socket_family(self)
     local list, number = resolve(protocol, host, port, family)
     if not list then
         return nil, number
@@ -87,7 +87,7 @@ local function try_all(self, protocol, host, port, attempt, is_final)
     local last, res, err
     for _, address in ipairs(list) do
         if not family and last and last.is_v6 ~= address.is_v6 then
-            native.socket_reset(self)
+            internal.socket_reset(self)
         end
         last = address
         res, err = attempt(self, address, number)
@@ -103,9 +103,9 @@ end
 
 local function bind(self, protocol, host, port)
     if host == "*" then
-        host = any_host(native.socket_family(self))
+        host = any_host(internal.socket_family(self))
     end
-    return try_all(self, protocol, host, port, native.socket_bind)
+    return try_all(self, protocol, host, port, internal.socket_bind)
 end
 
 -- ---- connecting ----
@@ -116,14 +116,14 @@ local function has_timed_out(_, err)
 end
 
 local function connect(self, host, port)
-    local start = native.socket_start(self)
+    local start = internal.socket_start(self)
     return try_all(self, "tcp", host, port, function(sock, address, number)
-        return native.connect(sock, address, number, start)
+        return internal.connect(sock, address, number, start)
     end, has_timed_out)
 end
 
 local function set_peer(self, host, port)
-    return try_all(self, "udp", host, port, native.connect)
+    return try_all(self, "udp", host, port, internal.connect)
 end
 
 -- ---- methods ----
@@ -146,7 +146,7 @@ local function tcp_connect(name)
         local count = select("#", ...)
         host = check_string(1, name, host, count)
         port = check_string(2, name, port, count)
-        if native.socket_is(self, "tcp", 1) then
+        if internal.socket_is(self, "tcp", 1) then
             become(self, "client")
         end
         return connect(self, host, port)
@@ -169,7 +169,7 @@ local function udp_setpeername(self, ...)
     host = check_string(1, "setpeername", host, count)
     if host == "*" then
         if self:getfd() >= 0 then
-            native.socket_disconnect(self)
+            internal.socket_disconnect(self)
         end
         become(self, "unconnected")
         return 1
@@ -200,7 +200,7 @@ local function connect_new(...)
     if not families[family] then
         args.error(5, "socket.connect", "invalid option '" .. family .. "'")
     end
-    local sock, err = native.socket_make("tcp", "master", families[family])
+    local sock, err = internal.socket_make("tcp", "master", families[family])
     if not sock then
         return nil, err
     end

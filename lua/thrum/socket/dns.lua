@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket.dns: names and addresses, looked up while other fibers run.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local ip, error, ipairs, select, tostring = thrum.ip, error, ipairs, select, tostring
-local args, address_of = native.socket_args, native.address
-local call = native.part "socket_connect".call
-local lookups = native.socket_lookups.tcp
+local args, address_of = internal.socket_args, internal.address
+local call = internal.part "socket_connect".call
+local lookups = internal.socket_lookups.tcp
 local CANONICAL_NAME = ip.address_info_flag.canonical_name
 
 local NOT_KNOWN = "host or service not provided, or not known"

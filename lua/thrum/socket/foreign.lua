@@ -5,7 +5,7 @@
 -- timeouts that the program has set.
 --
 -- What they write may raise SIGPIPE, which LuaSocket has ignored for the whole process.
--- `native.quietly` keeps it away from their calls, and from nothing else.
+-- `internal.quietly` keeps it away from their calls, and from nothing else.
 --
 -- The chunk returns adapt(class). A class is a table: `name` and `metatable` of its objects; `own`,
 -- the module's methods; `wanted(err, direction)`, "read" or "write" where a call of that direction
@@ -13,15 +13,15 @@
 -- which returns false when the time is over, and otherwise true. Negative seconds are for ever.
 -- The module's methods are called by way of `quietly`, which is C: so no error that they raise
 -- names a line of this file.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local getmetatable, rawequal, select, setmetatable, tonumber, tostring = getmetatable, rawequal,
     select, setmetatable, tonumber, tostring
 local concat, format = table.concat, string.format
 local now = thrum.time.steady_clock.now
-local args = thrum.socket and native.socket_args -- the module has to be there
-local quietly = native.quietly
+local args = thrum.socket and internal.socket_args -- the module has to be there
+local quietly = internal.quietly
 
 -- How long the next wait may be: negative for ever, or nil for not at all.
 local function time_left(state, start)
@@ -50,7 +50,7 @@ local function adapt(class)
         local state = states[object]
         if not state then
             if not rawequal(getmetatable(object), class.metatable) then
-                native.raise_text(format("calling '%s' on bad self (%s expected)", method,
+                internal.raise_text(format("calling '%s' on bad self (%s expected)", method,
                     class.name))
             end
             state = {block = -1, total = -1}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- What LuaSocket has in Lua, too: connect4, connect6, bind, choose, and sources and sinks as LTN12
 -- has them. The chunk returns a function that adds them to the module.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local error, ipairs, setmetatable, tostring, type = error, ipairs, setmetatable, tostring, type
@@ -20,7 +20,7 @@ local function choose(choices)
     end
 end
 
--- An object that select takes for the socket, called by whoever pumps.
+-- An object that select takes for the socket, called by the pump.
 local function wrap(sock, call)
     return setmetatable({
         getfd = function() return sock:getfd() end,
@@ -99,7 +99,7 @@ local function bind(M, host, port, backlog)
     err = "no info on address"
     for _, entry in ipairs(list) do
         local sock, res
-        sock, err = native.socket_make("tcp", "master", entry.family)
+        sock, err = internal.socket_make("tcp", "master", entry.family)
         if not sock then
             return nil, err
         end

@@ -3,7 +3,7 @@
 -- changed when they are loaded, and the name of the package where they are not.
 --
 -- The chunk returns load(name), a loader, and hint(name), the last searcher.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local error, type = error, type
@@ -29,7 +29,7 @@ local function load(name)
     for i = 2, #searchers do
         local loader, extra = searchers[i](name)
         if type(loader) == "function" then
-            return native.part(parts[name])(loader(name, extra))
+            return internal.part(parts[name])(loader(name, extra))
         elseif type(loader) == "string" then
             message = message .. loader
         end

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket: setoption and getoption. Each option is a row: how its value is checked and set, and how
 -- it is read. What is behind an object has most of them under another name.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local ipairs, select, setmetatable, tonumber, tostring, type = ipairs, select, setmetatable,
     tonumber, tostring, type
 local tointeger = math.tointeger
-local pcall = native.pcall
-local args, address_of, socket_of = native.socket_args, native.address, native.socket_of
+local pcall = internal.pcall
+local args, address_of, socket_of = internal.socket_args, internal.address, internal.socket_of
 
 local function bad_value(message)
     args.error(2, "setoption", message)
@@ -20,15 +20,15 @@ local function whole(number)
 end
 
 local function is_family(self, family)
-    return not family or native.socket_family(self) == family
+    return not family or internal.socket_family(self) == family
 end
 
-local function set_native(self, name, ...)
+local function set_socket_option(self, name, ...)
     local sock = socket_of(self)
     return (pcall(sock.set_option, sock, name, ...))
 end
 
-local function get_native(self, name)
+local function get_socket_option(self, name)
     local sock = socket_of(self)
     return pcall(sock.get_option, sock, name)
 end
@@ -42,11 +42,11 @@ local function boolean(name, family)
     return {
         set = function(self, value, count)
             args.type(2, "setoption", "boolean", value, count)
-            return is_family(self, family) and set_native(self, name, value)
+            return is_family(self, family) and set_socket_option(self, name, value)
         end,
         get = function(self)
             if is_family(self, family) then
-                return get_native(self, name)
+                return get_socket_option(self, name)
             end
         end,
     }
@@ -57,7 +57,7 @@ local function set_number(option, family)
     return function(self, value)
         value = whole(tonumber(value) or 0)
         return value and value >= -1 << 31 and value < 1 << 31 and is_family(self, family)
-            and native.socket_set_number(self, option, value)
+            and internal.socket_set_number(self, option, value)
     end
 end
 
@@ -69,7 +69,7 @@ local function integer(option, name, family, factor)
             if not is_family(self, family) then
                 return false
             end
-            local ok, value = get_native(self, name)
+            local ok, value = get_socket_option(self, name)
             return ok, ok and value * (factor or 1)
         end,
     }
@@ -87,18 +87,18 @@ end
 local linger = {
     set = function(self, value, count)
         check_linger(value, count)
-        return set_native(self, "linger", {value.on, whole(tonumber(value.timeout))})
+        return set_socket_option(self, "linger", {value.on, whole(tonumber(value.timeout))})
     end,
     get = function(self)
-        local ok, value = get_native(self, "linger")
+        local ok, value = get_socket_option(self, "linger")
         return ok, ok and {on = value[1], timeout = value[2]}
     end,
 }
 
 local pending_error = {
     get = function(self)
-        local ok, err = get_native(self, "error")
-        return ok, ok and err and native.socket_text(tostring(err.category), err.code) or nil
+        local ok, err = get_socket_option(self, "error")
+        return ok, ok and err and internal.socket_text(tostring(err.category), err.code) or nil
     end,
 }
 
@@ -185,7 +185,8 @@ local function membership(name, family, check, note)
     return {
         set = function(self, value, count)
             local group, interface = check(value, count)
-            if not is_family(self, family) or not set_native(self, name, group, interface) then
+            if not is_family(self, family)
+                or not set_socket_option(self, name, group, interface) then
                 return false
             end
             note(self, family, value)
@@ -202,10 +203,10 @@ local multicast_if = {
         if not address then
             bad_value("ip expected")
         end
-        return is_family(self, "inet") and set_native(self, "multicast_interface", address)
+        return is_family(self, "inet") and set_socket_option(self, "multicast_interface", address)
     end,
     get = function(self)
-        local address = native.socket_multicast_if(self)
+        local address = internal.socket_multicast_if(self)
         return address ~= nil, address
     end,
 }
@@ -216,10 +217,10 @@ local function flag(name)
     return {
         set = function(self, value, count)
             args.type(2, "setoption", "boolean", value, count)
-            return native.socket_flag(self, name, value) ~= nil
+            return internal.socket_flag(self, name, value) ~= nil
         end,
         get = function(self)
-            local value = native.socket_flag(self, name)
+            local value = internal.socket_flag(self, name)
             return value ~= nil, value
         end,
     }

@@ -4,13 +4,13 @@
 -- descriptor.
 --
 -- The chunk returns what makes `ssl.core`: a function that is given LuaSec's own, and changes it.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local getmetatable, pairs = getmetatable, pairs
 local now = thrum.time.steady_clock.now
-local adapt, quietly = native.part "socket_foreign", native.quietly
-local socket_copy, socket_wait = native.socket_copy, native.wait
+local adapt, quietly = internal.part "socket_foreign", internal.quietly
+local socket_copy, socket_wait = internal.socket_copy, internal.wait
 
 local class = {name = "SSL:Connection"}
 

@@ -4,12 +4,13 @@
 --
 -- The chunk returns what makes `socket.serial`: a function that is given LuaSocket's own, a
 -- function that opens a device, and returns ours.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local getmetatable, pairs, select = getmetatable, pairs, select
-local adapt, ready, closing = native.part "socket_foreign", native.select, native.select_closing
-local args, quietly = native.socket_args, native.quietly
+local adapt = internal.part "socket_foreign"
+local ready, closing = internal.select, internal.select_closing
+local args, quietly = internal.socket_args, internal.quietly
 
 local class = {name = "serial{client}"}
 

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket.newtry, protect and skip: exceptions of LuaSocket's own.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local error, getmetatable, select, setmetatable, tostring = error, getmetatable, select,
     setmetatable, tostring
-local pcall, args = thrum.pcall, native.socket_args
+local pcall, args = thrum.pcall, internal.socket_args
 
 -- What try throws, and nobody else: a list with the message.
 local exception = {__name = "socket.exception", __tostring = function(self)

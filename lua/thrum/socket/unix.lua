@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- socket.unix: sockets with paths for addresses.
-local thrum, native = ...
+local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local select, setmetatable = select, setmetatable
-local args, become = native.socket_args, native.socket_become
-local options = native.part "socket_option"
-native.part "socket_connect"
+local args, become = internal.socket_args, internal.socket_become
+local options = internal.part "socket_option"
+internal.part "socket_connect"
 
 local function bind_method(kind, state, name)
     return function(self, ...)
         args.self(self, name, kind, state)
-        return native.socket_bind(self, args.string(1, name, (...), select("#", ...)))
+        return internal.socket_bind(self, args.string(1, name, (...), select("#", ...)))
     end
 end
 
@@ -19,7 +19,7 @@ local function stream_connect(name)
     return function(self, ...)
         args.self(self, name, "unixstream", "master")
         local path = args.string(1, name, (...), select("#", ...))
-        local res, err = native.connect(self, path, 0, native.socket_start(self))
+        local res, err = internal.connect(self, path, 0, internal.socket_start(self))
         if res or err == "timeout" then
             become(self, "client")
         end
@@ -35,11 +35,11 @@ local function dgram_setpeername(name)
         args.self(self, name, "unixdgram")
         local path = args.string(1, name, (...), select("#", ...))
         if path == "*" then
-            native.socket_disconnect(self)
+            internal.socket_disconnect(self)
             become(self, "unconnected")
             return 1
         end
-        local res, err = native.connect(self, path, 0)
+        local res, err = internal.connect(self, path, 0)
         if not res then
             return nil, err
         end
@@ -48,14 +48,14 @@ local function dgram_setpeername(name)
     end
 end
 
-native.socket_define("unixstream", {"master", "client", "server"},
+internal.socket_define("unixstream", {"master", "client", "server"},
     "accept close dirty getfd getsockname getstats gettimeout listen receive send setfd setstats "
     .. "settimeout shutdown", {
         bind = bind_method("unixstream", "master", "bind"),
         setsockname = bind_method("unixstream", "master", "setsockname"),
         connect = stream_connect "connect", setpeername = stream_connect "setpeername",
     }, options.unixstream)
-native.socket_define("unixdgram", {"unconnected", "connected"},
+internal.socket_define("unixdgram", {"unconnected", "connected"},
     "close dirty getfd getsockname gettimeout receive receivefrom send sendto setfd settimeout", {
         bind = bind_method("unixdgram", "unconnected", "bind"),
         setsockname = bind_method("unixdgram", "unconnected", "setsockname"),
@@ -65,11 +65,11 @@ native.socket_define("unixdgram", {"unconnected", "connected"},
 local M = {}
 
 function M.stream()
-    return native.socket_make("unixstream", "master", "unix")
+    return internal.socket_make("unixstream", "master", "unix")
 end
 
 function M.dgram()
-    return native.socket_make("unixdgram", "unconnected", "unix")
+    return internal.socket_make("unixdgram", "unconnected", "unix")
 end
 
 -- As LuaSocket 3.0 had them, where the module was a function.

@@ -14,20 +14,20 @@
  *       change that for a wait under way
  *   send(sock, data[, addr, port]) -> true | false | nil, error | nothing
  *       false: it would have to wait; nothing: data is no string, or port is no port
- *   hold(sock, receiver, strings, data, addr, port) -> true | false | nothing
- *       keep it, to be sent with others; false: they are to be sent now; nothing: not this one
- *   send_held(sock, receiver) -> "done" | "wait" | nil, error
+ *   defer(sock, receiver, strings, data, addr, port) -> true | false | nothing
+ *       keep it, to be sent later with others; false: now is the time; nothing: not this one
+ *   send_deferred(sock, receiver) -> "done" | "wait" | nil, error
  *       send them; "wait": the next one would have to; an error: the one it is about is gone
- *   take_held(sock, receiver, strings) -> data, addr, port | nothing
+ *   take_deferred(sock, receiver, strings) -> data, addr, port | nothing
  *       the next one, to be sent by other means
- *   set_send_held(f)
- *       what sends whatever is held
- *   on_suspend(has_held)
+ *   set_send_deferred(f)
+ *       the function that sends what is deferred
+ *   on_suspend(has_deferred)
  *       whether that is to be called before a fiber suspends
- *   may_hold
+ *   may_defer
  *       whether they would leave if the program were ended meanwhile
  *   is_overdue(receiver) -> boolean
- *       whether something has been held for some milliseconds
+ *       whether something has been deferred for more than some milliseconds
  *   at_end(fiber, f)
  *       have f called when it has ended, before that is known to anybody: fiber.h
  *   set_peer(sock, addr, port) -> true | nil, error
@@ -67,11 +67,11 @@ enum { DATAGRAM_SIZE = 65536 }; /* none is longer */
 struct receiver {
     struct fiber *fiber; /* that waits to receive, or NULL */
     bool is_flooded;
-    int n_held; /* datagrams to be sent together; those before the next have left */
-    int next_held;
-    int64_t held_since_ns; /* the first of them; of the steady clock, coarsely */
-    struct thrum_message held[MESSAGE_MAX_BATCH];
-    struct thrum_endpoint held_peers[MESSAGE_MAX_BATCH];
+    int n_deferred; /* datagrams to be sent together; those before the next have left */
+    int next_deferred;
+    int64_t deferred_since_ns; /* the first of them; of the steady clock, coarsely */
+    struct thrum_message deferred[MESSAGE_MAX_BATCH];
+    struct thrum_endpoint deferred_peers[MESSAGE_MAX_BATCH];
     unsigned char data[DATAGRAM_SIZE];
 };
 
@@ -81,12 +81,12 @@ struct batch {
     unsigned char data[MESSAGE_MAX_BATCH][DATAGRAM_SIZE];
 };
 
-static int native_receiver(lua_State *L)
+static int internal_receiver(lua_State *L)
 {
     struct receiver *receiver = lua_newuserdata(L, sizeof(*receiver));
     receiver->fiber = NULL;
     receiver->is_flooded = false;
-    receiver->n_held = receiver->next_held = 0;
+    receiver->n_deferred = receiver->next_deferred = 0;
     return 1;
 }
 
@@ -103,7 +103,7 @@ static int push_failure(lua_State *L, int error)
 }
 
 /* Data, address and port: three places of the batch from `place` on. The sender first: it may stand
- * in the fiber, where a finaliser that comes with an allocation describes a call of its own. */
+ * in the fiber, where a finalizer that comes with an allocation describes a call of its own. */
 static void put_datagram(lua_State *L, struct socket *socket, int place, const void *data,
                          size_t size, const struct thrum_endpoint *sender)
 {
@@ -155,7 +155,7 @@ static struct batch *get_batch(lua_State *L)
     return batch ? batch : make_batch(L);
 }
 
-/* How many came; or 0, and then there are none. Whoever gets many lets others run the sooner. */
+/* How many came; or 0, and then there are none. A fiber that gets many gives way the sooner. */
 static int receive_batch(lua_State *L, struct fiber *fiber, struct socket *socket, size_t *count)
 {
     struct batch *batch = get_batch(L);
@@ -185,7 +185,7 @@ static int wait_for_datagram(lua_State *L, struct fiber *fiber, struct socket *s
                         NO_DEADLINE, finish_receive);
 }
 
-static int native_receive(lua_State *L)
+static int internal_receive(lua_State *L)
 {
     struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
@@ -220,7 +220,7 @@ static struct fiber *find_waiting(lua_State *L)
     return wait == &wait_counted || wait == &wait_uncounted ? receiver->fiber : NULL;
 }
 
-static int native_cancel_receive(lua_State *L)
+static int internal_cancel_receive(lua_State *L)
 {
     struct fiber *fiber = find_waiting(L);
     if (fiber)
@@ -229,7 +229,7 @@ static int native_cancel_receive(lua_State *L)
 }
 
 /* It goes on waiting, as another kind. */
-static int native_count_receive(lua_State *L)
+static int internal_count_receive(lua_State *L)
 {
     const struct wait_ops *kind = lua_toboolean(L, 3) ? &wait_counted : &wait_uncounted;
     struct fiber *fiber = find_waiting(L);
@@ -252,7 +252,7 @@ static bool is_port(lua_State *L, int arg)
     return is_integer && port > 0 && port <= UINT16_MAX && lua_type(L, arg) == LUA_TNUMBER;
 }
 
-static int native_send(lua_State *L)
+static int internal_send(lua_State *L)
 {
     enum { ARG_DATA = 2, ARG_TO = 3 };
     struct socket *socket = lua_touserdata(L, 1);
@@ -277,69 +277,70 @@ static int native_send(lua_State *L)
     return 1;
 }
 
-/* ---- sends that are held ----
+/* ---- deferred sends ----
  *
  * lua/thrum/dgram/queue.lua tells when. The strings are kept by a table, under their numbers. */
 
-enum { MAX_HELD = 2048 };        /* bytes: more would be kept for too long */
-enum { MAX_HELD_NS = 10000000 }; /* from the first on; the clock's step comes on top */
+enum { MAX_DEFERRED = 2048 };        /* bytes: more would be kept for too long */
+enum { MAX_DEFERRED_NS = 10000000 }; /* from the first on; the clock's step comes on top */
 
 static bool is_overdue(const struct receiver *receiver)
 {
-    return receiver->n_held > 0 && clock_coarse_now_ns() - receiver->held_since_ns > MAX_HELD_NS;
+    return receiver->n_deferred > 0 &&
+           clock_coarse_now_ns() - receiver->deferred_since_ns > MAX_DEFERRED_NS;
 }
 
-static int native_hold(lua_State *L)
+static int internal_defer(lua_State *L)
 {
     enum { ARG_STRINGS = 3, ARG_DATA, ARG_TO };
     const struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
-    if (receiver->n_held == MESSAGE_MAX_BATCH || lua_type(L, ARG_DATA) != LUA_TSTRING ||
-        lua_rawlen(L, ARG_DATA) > MAX_HELD || !is_port(L, ARG_TO + 1))
+    if (receiver->n_deferred == MESSAGE_MAX_BATCH || lua_type(L, ARG_DATA) != LUA_TSTRING ||
+        lua_rawlen(L, ARG_DATA) > MAX_DEFERRED || !is_port(L, ARG_TO + 1))
         return 0;
-    struct thrum_message *message = &receiver->held[receiver->n_held];
-    struct thrum_endpoint *peer = &receiver->held_peers[receiver->n_held];
+    struct thrum_message *message = &receiver->deferred[receiver->n_deferred];
+    struct thrum_endpoint *peer = &receiver->deferred_peers[receiver->n_deferred];
     *message = (struct thrum_message){.peer = peer};
     message->data = (void *)lua_tolstring(L, ARG_DATA, &message->size);
     socket->class->codec->check(L, ARG_TO, thrum_socket_family(socket->core), false, peer);
-    if (receiver->n_held == 0)
-        receiver->held_since_ns = clock_coarse_now_ns();
+    if (receiver->n_deferred == 0)
+        receiver->deferred_since_ns = clock_coarse_now_ns();
     lua_settop(L, ARG_DATA);
-    lua_rawseti(L, ARG_STRINGS, ++receiver->n_held);
-    lua_pushboolean(L, receiver->n_held < MESSAGE_MAX_BATCH && !is_overdue(receiver));
+    lua_rawseti(L, ARG_STRINGS, ++receiver->n_deferred);
+    lua_pushboolean(L, receiver->n_deferred < MESSAGE_MAX_BATCH && !is_overdue(receiver));
     return 1;
 }
 
-static int native_is_overdue(lua_State *L)
+static int internal_is_overdue(lua_State *L)
 {
     lua_pushboolean(L, is_overdue(lua_touserdata(L, 1)));
     return 1;
 }
 
-static bool has_next_held(struct receiver *receiver)
+static bool has_next_deferred(struct receiver *receiver)
 {
-    if (receiver->next_held < receiver->n_held)
+    if (receiver->next_deferred < receiver->n_deferred)
         return true;
-    receiver->n_held = receiver->next_held = 0;
+    receiver->n_deferred = receiver->next_deferred = 0;
     return false;
 }
 
-static int native_send_held(lua_State *L)
+static int internal_send_deferred(lua_State *L)
 {
     const struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
-    while (has_next_held(receiver)) {
-        struct thrum_message *next = &receiver->held[receiver->next_held];
+    while (has_next_deferred(receiver)) {
+        struct thrum_message *next = &receiver->deferred[receiver->next_deferred];
         size_t count = 0;
-        size_t n_left = (size_t)(receiver->n_held - receiver->next_held);
+        size_t n_left = (size_t)(receiver->n_deferred - receiver->next_deferred);
         int error = thrum_socket_try_send_batch(socket->core, next, n_left, &count);
-        receiver->next_held += (int)count;
+        receiver->next_deferred += (int)count;
         if (error == EAGAIN) {
             lua_pushliteral(L, "wait");
             return 1;
         }
         if (error) {
-            receiver->next_held++;
+            receiver->next_deferred++;
             push_failure(L, error);
             error_set_endpoint(L, next->peer);
             return 2;
@@ -349,30 +350,30 @@ static int native_send_held(lua_State *L)
     return 1;
 }
 
-static int native_take_held(lua_State *L)
+static int internal_take_deferred(lua_State *L)
 {
     enum { ARG_STRINGS = 3 };
     const struct socket *socket = lua_touserdata(L, 1);
     struct receiver *receiver = lua_touserdata(L, ARG_RECEIVER);
-    if (!has_next_held(receiver))
+    if (!has_next_deferred(receiver))
         return 0;
-    const struct thrum_message *next = &receiver->held[receiver->next_held++];
-    lua_rawgeti(L, ARG_STRINGS, receiver->next_held);
+    const struct thrum_message *next = &receiver->deferred[receiver->next_deferred++];
+    lua_rawgeti(L, ARG_STRINGS, receiver->next_deferred);
     return 1 + socket->class->codec->push(L, next->peer);
 }
 
-static const char send_held_key;
+static const char send_deferred_key;
 
-static int native_set_send_held(lua_State *L)
+static int internal_set_send_deferred(lua_State *L)
 {
     lua_settop(L, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &send_held_key);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &send_deferred_key);
     return 0;
 }
 
 /* The runtime's hook. The wait of the running fiber has begun, and what it waits for stands in the
  * fiber: no finalizer and no debug hook may call anything on its behalf now. */
-static void send_held(lua_State *L)
+static void send_deferred(lua_State *L)
 {
     lua_Hook hook = lua_gethook(L);
     int hook_mask = lua_gethookmask(L), hook_count = lua_gethookcount(L);
@@ -381,21 +382,21 @@ static void send_held(lua_State *L)
         return;
     lua_gc(L, LUA_GCSTOP, 0);
     lua_sethook(L, NULL, 0, 0);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &send_held_key);
-    if (lua_pcall(L, 0, 0, 0)) /* no memory: it is held until the listeners have run */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &send_deferred_key);
+    if (lua_pcall(L, 0, 0, 0)) /* no memory: they stay deferred until the listeners have run */
         lua_pop(L, 1);
     lua_sethook(L, hook, hook_mask, hook_count);
     if (was_running)
         lua_gc(L, LUA_GCRESTART, 0);
 }
 
-static int native_on_suspend(lua_State *L)
+static int internal_on_suspend(lua_State *L)
 {
-    class_runtime(L)->before_suspend = lua_toboolean(L, 1) ? send_held : NULL;
+    class_runtime(L)->before_suspend = lua_toboolean(L, 1) ? send_deferred : NULL;
     return 0;
 }
 
-static int native_at_end(lua_State *L)
+static int internal_at_end(lua_State *L)
 {
     const struct fiber_handle *handle = class_check_self(L, &fiber_class);
     lua_settop(L, 2);
@@ -404,7 +405,7 @@ static int native_at_end(lua_State *L)
     return 0;
 }
 
-static int native_set_peer(lua_State *L)
+static int internal_set_peer(lua_State *L)
 {
     enum { ARG_REMOTE = 2 };
     struct socket *socket = lua_touserdata(L, 1);
@@ -419,7 +420,7 @@ static int native_set_peer(lua_State *L)
 
 /* ---- values ---- */
 
-static int native_bytes(lua_State *L)
+static int internal_bytes(lua_State *L)
 {
     const struct byte_span *span = byte_span_test(L, 1);
     if (span)
@@ -429,7 +430,7 @@ static int native_bytes(lua_State *L)
     return 1;
 }
 
-static int native_interface(lua_State *L)
+static int internal_interface(lua_State *L)
 {
     size_t length;
     const char *name = luaL_checklstring(L, 1, &length);
@@ -440,7 +441,7 @@ static int native_interface(lua_State *L)
     return 1;
 }
 
-static int native_interfaces(lua_State *L)
+static int internal_interfaces(lua_State *L)
 {
     unsigned indexes[MAX_INTERFACES];
     size_t count;
@@ -455,26 +456,27 @@ static int native_interfaces(lua_State *L)
     return 1;
 }
 
-void dgram_set_natives(lua_State *L, struct runtime *runtime)
+void dgram_add_internal_functions(lua_State *L, struct runtime *runtime)
 {
-    static const struct function_row functions[] = {{"receiver", native_receiver},
-                                                    {"receive", native_receive},
-                                                    {"cancel_receive", native_cancel_receive},
-                                                    {"count_receive", native_count_receive},
-                                                    {"send", native_send},
-                                                    {"hold", native_hold},
-                                                    {"send_held", native_send_held},
-                                                    {"take_held", native_take_held},
-                                                    {"is_overdue", native_is_overdue},
-                                                    {"at_end", native_at_end},
-                                                    {"interface", native_interface},
-                                                    {"on_suspend", native_on_suspend},
-                                                    {"set_send_held", native_set_send_held},
-                                                    {"set_peer", native_set_peer},
-                                                    {"bytes", native_bytes},
-                                                    {"interfaces", native_interfaces},
-                                                    {0}};
+    static const struct function_row functions[] = {
+        {"receiver", internal_receiver},
+        {"receive", internal_receive},
+        {"cancel_receive", internal_cancel_receive},
+        {"count_receive", internal_count_receive},
+        {"send", internal_send},
+        {"defer", internal_defer},
+        {"send_deferred", internal_send_deferred},
+        {"take_deferred", internal_take_deferred},
+        {"is_overdue", internal_is_overdue},
+        {"at_end", internal_at_end},
+        {"interface", internal_interface},
+        {"on_suspend", internal_on_suspend},
+        {"set_send_deferred", internal_set_send_deferred},
+        {"set_peer", internal_set_peer},
+        {"bytes", internal_bytes},
+        {"interfaces", internal_interfaces},
+        {0}};
     class_set_functions(L, class_get(L, runtime, &dgram_socket_class), functions);
     lua_pushboolean(L, runtime->calls_hook_at_exit);
-    lua_setfield(L, -2, "may_hold");
+    lua_setfield(L, -2, "may_defer");
 }

@@ -12,6 +12,6 @@
 struct runtime;
 
 /* Add its functions to the table on the top. */
-void dgram_set_natives(lua_State *L, struct runtime *runtime);
+void dgram_add_internal_functions(lua_State *L, struct runtime *runtime);
 
 #endif

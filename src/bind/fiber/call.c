@@ -18,7 +18,7 @@
 #include "bind/value/error.h"
 
 /* How many calls in a row may complete at once before a fiber lets others run: a flooded socket
- * must not starve timers and neighbours. */
+ * must not starve timers and neighbors. */
 enum { FAIRNESS_BUDGET = 64 };
 
 static bool can_suspend(lua_State *L, const struct runtime *runtime)
@@ -214,8 +214,8 @@ noreturn static void raise_closed(lua_State *L)
     error_raise(L, THRUM_ECANNOT_SUSPEND);
 }
 
-/* A wait that takes place may end by a limit: make room for its deadline. */
-static void prepare_limits(lua_State *L, struct fiber *fiber)
+/* A wait that takes place may end by a timeout scope: make room for its deadline. */
+static void prepare_scopes(lua_State *L, struct fiber *fiber)
 {
     int error = list_is_empty(&fiber->timeout_scopes) ? 0 : deadline_prepare(fiber);
     if (error)
@@ -232,7 +232,7 @@ static __attribute__((noinline)) struct fiber *begin_elsewhere(lua_State *L,
     bool is_bound = fiber->n_suspend_forbidden > 0 || fiber->interruption ||
                     !list_is_empty(&fiber->timeout_scopes);
     if (fiber != &runtime->main_caller || (is_bound && is_in_finalizer(L))) {
-        prepare_limits(L, fiber);
+        prepare_scopes(L, fiber);
         return fiber;
     }
     if (fiber->n_suspend_forbidden > 0)
@@ -280,9 +280,9 @@ void call_prepare_deadline(lua_State *L, struct fiber *fiber)
         error_raise(L, error);
 }
 
-/* Whoever has resumed this thread may not be the scheduler: a coroutine.resume that knows no fibers
- * can get hold of it, and the fiber may be gone by then. Only the suspension_id of the suspension
- * that is over goes through; anybody else finds the thread suspended as before. */
+/* This thread may have been resumed by another than the scheduler: a coroutine.resume that knows no
+ * fibers can get hold of it, and the fiber may be gone by then. Only the suspension_id of the
+ * suspension that is over goes through; anybody else finds the thread suspended as before. */
 static int call_continue(lua_State *L, int status, lua_KContext suspension_id)
 {
     const struct runtime *runtime = class_runtime(L);
@@ -321,7 +321,7 @@ static void abandon_wait(struct fiber *fiber, int cause)
 static int drive_until_ready(lua_State *L, struct fiber *fiber, call_finish *finish)
 {
     enum drive_end end = scheduler_drive(L, fiber->runtime, fiber);
-    if (end == DRIVE_IDLE) { /* to be told so may take others to run */
+    if (end == DRIVE_IDLE) { /* for the fiber to get that error, others may have to run */
         fiber_cancel_wait(fiber, THRUM_EDEADLOCK);
         end = scheduler_drive(L, fiber->runtime, fiber);
     }

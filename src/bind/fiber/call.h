@@ -31,8 +31,8 @@ struct fiber *call_begin(lua_State *L, struct runtime *runtime);
 /* The same for a call that has begun: one that waits in any case, for the end of what it has made,
  * or one of many steps, before another. An error: there can be no wait. */
 int call_begin_late(lua_State *L, struct runtime *runtime, struct fiber **fiber);
-/* What call_begin would raise besides, or 0: an interruption, a timeout, which is spent then. After
- * an error, and without this call, the wait must be WAIT_UNSTOPPABLE. */
+/* What call_begin would raise besides, or 0: an interruption, a timeout (its scope has expired
+ * then). After an error, and without this call, the wait must be WAIT_UNSTOPPABLE. */
 int call_take_error(lua_State *L, struct fiber *fiber);
 
 /* Whether a wait can take place here. For calls whose start has consequences, and those that do
@@ -79,7 +79,7 @@ int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
 int call_finish_yield(lua_State *L, struct fiber *fiber, int error);
 
 /* Raise the interruption error in an interrupted fiber: for interruption points that do not wait.
- * Not where C code is in between that cannot be suspended: that may be a finaliser, which runs in
+ * Not where C code is in between that cannot be suspended: that may be a finalizer, which runs in
  * whichever fiber has allocated and must do its work. */
 void call_check_interruption(lua_State *L);
 

@@ -310,7 +310,7 @@ static int channel_values(lua_State *L)
 
 /* ---- the rest ---- */
 
-/* Values that were sent are received; who waits in vain is told. */
+/* Values that were sent are received; waiting receivers get eof, waiting senders EPIPE. */
 static int channel_close(lua_State *L)
 {
     struct channel *channel = self(L);

@@ -78,7 +78,7 @@ enum fiber_state {
 };
 enum interruption {
     INTERRUPTED = 1,       /* itself, from now on */
-    INTERRUPTED_INSIDE = 2 /* one of its limits was cancelled */
+    INTERRUPTED_INSIDE = 2 /* one of its timeout scopes was cancelled */
 };
 enum fiber_ending { ENDED_WELL, ENDED_WITH_ERROR, ENDED_INTERRUPTED };
 
@@ -94,7 +94,8 @@ struct fiber {
     bool is_body_over; /* that has ended, and there was no memory yet to run the handlers */
     int cleanup_anchor;
     int at_end; /* anchor: of a function to be called before it is over, outside any fiber; if that
-                   raises, whoever drives is told, and a later drive calls it again */
+                   raises, the caller that runs the loop gets the error, and a later run calls it
+                   again */
     struct list link; /* in the runtime's list of fibers, or of those that have failed or are
                          unreported */
     struct fiber *next_ready;

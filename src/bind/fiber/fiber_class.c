@@ -164,7 +164,7 @@ static int finish_join(lua_State *L, struct fiber *fiber, int error)
     const struct fiber_handle *handle = lua_touserdata(L, 1);
     struct fiber *joined = fiber->joined;
     fiber->joined = NULL;
-    if (!error && !handle->fiber) { /* the state is closing, and a finaliser drives the loop */
+    if (!error && !handle->fiber) { /* the state is closing, and a finalizer drives the loop */
         if (joined)
             joined->joiner = NULL;
         error = ECANCELED;

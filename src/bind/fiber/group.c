@@ -130,7 +130,7 @@ static int group_gc(lua_State *L)
 {
     struct group_handle *handle = lua_touserdata(L, 1);
     struct group *group = handle->group;
-    handle->object.class = NULL; /* a finaliser that still holds it meets no group */
+    handle->object.class = NULL; /* a finalizer that still holds it meets no group */
     handle->group = NULL;
     if (!group)
         return 0;
@@ -329,7 +329,7 @@ static int finish_join(lua_State *L, struct fiber *fiber, int error)
 {
     struct group *group = ((struct group_handle *)lua_touserdata(L, 1))->group;
     (void)fiber;
-    if (!group) /* the state is closing, and a finaliser drives the loop */
+    if (!group) /* the state is closing, and a finalizer drives the loop */
         error_raise(L, ECANCELED);
     group->has_ended = true;
     if (group->failed)

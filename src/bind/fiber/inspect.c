@@ -250,7 +250,7 @@ static int push_entries(lua_State *L)
     return 1;
 }
 
-/* The collector rests meanwhile: a finaliser could make fibers, and free them. */
+/* The collector rests meanwhile: a finalizer could make fibers, and free them. */
 int inspect_list(lua_State *L)
 {
     lua_settop(L, 0);

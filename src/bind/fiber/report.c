@@ -295,7 +295,7 @@ static void give(lua_State *L, const struct runtime *runtime, lua_CFunction writ
 /* ---- who is reported ---- */
 
 /* The time that somebody has for a join. */
-static const int64_t patience_ns = 1000000000;
+static const int64_t report_delay_ns = 1000000000;
 
 static bool is_awaited(const struct fiber *fiber)
 {
@@ -342,7 +342,7 @@ static void append_failed(struct fiber *fiber)
 {
     list_remove(&fiber->link);
     list_append(&fiber->runtime->failed, &fiber->link);
-    fiber->report_ns = thrum_steady_clock_now_ns() + patience_ns;
+    fiber->report_ns = thrum_steady_clock_now_ns() + report_delay_ns;
 }
 
 void report_expect(struct fiber *fiber)
@@ -352,7 +352,7 @@ void report_expect(struct fiber *fiber)
         arm(fiber->runtime);
 }
 
-/* Nobody is to be told of it any more. */
+/* There is nothing left to report of it. */
 static void leave_failed(struct fiber *fiber)
 {
     list_remove(&fiber->link);
@@ -360,9 +360,9 @@ static void leave_failed(struct fiber *fiber)
     fiber_left_failed(fiber->runtime);
 }
 
-/* Push the error value, traceback, id and name of a fiber that has failed, and note that somebody
- * is told. An allocation may free it, by a finaliser or with its handle: `is_gone` has that done
- * first, when nobody can join it any more. */
+/* Push the error value, traceback, id and name of a fiber that has failed, and note that it
+ * was reported. An allocation may free it, by a finalizer or with its handle: `is_gone` has that
+ * done first, when nobody can join it any more. */
 static void push_report(lua_State *L, struct fiber *fiber, bool is_gone)
 {
     unsigned long long id = fiber->id;
@@ -425,7 +425,7 @@ void report_due(lua_State *L, struct runtime *runtime)
 void report_all(lua_State *L, struct runtime *runtime, bool is_over)
 {
     struct fiber *fiber;
-    int64_t now_ns = thrum_steady_clock_now_ns() + patience_ns;
+    int64_t now_ns = thrum_steady_clock_now_ns() + report_delay_ns;
     report_unreported(L, runtime);
     while (has_reporter(runtime) && (fiber = next_failed(runtime, now_ns, is_over))) {
         push_report(L, fiber, false);

@@ -14,7 +14,7 @@ struct runtime;
 /* ---- what is known of a dead fiber ---- */
 
 /* Keep its name and, after an error, its traceback, while its stack still stands, for its handle
- * and for the report. Whoever joins it is woken whether or not there is memory for that. */
+ * and for the report. The fiber that joins it is woken whether or not there is memory for that. */
 void report_keep_end(lua_State *L, struct fiber *fiber);
 
 /* Push a table for them, with the name. */

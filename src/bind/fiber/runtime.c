@@ -9,7 +9,7 @@
 
 const char runtime_registry_key;
 
-/* The runtime stands inside a userdata, so that it outlives every finaliser of the state, whatever
+/* The runtime stands inside a userdata, so that it outlives every finalizer of the state, whatever
  * their order; Lua aligns userdata less than an operation needs. */
 struct runtime *runtime_align(void *memory)
 {

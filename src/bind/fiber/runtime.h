@@ -52,7 +52,7 @@ struct runtime {
     /* Hooks, set by rooms above. What has been deferred until the running fiber suspends, or NULL;
      * runs no Lua that raises. And how to push what a part of a module, written in Lua, returns. */
     void (*before_suspend)(lua_State *L);
-    bool calls_hook_at_exit; /* whoever ends the process calls before_suspend first */
+    bool calls_hook_at_exit; /* the code that ends the process calls before_suspend first */
     void (*push_part)(lua_State *L, struct runtime *runtime, const char *name);
 
     /* Places in the registry. */
@@ -90,7 +90,7 @@ struct runtime *runtime_get(lua_State *L);
 struct runtime *runtime_find(lua_State *L);
 
 /* Call a function without arguments and push its result. The collector rests meanwhile: no
- * finaliser comes in between. */
+ * finalizer comes in between. */
 int runtime_call_quietly(lua_State *L, lua_CFunction function);
 
 /* Abandon what is pending and forget the fibers. Quiet when done twice. */

@@ -30,7 +30,7 @@ static struct fiber *take_ready(struct runtime *runtime)
 /* ---- ends ---- */
 
 /* Lua's errors on a fiber's thread have nobody to catch them while it does not run, and any
- * allocation may run a finaliser that raises: such work is done on L, in protected mode. */
+ * allocation may run a finalizer that raises: such work is done on L, in protected mode. */
 struct failure {
     struct runtime *runtime;
     int error;
@@ -71,7 +71,7 @@ static bool is_interruption(lua_State *L, struct fiber *fiber)
     return is_it;
 }
 
-/* Any allocation may collect the fiber's handle, or run a finaliser that calls thrum.report: either
+/* Any allocation may collect the fiber's handle, or run a finalizer that calls thrum.report: either
  * would free a fiber that has ended. So it ends when all is known of it. */
 static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 {
@@ -88,7 +88,7 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
 
     fiber->state = FIBER_ENDED;
     runtime->n_live--;
-    if (fiber->group) /* before the joiner is told: it may be another child, and is interrupted */
+    if (fiber->group) /* before the joiner is woken: it may be another child, and is interrupted */
         fiber->group->rules->child_ended(L, fiber);
     if (!list_is_empty(&fiber->watchers))
         wait_queue_wake_all(&fiber->watchers, 0);
@@ -117,7 +117,7 @@ static int resume_fiber(lua_State *L, struct fiber *fiber, int nargs)
     runtime->current = NULL;
     runtime->running = NULL;
     if (status > LUA_YIELD && lua_status(thread) == LUA_YIELD) {
-        /* It was not run at all: whoever drives is too deep in C calls. Another may drive it. */
+        /* It was not run at all: the caller is too deep in C calls. Another may run it. */
         lua_xmove(thread, L, 1);
         fiber_make_ready(fiber);
         lua_error(L);
@@ -144,7 +144,8 @@ static int make_cleanup(lua_State *L)
 }
 
 /* The fiber's function has ended with `status`. True if its root scope has handlers to be run. If
- * there is no memory for them, whoever drives is told, and a later drive tries again. */
+ * there is no memory for them, the caller that runs the loop gets the error, and a later run tries
+ * again. */
 static bool begin_cleanup(lua_State *L, struct fiber *fiber, int status)
 {
     if (fiber->runtime->n_handlers == 0)

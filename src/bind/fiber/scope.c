@@ -143,8 +143,8 @@ static void wrap_error(lua_State *L)
 }
 
 /* The error value is on the top: the run is over. In a fiber this does not return: the fiber waits
- * for an end that nobody gives it, and the scheduler hands the error to whoever drives it. Where C
- * is in between the error is raised, and the fiber may go on until it suspends. */
+ * for an end that nobody gives it, and the scheduler hands the error to the caller that runs it.
+ * Where C is in between the error is raised, and the fiber may go on until it suspends. */
 static void raise_fatal(lua_State *L, struct runtime *runtime)
 {
     struct fiber *fiber = runtime->current;
@@ -179,7 +179,7 @@ void scope_handler_ended(lua_State *L, struct runtime *runtime, int status)
     struct fiber *fiber = current_fiber(runtime);
     bool has_failed = status != LUA_OK && status != LUA_YIELD;
     if (has_failed && runtime->current)
-        raise_fatal(L, runtime); /* still inside the handler: no limit ends this wait */
+        raise_fatal(L, runtime); /* still inside the handler: no timeout scope ends this wait */
     fiber->cleaner = lua_touserdata(L, has_failed ? -2 : -1);
     fiber->n_cleanups--;
     if (has_failed)

@@ -4,7 +4,7 @@
  * Each thread, a fiber's or a user coroutine's, has one list of handlers; a scope is the part of it
  * above a base. A thread gets its list with its first handler, so a scope without any costs next to
  * nothing. Handlers run with interruption disabled and may suspend. One that raises is the end of
- * the run: the loop stops, and whoever drives it gets the error. */
+ * the run: the loop stops, and the caller that runs it gets the error. */
 #ifndef BIND_FIBER_SCOPE_H
 #define BIND_FIBER_SCOPE_H
 

@@ -3,7 +3,7 @@
  *
  * Each case has a waiter of its own in the queue of what it waits for. Nothing is taken or given
  * before a case has won, and the moment one has, fiber_wake takes the others off their queues: so
- * nobody meets a case that is no longer meant, and whoever else waits keeps his place. */
+ * no case is met that is no longer meant, and other waiters keep their places. */
 #include "bind/fiber/select.h"
 
 #include <errno.h>
@@ -167,8 +167,8 @@ static int64_t earliest(const struct selection *selection)
     return deadline_ns;
 }
 
-/* The time that the wait was to look at has come: what is due then is found by its own call. A
- * limit's time, and all else, ends the select. */
+/* The time that the wait was to look at has come: what is due then is found by its own call. The
+ * time of a timeout scope, and all else, ends the select. */
 static void cancel_selection(struct fiber *fiber)
 {
     const struct selection *selection = fiber->wait_object;

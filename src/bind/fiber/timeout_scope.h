@@ -3,9 +3,9 @@
  * sets one that ends by the time, fiber.group one that ends when it is cancelled.
  *
  * A scope counts while the thread that set it is on the fiber's chain of resumes. By its time it
- * ends one wait, or refuses one call, and is spent; once cancelled it ends every interruption point
- * inside, as an interruption does. It is a userdata on that thread's stack, linked to its fiber:
- * when the thread is collected in the middle, so is the scope. */
+ * ends one wait, or refuses one call, and has expired; once cancelled it ends every interruption
+ * point inside, as an interruption does. It is a userdata on that thread's stack, linked to its
+ * fiber: when the thread is collected in the middle, so is the scope. */
 #ifndef BIND_FIBER_TIMEOUT_SCOPE_H
 #define BIND_FIBER_TIMEOUT_SCOPE_H
 
@@ -37,8 +37,8 @@ void timeout_scope_expire(struct timeout_scope *scope);
 /* How many of the running fiber have. */
 int timeout_scope_count_expired(const struct fiber *fiber);
 
-/* For a call that may suspend: ETIMEDOUT if a scope of the running fiber has passed, which is spent
- * then; ENOMEM if there is no room for the wait's deadline; or 0. */
+/* For a call that may suspend: ETIMEDOUT if a scope of the running fiber has passed, which has
+ * expired then; ENOMEM if there is no room for the wait's deadline; or 0. */
 int timeout_scope_take_error(struct fiber *fiber);
 /* Whether one that counts in the running fiber was cancelled; that is INTERRUPTED_INSIDE. */
 bool timeout_scope_is_cancelled(const struct fiber *fiber);

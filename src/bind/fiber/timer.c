@@ -17,7 +17,7 @@
 #include "bind/value/error.h"
 
 /* The system's clock may be set meanwhile: look again at least that often. */
-#define SYSTEM_CLOCK_PATIENCE_NS INT64_C(60000000000)
+#define SYSTEM_CLOCK_RECHECK_NS INT64_C(60000000000)
 
 struct timer {
     struct object object;
@@ -57,7 +57,7 @@ static lua_Integer cancel_waiters(struct timer *timer)
     return count;
 }
 
-/* As Asio has it: who waits for the old expiry is told that it will not come. */
+/* As Asio has it: waits for the old expiry end with ECANCELED. */
 static int set_expiry(struct timer *timer, int64_t expiry_ns)
 {
     cancel_waiters(timer);
@@ -89,7 +89,7 @@ static int64_t steady_deadline(const struct timer *timer)
     if (timer->expiry_ns <= now)
         return steady;
     int64_t left = timer->expiry_ns - now;
-    return steady + (left < SYSTEM_CLOCK_PATIENCE_NS ? left : SYSTEM_CLOCK_PATIENCE_NS);
+    return steady + (left < SYSTEM_CLOCK_RECHECK_NS ? left : SYSTEM_CLOCK_RECHECK_NS);
 }
 
 static int finish_wait(lua_State *L, struct fiber *fiber, int error);

@@ -42,7 +42,7 @@ struct luasocket_call {
 };
 
 /* One direction of a stream: a call goes through it at a time, the others queue. While it runs even
- * a finaliser's has to: DIRECTION_RUNNING. */
+ * a finalizer's has to: DIRECTION_RUNNING. */
 struct luasocket_direction {
     struct list queue;
     enum { DIRECTION_FREE, DIRECTION_RUNNING, DIRECTION_IN_FIBER, DIRECTION_OUTSIDE } in_use;
@@ -112,8 +112,8 @@ static inline bool luasocket_is_open(const struct luasocket *luasocket)
 
 /* ---- results: luasocket_error.c, the one place that knows LuaSocket's texts ---- */
 
-/* Push nil and the text of `error`; returns 2. What is no failure of the call but the end of its
- * fiber's patience (an interruption, a time.with_timeout round it) is raised. */
+/* Push nil and the text of `error`; returns 2. What is no failure of the call but is about its
+ * fiber (an interruption, the end of a time.with_timeout round it) is raised. */
 int luasocket_push_failure(lua_State *L, struct fiber *fiber, int error);
 /* Push the text alone. */
 void luasocket_push_text(lua_State *L, int error);
@@ -169,16 +169,16 @@ extern const struct function_row luasocket_stream_methods[];   /* luasocket_stre
 extern const struct function_row luasocket_datagram_methods[]; /* luasocket_datagram.c */
 extern const struct function_row luasocket_unix_methods[];     /* luasocket_datagram.c */
 extern const struct function_row luasocket_server_methods[];   /* luasocket_connect.c */
-extern const struct function_row luasocket_connect_natives[];
-extern const struct function_row luasocket_wait_natives[]; /* luasocket_wait.c */
+extern const struct function_row luasocket_connect_internal_functions[];
+extern const struct function_row luasocket_wait_internal_functions[]; /* luasocket_wait.c */
 /* luasocket_datagram.c: what all its objects share. */
 void luasocket_open_buffers(lua_State *L);
 /* luasocket_select.c: so many objects at most, as many as Linux lets a process have descriptors. */
 enum { LUASOCKET_MAX_SELECTED = 1048576 };
 int luasocket_select(lua_State *L);
-/* The descriptor is being closed: whoever waits for it among others finds it closed. */
+/* The descriptor is being closed: a select that waits for it among others finds it closed. */
 void luasocket_select_closing(lua_State *L, int fd);
-/* The same from Lua, for objects of others: native.select_closing(fd) */
-int native_select_closing(lua_State *L);
+/* The same from Lua, for objects of others: internal.select_closing(fd) */
+int internal_select_closing(lua_State *L);
 
 #endif

@@ -31,7 +31,7 @@ static int check_endpoint(lua_State *L, struct thrum_endpoint *endpoint)
     return thrum_endpoint_from_path(path, length, endpoint);
 }
 
-static struct luasocket *check_face(lua_State *L)
+static struct luasocket *check_luasocket(lua_State *L)
 {
     return class_check(L, 1, &luasocket_class, "socket");
 }
@@ -44,10 +44,10 @@ static int prepare(lua_State *L, struct luasocket *luasocket, struct thrum_endpo
     return error ? error : luasocket_open(luasocket, endpoint->sa.any.sa_family);
 }
 
-/* native.socket_bind(luasocket, address, port) -> 1 | nil, text */
-static int native_bind(lua_State *L)
+/* internal.socket_bind(luasocket, address, port) -> 1 | nil, text */
+static int internal_bind(lua_State *L)
 {
-    struct luasocket *luasocket = check_face(L);
+    struct luasocket *luasocket = check_luasocket(L);
     struct thrum_endpoint endpoint;
     int error = prepare(L, luasocket, &endpoint);
     if (!error)
@@ -55,10 +55,10 @@ static int native_bind(lua_State *L)
     return luasocket_push_result(L, NULL, error);
 }
 
-/* native.socket_start(luasocket) -> the time, for connect */
-static int native_start(lua_State *L)
+/* internal.socket_start(luasocket) -> the time, for connect */
+static int internal_start(lua_State *L)
 {
-    lua_pushinteger(L, luasocket_start_ns(check_face(L)));
+    lua_pushinteger(L, luasocket_start_ns(check_luasocket(L)));
     return 1;
 }
 
@@ -83,10 +83,10 @@ static bool is_under_way(int error)
     return error == EINPROGRESS || error == EAGAIN;
 }
 
-/* native.connect(luasocket, address, port, start) -> 1 | nil, text */
-static int native_connect(lua_State *L)
+/* internal.connect(luasocket, address, port, start) -> 1 | nil, text */
+static int internal_connect(lua_State *L)
 {
-    struct luasocket *luasocket = check_face(L);
+    struct luasocket *luasocket = check_luasocket(L);
     int64_t start_ns = lua_tointeger(L, ARG_START), deadline_ns;
     struct thrum_endpoint endpoint;
     lua_settop(L, ARG_START);
@@ -109,40 +109,41 @@ static int native_connect(lua_State *L)
     return luasocket_wait(L, fiber, TRANSFER_CONNECT, deadline_ns, finish_connect);
 }
 
-/* native.socket_disconnect(luasocket) -> 1 | nil, text */
-static int native_disconnect(lua_State *L)
+/* internal.socket_disconnect(luasocket) -> 1 | nil, text */
+static int internal_disconnect(lua_State *L)
 {
-    const struct luasocket *luasocket = check_face(L);
+    const struct luasocket *luasocket = check_luasocket(L);
     int error = EBADF;
     if (luasocket_is_open(luasocket))
         error = thrum_socket_disconnect(luasocket->socket->core);
     return luasocket_push_result(L, NULL, error);
 }
 
-static int native_set_state(lua_State *L)
+static int internal_set_state(lua_State *L)
 {
-    check_face(L);
+    check_luasocket(L);
     luasocket_set_state(L, 1, (enum luasocket_state)luaL_checkinteger(L, 2));
     return 0;
 }
 
 /* Forget the descriptor: another attempt begins. */
-static int native_reset(lua_State *L)
+static int internal_reset(lua_State *L)
 {
-    struct luasocket *luasocket = check_face(L);
+    struct luasocket *luasocket = check_luasocket(L);
     if (luasocket->socket->core)
         (void)thrum_socket_close(luasocket->socket->core);
     luasocket->family = AF_UNSPEC;
     return 0;
 }
 
-const struct function_row luasocket_connect_natives[] = {{"socket_bind", native_bind},
-                                                         {"socket_start", native_start},
-                                                         {"connect", native_connect},
-                                                         {"socket_disconnect", native_disconnect},
-                                                         {"socket_set_state", native_set_state},
-                                                         {"socket_reset", native_reset},
-                                                         {0}};
+const struct function_row luasocket_connect_internal_functions[] = {
+    {"socket_bind", internal_bind},
+    {"socket_start", internal_start},
+    {"connect", internal_connect},
+    {"socket_disconnect", internal_disconnect},
+    {"socket_set_state", internal_set_state},
+    {"socket_reset", internal_reset},
+    {0}};
 
 /* ---- servers ---- */
 

@@ -121,7 +121,7 @@ static int push_received(lua_State *L, struct fiber *fiber, int error, const voi
     if (error)
         return luasocket_push_failure(L, fiber, luasocket_transfer_error(error));
     struct thrum_endpoint sender;
-    if (with_sender) /* outside any fiber a finaliser may use the operation */
+    if (with_sender) /* outside any fiber a finalizer may use the operation */
         sender = transfer_of(fiber)->peer;
     lua_pushlstring(L, data, transfer_of(fiber)->message.length);
     if (!with_sender)

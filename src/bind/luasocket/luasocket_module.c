@@ -39,8 +39,8 @@ static bool is_stream_kind(const struct luasocket_kind *kind)
     return methods_of_kind[kind - luasocket_kinds] == luasocket_stream_methods;
 }
 
-/* native.socket_new(kind, state, family): made and opened, unless the family is 0. */
-static int native_new(lua_State *L)
+/* internal.socket_new(kind, state, family): made and opened, unless the family is 0. */
+static int internal_new(lua_State *L)
 {
     const struct luasocket_kind *kind = &luasocket_kinds[luaL_checkoption(L, 1, NULL, kind_names)];
     enum luasocket_state state = (enum luasocket_state)luaL_checkinteger(L, 2);
@@ -53,8 +53,8 @@ static int native_new(lua_State *L)
     return error ? luasocket_push_failure(L, NULL, error) : 1;
 }
 
-/* native.socket_methods(kind) -> the table of its C functions. */
-static int native_methods(lua_State *L)
+/* internal.socket_methods(kind) -> the table of its C functions. */
+static int internal_methods(lua_State *L)
 {
     const struct luasocket_kind *kind = &luasocket_kinds[luaL_checkoption(L, 1, NULL, kind_names)];
     struct class_state *state = class_get(L, class_runtime(L), kind->class);
@@ -66,8 +66,8 @@ static int native_methods(lua_State *L)
     return 1;
 }
 
-/* native.socket_set_metatable(kind, state, metatable) */
-static int native_set_metatable(lua_State *L)
+/* internal.socket_set_metatable(kind, state, metatable) */
+static int internal_set_metatable(lua_State *L)
 {
     int kind = luaL_checkoption(L, 1, NULL, kind_names);
     luaL_checktype(L, 3, LUA_TTABLE);
@@ -76,9 +76,9 @@ static int native_set_metatable(lua_State *L)
     return 0;
 }
 
-/* native.socket_of(luasocket) -> what is behind it: a socket of ours, or nil for no object of
+/* internal.socket_of(luasocket) -> what is behind it: a socket of ours, or nil for no object of
  * these. */
-static int native_of(lua_State *L)
+static int internal_of(lua_State *L)
 {
     if (!class_test(L, 1, &luasocket_class))
         return 0;
@@ -87,15 +87,15 @@ static int native_of(lua_State *L)
     return 1;
 }
 
-/* native.socket_pointer(object) -> its address, to tell objects apart. */
-static int native_pointer(lua_State *L)
+/* internal.socket_pointer(object) -> its address, to tell objects apart. */
+static int internal_pointer(lua_State *L)
 {
     lua_pushfstring(L, "%p", lua_topointer(L, 1));
     return 1;
 }
 
-/* native.socket_is(luasocket, kind, states) */
-static int native_is(lua_State *L)
+/* internal.socket_is(luasocket, kind, states) */
+static int internal_is(lua_State *L)
 {
     const struct luasocket *luasocket = class_test(L, 1, &luasocket_class);
     bool is_it = luasocket &&
@@ -106,8 +106,8 @@ static int native_is(lua_State *L)
     return 1;
 }
 
-/* native.socket_family(luasocket) -> "inet", "inet6", "unix", or nil while it is open */
-static int native_family(lua_State *L)
+/* internal.socket_family(luasocket) -> "inet", "inet6", "unix", or nil while it is open */
+static int internal_family(lua_State *L)
 {
     const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     if (luasocket->family == AF_UNSPEC)
@@ -118,8 +118,8 @@ static int native_family(lua_State *L)
     return 1;
 }
 
-/* native.socket_text(category, code) -> the text for an error object's */
-static int native_text(lua_State *L)
+/* internal.socket_text(category, code) -> the text for an error object's */
+static int internal_text(lua_State *L)
 {
     static const char *const names[] = {"system", "generic", "resolver", "misc", "fiber", NULL};
     enum thrum_category category = (enum thrum_category)luaL_checkoption(L, 1, NULL, names);
@@ -127,9 +127,9 @@ static int native_text(lua_State *L)
     return 1;
 }
 
-/* native.socket_flag(luasocket, name[, value]): for unix sockets, which have these without a use.
+/* internal.socket_flag(luasocket, name[, value]): for unix sockets, which have these without a use.
  * Returns the value, or nil if that failed. */
-static int native_flag(lua_State *L)
+static int internal_flag(lua_State *L)
 {
     static const char *const names[] = {"keepalive", "reuseaddr", NULL};
     static const int options[] = {SO_KEEPALIVE, SO_REUSEADDR};
@@ -177,8 +177,8 @@ static const struct {
 #endif
 };
 
-/* native.socket_set_number(luasocket, name, value) -> whether it was set. */
-static int native_set_number(lua_State *L)
+/* internal.socket_set_number(luasocket, name, value) -> whether it was set. */
+static int internal_set_number(lua_State *L)
 {
     const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     const char *name = luaL_checkstring(L, 2);
@@ -191,8 +191,8 @@ static int native_set_number(lua_State *L)
     return 1;
 }
 
-/* native.socket_multicast_if(luasocket) -> the address, or nil */
-static int native_multicast_if(lua_State *L)
+/* internal.socket_multicast_if(luasocket) -> the address, or nil */
+static int internal_multicast_if(lua_State *L)
 {
     const struct luasocket *luasocket = class_check(L, 1, &luasocket_class, "socket");
     struct thrum_address address;
@@ -388,23 +388,23 @@ static const struct function_row common_methods[] = {{"close", luasocket_close},
                                                      {"shutdown", luasocket_shutdown},
                                                      {0}};
 
-static const struct function_row functions[] = {{"socket_new", native_new},
-                                                {"socket_methods", native_methods},
-                                                {"socket_set_metatable", native_set_metatable},
-                                                {"socket_of", native_of},
-                                                {"socket_is", native_is},
-                                                {"socket_pointer", native_pointer},
-                                                {"socket_family", native_family},
-                                                {"socket_text", native_text},
-                                                {"socket_flag", native_flag},
-                                                {"socket_set_number", native_set_number},
-                                                {"socket_multicast_if", native_multicast_if},
+static const struct function_row functions[] = {{"socket_new", internal_new},
+                                                {"socket_methods", internal_methods},
+                                                {"socket_set_metatable", internal_set_metatable},
+                                                {"socket_of", internal_of},
+                                                {"socket_is", internal_is},
+                                                {"socket_pointer", internal_pointer},
+                                                {"socket_family", internal_family},
+                                                {"socket_text", internal_text},
+                                                {"socket_flag", internal_flag},
+                                                {"socket_set_number", internal_set_number},
+                                                {"socket_multicast_if", internal_multicast_if},
                                                 {"select", luasocket_select},
-                                                {"select_closing", native_select_closing},
+                                                {"select_closing", internal_select_closing},
                                                 {"sleep", time_sleep},
                                                 {0}};
 
-/* native.socket_lookups: ip.tcp's and ip.udp's own, under the module's name. */
+/* internal.socket_lookups: ip.tcp's and ip.udp's own, under the module's name. */
 static void set_lookups(lua_State *L, struct runtime *runtime)
 {
     lua_newtable(L);
@@ -417,7 +417,7 @@ static void set_lookups(lua_State *L, struct runtime *runtime)
     lua_setfield(L, -2, "socket_lookups");
 }
 
-void luasocket_set_natives(lua_State *L, struct runtime *runtime)
+void luasocket_add_internal_functions(lua_State *L, struct runtime *runtime)
 {
     static const struct class *const classes[] = {&luasocket_class,
                                                   &luasocket_tcp_class,
@@ -428,8 +428,10 @@ void luasocket_set_natives(lua_State *L, struct runtime *runtime)
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
         class_get(L, runtime, classes[i])->waits_in_place = true;
     class_set_functions(L, class_get(L, runtime, &luasocket_class), functions);
-    class_set_functions(L, class_get(L, runtime, &luasocket_class), luasocket_connect_natives);
-    class_set_functions(L, class_get(L, runtime, &luasocket_class), luasocket_wait_natives);
+    class_set_functions(L, class_get(L, runtime, &luasocket_class),
+                        luasocket_connect_internal_functions);
+    class_set_functions(L, class_get(L, runtime, &luasocket_class),
+                        luasocket_wait_internal_functions);
     luasocket_open_buffers(L);
     set_lookups(L, runtime);
     lua_pushinteger(L, LUASOCKET_MAX_SELECTED);

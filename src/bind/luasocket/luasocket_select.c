@@ -102,7 +102,7 @@ void luasocket_select_closing(lua_State *L, int fd)
     }
 }
 
-int native_select_closing(lua_State *L)
+int internal_select_closing(lua_State *L)
 {
     lua_Number fd = luaL_checknumber(L, 1);
     if (fd >= 0 && fd <= INT_MAX)
@@ -371,7 +371,7 @@ static int finish_select(lua_State *L, struct fiber *fiber, int error)
 }
 
 /* Outside any fiber one wait after the other returns: were each inside the one before, a busy
- * neighbour could have the C stack overflow. */
+ * neighbor could have the C stack overflow. */
 static int wait_for_some(lua_State *L, struct watch *watch, struct fiber *fiber)
 {
     int error;
@@ -439,7 +439,7 @@ static int ask_after_others(lua_State *L, struct fiber *fiber, int error)
     return ask_first(L, watch, fiber);
 }
 
-/* native.select(receivers, senders, timeout) */
+/* internal.select(receivers, senders, timeout) */
 int luasocket_select(lua_State *L)
 {
     lua_settop(L, ARG_TIMEOUT);

@@ -49,7 +49,7 @@ static void leave(struct luasocket_direction *direction)
 
 static const struct wait_ops wait_queue_position = {0, wait_queue_cancel, NULL, NULL};
 
-/* The arguments have been looked over: whoever waits for its turn reads them again. */
+/* The arguments have been looked over: a call that waits in the queue reads them again. */
 static int wait_in_queue(lua_State *L, struct luasocket *luasocket,
                          struct luasocket_direction *direction, struct fiber *fiber,
                          int64_t start_ns, call_finish *at_front)
@@ -146,7 +146,7 @@ static int look(struct luasocket *luasocket, size_t *length, size_t *dropped)
     return 0;
 }
 
-/* Push a line without its carriage returns, behind the prefix. A finaliser, outside any fiber, may
+/* Push a line without its carriage returns, behind the prefix. A finalizer, outside any fiber, may
  * take the block from the read buffer while there is no string yet. */
 static void push_line(lua_State *L, const unsigned char *data, size_t size)
 {
@@ -186,7 +186,7 @@ static void push_piece(lua_State *L, const struct luasocket *luasocket, const un
     lua_concat(L, 2);
 }
 
-/* Push the first `size` bytes and take them out, unless a finaliser, outside any fiber, has done
+/* Push the first `size` bytes and take them out, unless a finalizer, outside any fiber, has done
  * that while the string was made. */
 static void push_taken(lua_State *L, struct luasocket *luasocket, size_t size, size_t dropped)
 {
@@ -301,7 +301,7 @@ static int go_on_receiving(lua_State *L, struct luasocket *luasocket, int error)
     return call_done(L, fiber, error, finish_receive);
 }
 
-/* Whoever waited for its turn has looked its arguments over, and they are sound. */
+/* A call that waited in the queue has looked its arguments over, and they are sound. */
 static void begin(struct luasocket_direction *direction, const struct luasocket_call *call)
 {
     direction->in_use = DIRECTION_RUNNING;

@@ -11,8 +11,8 @@
 #include "bind/luasocket/luasocket.h"
 #include "bind/value/error.h"
 
-/* native.socket_copy(fd) -> a tcp object with a copy of the descriptor; or nil */
-static int native_copy(lua_State *L)
+/* internal.socket_copy(fd) -> a tcp object with a copy of the descriptor; or nil */
+static int internal_copy(lua_State *L)
 {
     int fd = (int)luaL_checknumber(L, 1), copy;
     struct luasocket *luasocket =
@@ -37,8 +37,8 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     return 1;
 }
 
-/* native.wait(luasocket, "read"|"write", seconds) -> boolean; negative seconds are for ever */
-static int native_wait(lua_State *L)
+/* internal.wait(luasocket, "read"|"write", seconds) -> boolean; negative seconds are for ever */
+static int internal_wait(lua_State *L)
 {
     static const char *const names[] = {"read", "write", NULL};
     static const enum thrum_wait waits[] = {THRUM_WAIT_READ, THRUM_WAIT_WRITE};
@@ -58,5 +58,5 @@ static int native_wait(lua_State *L)
     return luasocket_suspend(L, fiber, deadline_ns, finish_wait);
 }
 
-const struct function_row luasocket_wait_natives[] = {
-    {"socket_copy", native_copy}, {"wait", native_wait}, {0}};
+const struct function_row luasocket_wait_internal_functions[] = {
+    {"socket_copy", internal_copy}, {"wait", internal_wait}, {0}};

@@ -11,7 +11,7 @@
 struct runtime;
 
 /* Add its functions to the table on the top. */
-void luasocket_set_natives(lua_State *L, struct runtime *runtime);
+void luasocket_add_internal_functions(lua_State *L, struct runtime *runtime);
 void luasocket_select_open(lua_State *L, struct runtime *runtime);
 /* quietly(f, ...) -> ...: call what never suspends and may raise SIGPIPE. */
 int call_without_sigpipe(lua_State *L);

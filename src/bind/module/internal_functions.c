@@ -7,7 +7,7 @@
  *   raise(code, op, ...)                the same, raised
  *   raise_arg(op, arg, name, expected, value)   EINVAL about an argument
  *   raise_text(text)                    an error that is a text, at the script's line that called
- *   expired_scopes() -> n                 how many with_timeouts round the call have ended a wait
+ *   expired_scopes() -> n               how many with_timeouts round the call have ended a wait
  *   pcall(f, ...)                       for what never suspends
  *   error_name(error) -> string | nil   of an error object: the name of its code
  *   part(name) -> any                   what that part of a module has returned
@@ -33,7 +33,7 @@
 
 enum { ARG_CODE = 1, ARG_OP = 2, ARG_DETAIL = 3 };
 
-static int native_error(lua_State *L)
+static int internal_error(lua_State *L)
 {
     int error = error_by_name(luaL_checkstring(L, ARG_CODE));
     luaL_argcheck(L, error != 0, ARG_CODE, "no such error");
@@ -49,13 +49,13 @@ static int native_error(lua_State *L)
     return 1;
 }
 
-static int native_raise(lua_State *L)
+static int internal_raise(lua_State *L)
 {
-    native_error(L);
+    internal_error(L);
     return lua_error(L);
 }
 
-static int native_raise_arg(lua_State *L)
+static int internal_raise_arg(lua_State *L)
 {
     enum { ARG_ARG = 2, ARG_NAME, ARG_EXPECTED, ARG_VALUE };
     lua_settop(L, ARG_VALUE);
@@ -63,7 +63,7 @@ static int native_raise_arg(lua_State *L)
                        lua_tostring(L, ARG_NAME), luaL_checkstring(L, ARG_EXPECTED));
 }
 
-static int native_raise_text(lua_State *L)
+static int internal_raise_text(lua_State *L)
 {
     luaL_checkstring(L, 1);
     class_push_caller(L);
@@ -74,7 +74,7 @@ static int native_raise_text(lua_State *L)
     return lua_error(L);
 }
 
-static int native_spent_limits(lua_State *L)
+static int internal_expired_scopes(lua_State *L)
 {
     const struct fiber *fiber = runtime_caller(class_runtime(L));
     lua_pushinteger(L, timeout_scope_count_expired(fiber));
@@ -82,7 +82,7 @@ static int native_spent_limits(lua_State *L)
 }
 
 /* What is called never suspends: this is no interruption point, as the fiber-aware pcall is. */
-static int native_pcall(lua_State *L)
+static int internal_pcall(lua_State *L)
 {
     bool is_done = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0) == LUA_OK;
     lua_pushboolean(L, is_done);
@@ -90,14 +90,14 @@ static int native_pcall(lua_State *L)
     return lua_gettop(L);
 }
 
-static int native_error_name(lua_State *L)
+static int internal_error_name(lua_State *L)
 {
     lua_pushstring(L, error_name(L, 1));
     return 1;
 }
 
 /* address(value) -> ip.address of a text, or the object itself; nil for what is no address */
-static int native_address(lua_State *L)
+static int internal_address(lua_State *L)
 {
     if (address_test(L, 1)) {
         lua_settop(L, 1);
@@ -114,26 +114,26 @@ static int native_address(lua_State *L)
     return 1;
 }
 
-static int native_part(lua_State *L)
+static int internal_part(lua_State *L)
 {
     lua_part_push(L, class_runtime(L), luaL_checkstring(L, 1));
     return 1;
 }
 
-/* One table for all: modules may share by it what is nobody else's business. */
+/* One table for all: through it, modules share what is private to them. */
 static const char table_key;
 
-void native_push(lua_State *L, struct runtime *runtime)
+void internal_functions_push(lua_State *L, struct runtime *runtime)
 {
-    static const struct function_row functions[] = {{"error", native_error},
-                                                    {"raise", native_raise},
-                                                    {"raise_arg", native_raise_arg},
-                                                    {"raise_text", native_raise_text},
-                                                    {"expired_scopes", native_spent_limits},
-                                                    {"pcall", native_pcall},
-                                                    {"error_name", native_error_name},
-                                                    {"address", native_address},
-                                                    {"part", native_part},
+    static const struct function_row functions[] = {{"error", internal_error},
+                                                    {"raise", internal_raise},
+                                                    {"raise_arg", internal_raise_arg},
+                                                    {"raise_text", internal_raise_text},
+                                                    {"expired_scopes", internal_expired_scopes},
+                                                    {"pcall", internal_pcall},
+                                                    {"error_name", internal_error_name},
+                                                    {"address", internal_address},
+                                                    {"part", internal_part},
                                                     {"quietly", call_without_sigpipe},
                                                     {0}};
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key) != LUA_TNIL)
@@ -141,8 +141,8 @@ void native_push(lua_State *L, struct runtime *runtime)
     lua_pop(L, 1);
     lua_newtable(L);
     class_set_functions(L, class_get(L, runtime, &thrum_class), functions);
-    dgram_set_natives(L, runtime);
-    luasocket_set_natives(L, runtime);
+    dgram_add_internal_functions(L, runtime);
+    luasocket_add_internal_functions(L, runtime);
     luasocket_select_open(L, runtime);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &table_key);

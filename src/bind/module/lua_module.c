@@ -41,7 +41,7 @@ static void call_chunk(lua_State *L, struct runtime *runtime, const struct lua_m
         lua_error(L);
     lua_remove(L, -2);
     lua_pushvalue(L, package);
-    native_push(L, runtime);
+    internal_functions_push(L, runtime);
     lua_call(L, 2, 1);
 }
 
@@ -54,7 +54,8 @@ static void load_module(lua_State *L, const struct lua_module *module)
     lua_rawset(L, 1);
 }
 
-/* A part that the prelude needs: it is found by its name, and seen by nobody who looks at all. */
+/* A part that the prelude needs: it is found by its name, and a loop over all fields does not see
+ * it. */
 static const char shown_part[] = "socket_installed";
 
 /* Upvalue 2 has the package's functions. */
@@ -89,7 +90,7 @@ static void copy_fields(lua_State *L, int index)
     }
 }
 
-/* Whoever looks at all fields sees these modules, too, and the functions. */
+/* A loop over all fields sees these modules, too, and the functions. */
 static int pairs_of_package(lua_State *L)
 {
     lua_settop(L, 1);

@@ -41,6 +41,6 @@ void lua_modules_open(lua_State *L, struct runtime *runtime);
 /* Push what the part has returned. */
 void lua_part_push(lua_State *L, struct runtime *runtime, const char *name);
 /* Push what they need of C. */
-void native_push(lua_State *L, struct runtime *runtime);
+void internal_functions_push(lua_State *L, struct runtime *runtime);
 
 #endif

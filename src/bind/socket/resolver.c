@@ -75,7 +75,7 @@ struct query {
 
 enum { ARG_HOST = 1, ARG_SERVICE, ARG_FLAGS, QUERY };
 
-/* A finaliser that still holds it meets no query. */
+/* A finalizer that still holds it meets no query. */
 static void free_core(struct query *query)
 {
     thrum_resolver_free(query->core);
@@ -204,7 +204,7 @@ static bool push_entry(lua_State *L, const struct addrinfo *entry, const char *n
 
 static void raise_if(lua_State *L, struct query *query, int error)
 {
-    if (!error && !query->core) /* the state is closing, and a finaliser drives the loop */
+    if (!error && !query->core) /* the state is closing, and a finalizer drives the loop */
         error = ECANCELED;
     if (error)
         raise_lookup(L, query, error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSL-1.0 */
-/* Flows: see steps.h.
+/* Transfers of several steps: see multi_step.h.
  *
  * Inside a fiber a step that has to wait does not return: its continuation goes on with the next.
  * Outside any fiber, and where the fiber cannot be suspended, it returns, so that a call of a
@@ -64,7 +64,7 @@ struct socket *multi_step_check_stream(lua_State *L, int arg, const char *method
 
 /* ---- who is inside ---- */
 
-/* A caller outside that waited and failed with the loop has left without a word. */
+/* A caller outside any fiber that waited and failed with the loop has left without reporting it. */
 bool multi_step_is_busy(const struct multi_step *steps)
 {
     return steps->state != MULTI_STEP_FREE &&
@@ -148,7 +148,7 @@ static enum transfer_type type_of(const struct multi_step *steps)
 
 static int step_socket(lua_State *L, struct fiber *fiber, struct multi_step *steps)
 {
-    if (steps->socket->object.class != &socket_class) /* finalised: the state closes */
+    if (steps->socket->object.class != &socket_class) /* finalized: the state closes */
         return EBADF;
     struct transfer *transfer = transfer_begin(fiber, steps->socket, steps->data, steps->size, 0);
     int error = transfer_try(fiber, type_of(steps));

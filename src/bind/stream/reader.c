@@ -131,7 +131,7 @@ static const struct piece_kind piece_until = {look_until, take_rest};
 static const struct piece_kind piece_exactly = {look_exactly, fail_at_end};
 static const struct piece_kind piece_all = {look_all, take_all};
 
-/* No finaliser comes in meanwhile. */
+/* No finalizer comes in meanwhile. */
 static int make_room(lua_State *L, struct reader *reader)
 {
     reader->steps.state = MULTI_STEP_CALLING;
@@ -167,7 +167,7 @@ static int reader_moved(struct multi_step *steps, int error, size_t size)
     return 0;
 }
 
-/* Outside any fiber a finaliser may have read the same piece while its string was made. */
+/* Outside any fiber a finalizer may have read the same piece while its string was made. */
 static void take_out(lua_State *L, struct reader *reader, unsigned long n_changes)
 {
     if (reader->read_buffer.n_changes != n_changes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* system.spawn, and the processes it makes.
  *
- * Any allocation may run a finaliser, which may change the caller's tables or close descriptors. So
+ * Any allocation may run a finalizer, which may change the caller's tables or close descriptors. So
  * what a spawn needs is first copied to places of its own: strings and objects into tables, arrays
  * into userdata; then, with nothing to allocate any more, the pointers and numbers are taken. */
 #include <errno.h>
@@ -399,7 +399,7 @@ static int finish_wait(lua_State *L, struct fiber *fiber, int error)
     struct thrum_exit_status status;
     const struct process *process = lua_touserdata(L, 1);
     (void)fiber;
-    if (!error) /* no core: the state is closing, and a finaliser drives the loop */
+    if (!error) /* no core: the state is closing, and a finalizer drives the loop */
         error = process->core ? thrum_process_status(process->core, &status) : ECANCELED;
     if (error == ECHILD)
         error_raise_detail(L, error, "it has ended, and something else has reaped it");
@@ -467,7 +467,7 @@ static int process_tostring(lua_State *L)
     return 1;
 }
 
-/* The child runs on. A finaliser that still holds the object meets no process. */
+/* The child runs on. A finalizer that still holds the object meets no process. */
 static int process_gc(lua_State *L)
 {
     struct process *process = lua_touserdata(L, 1);

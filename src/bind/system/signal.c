@@ -31,7 +31,7 @@ static void raise_if(lua_State *L, int error)
         error_raise(L, error);
 }
 
-/* A finaliser that still holds it meets no set. */
+/* A finalizer that still holds it meets no set. */
 static void free_core(struct signal_set *set)
 {
     thrum_signal_set_free(set->core);

@@ -46,7 +46,7 @@ static int system_kill(lua_State *L)
     return 0;
 }
 
-/* As at the program's end: first the runtime, so that finalisers start nothing any more. */
+/* As at the program's end: first the runtime, so that finalizers start nothing any more. */
 static int system_exit(lua_State *L)
 {
     int status = (int)args_integer_or(L, 1, "code", 0, 255, EXIT_SUCCESS);

@@ -90,7 +90,7 @@ static void keep(lua_State *L, struct value_state *state, lua_Integer key,
     lua_rawset(L, -4);
 }
 
-/* The same, made now. Making it may run a finaliser that makes one, too: the first one stays. */
+/* The same, made now. Making it may run a finalizer that makes one, too: the first one stays. */
 static void make(lua_State *L, struct value_state *state, lua_Integer key,
                  const struct thrum_address *address)
 {
@@ -266,7 +266,7 @@ static int push_answer_v6(lua_State *L, bool (*predicate)(const struct thrum_add
     return 1;
 }
 
-enum multicast_scope { NODE = 0x1, LINK = 0x2, SITE = 0x5, ORGANISATION = 0x8, GLOBAL = 0xe };
+enum multicast_scope { NODE = 0x1, LINK = 0x2, SITE = 0x5, ORGANIZATION = 0x8, GLOBAL = 0xe };
 
 static int push_scope_answer(lua_State *L, enum multicast_scope scope)
 {
@@ -308,7 +308,7 @@ GETTER(is_v4_mapped, push_answer_v6(L, thrum_address_is_v4_mapped))
 GETTER(is_multicast_global, push_scope_answer(L, GLOBAL))
 GETTER(is_multicast_link_local, push_scope_answer(L, LINK))
 GETTER(is_multicast_node_local, push_scope_answer(L, NODE))
-GETTER(is_multicast_org_local, push_scope_answer(L, ORGANISATION))
+GETTER(is_multicast_org_local, push_scope_answer(L, ORGANIZATION))
 GETTER(is_multicast_site_local, push_scope_answer(L, SITE))
 #undef GETTER
 
@@ -339,7 +339,7 @@ static int address_le(lua_State *L)
 }
 
 /* An address is interned, so the same address is the same object, and Lua does not even ask. But an
- * object that a finaliser has brought back to life is no longer in the table. */
+ * object that a finalizer has brought back to life is no longer in the table. */
 static int address_eq(lua_State *L)
 {
     const struct thrum_address *a = address_test(L, 1);

@@ -58,9 +58,9 @@ static bool is_own_span(const struct byte_span *span)
     return span->data == (const unsigned char *)(span + 1);
 }
 
-/* The user value of a block's own span is the slice that was made of it last: whoever receives
- * messages of one length into a buffer takes the same one again and again, and no window ever
- * changes. Push what stands there; true if it is the window that is wanted. */
+/* The user value of a block's own span is the slice that was made of it last: a program that
+ * receives messages of one length into a buffer takes the same one again and again, and no window
+ * ever changes. Push what stands there; true if it is the window that is wanted. */
 static bool push_last_slice(lua_State *L, int index, const unsigned char *data, size_t size)
 {
     lua_getuservalue(L, index);

@@ -4,8 +4,8 @@
  * A block is the memory behind the span that byte_span.new made, in the same userdata; a slice
  * holds that span as its user value, and that span the last slice made of it. So the collector
  * keeps a block as long as a window on it lives, and a slice costs one small allocation and no
- * finaliser. Operations need no count of their own: the call that started one holds its span on the
- * fiber's stack, and a state that closes destroys every operation in a finaliser, before any memory
+ * finalizer. Operations need no count of their own: the call that started one holds its span on the
+ * fiber's stack, and a state that closes destroys every operation in a finalizer, before any memory
  * goes.
  */
 #ifndef BIND_VALUE_BYTE_SPAN_H

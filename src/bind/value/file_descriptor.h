@@ -27,8 +27,9 @@ struct file_descriptor *file_descriptor_push(lua_State *L);
 struct file_descriptor *file_descriptor_check_open(lua_State *L, int arg, const char *name);
 
 /* Read the list of objects at `arg` into `fds`, which has room for THRUM_MAX_FDS: the keys are 1 to
- * n and nothing else. What is read is lent: anything that may run Lua may close it. Raises EINVAL,
- * and EBADF or EBUSY for an object without a descriptor; allocates nothing else. */
+ * n and nothing else. What is read still belongs to the objects: anything that may run Lua may
+ * close it. Raises EINVAL, and EBADF or EBUSY for an object without a descriptor; allocates nothing
+ * else. */
 void file_descriptor_check_list(lua_State *L, int arg, const char *name, struct thrum_fds *fds);
 
 /* An owner of descriptors that have no objects yet. It never leaves C. */

@@ -14,7 +14,7 @@ struct value_state {
     uint64_t address_secrets[7]; /* see address.c */
     bool has_long_keys;          /* an address has one */
     int addresses; /* in the registry, a weak table: interned addresses by what the secrets make */
-    /* A hook of the room fiber: what the running function is told that would have to wait where it
+    /* A hook of the room fiber: the error for the running function that would have to wait where it
      * cannot suspend. */
     const char *(*why_cannot_suspend)(lua_State *L);
 };

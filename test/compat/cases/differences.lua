@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: BSL-1.0
 -- Where ours gives something else than LuaSocket's own, on purpose: what either gives, the item of
--- the list of features, and the row of the page's table, by the beginning of it (socket(3thrum),
--- NOTES). Each has a case that shows it, and each row of the page one of these, or a reason below.
+-- the list of features (suite.lua), and the row of the page's table, by the beginning of it
+-- (socket(3thrum), NOTES). Each has a case that shows it, and each row of the page one of these, or
+-- a reason below.
 local differences = {
     ["connect: the family without a local address"] = {
         item = "D24", page = "connect with a family", real = true, ours = false,

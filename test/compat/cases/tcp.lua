@@ -316,7 +316,7 @@ t["D64: shutdown of a direction"] = function()
     c.fails("closed", client:send("x"))
 end
 
-t["D64: shutdown of 'receive', of 'both', and without a word"] = function()
+t["D64: shutdown of 'receive', of 'both', and without an argument"] = function()
     local client, peer = c.pair()
     lu.assertEquals(client:shutdown("receive"), 1)
     c.fails("closed", client:receive(1))

@@ -177,7 +177,7 @@ t["D77: sendto takes numbers, not names"] = function()
     c.fails("Name or service not known", sock:sendto("x", "localhost", 9))
 end
 
-t["D78: setpeername('*') dissolves the association"] = function()
+t["D78: setpeername('*') disconnects"] = function()
     local sock, other = c.udp_pair()
     lu.assertEquals(sock:setpeername("*"), 1)
     lu.assertStrContains(tostring(sock), "udp{unconnected}: ")

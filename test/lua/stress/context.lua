@@ -70,7 +70,7 @@ local function push_handler(actor)
     local entry = {n_runs = 0}
     frame.handlers[#frame.handlers + 1] = entry
     push(function()
-        local runner = Actor.current() -- whoever resumed the coroutine whose scope has ended
+        local runner = Actor.current() -- the actor that resumed the coroutine whose scope has ended
         entry.n_runs = entry.n_runs + 1
         runner.n_cleanups = runner.n_cleanups + 1
         pcall(function()
@@ -336,7 +336,7 @@ end
 local function new_generator()
     local generator = {frame = Actor.new_frame()}
     generator.co = coroutine.create(function()
-        push_handler(Actor.current()) -- run by whoever is there at the end
+        push_handler(Actor.current()) -- run by the actor that is there at the end
         for _ = 1, 6 do
             local actor = Actor.current()
             if actor:chance(3) then

@@ -125,10 +125,10 @@ function values.collect(actor)
     end
 end
 
--- What a finaliser may do: whatever does not suspend. It runs in whichever fiber allocates next.
+-- What a finalizer may do: whatever does not suspend. It runs in whichever fiber allocates next.
 local function finalize(world)
     local ok, err = thrum.pcall(thrum.this_fiber.yield)
-    world:check(not ok and h.is_error(err), "a finaliser has suspended a fiber: %s", err)
+    world:check(not ok and h.is_error(err), "a finalizer has suspended a fiber: %s", err)
     world.n_finalized = world.n_finalized + 1
     thrum.spawn(function()
         thrum.this_fiber.yield()
@@ -165,13 +165,13 @@ function values.set_up(world)
     world.n_finalized = 0
 end
 
--- The fibers that finalisers have spawned have ended as well.
+-- The fibers that finalizers have spawned have ended as well.
 function values.finish(world)
     collectgarbage()
     for _ = 1, 100 do
         thrum.this_fiber.yield()
     end
-    world:check(world.n_finalized == 0, "%d fibers of finalisers are left", world.n_finalized)
+    world:check(world.n_finalized == 0, "%d fibers of finalizers are left", world.n_finalized)
 end
 
 values.steps = {

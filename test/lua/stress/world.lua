@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSL-1.0
--- A world: some objects, some actors who use them at random, and whoever watches. Whenever nothing
+-- A world: some objects, some actors who use them at random, and a watcher. Whenever nothing
 -- moves any more, each waiting actor is asked whether it has to; at the end whatever can wait is
 -- woken, and everybody must come to an end, with nothing lost and nothing left.
 local h, stress = ...
@@ -10,7 +10,7 @@ local now = time.steady_clock.now
 local World = {}
 World.__index = World
 
-local nouns = {
+local kinds = {
     stress.sync, stress.channels, stress.timers, stress.values, stress.sockets, stress.groups,
 }
 
@@ -31,8 +31,8 @@ function World.new(seed, size)
         log = {},
         n_log = 0,
     }, World)
-    for _, noun in ipairs(nouns) do
-        noun.set_up(world)
+    for _, kind in ipairs(kinds) do
+        kind.set_up(world)
     end
     world:choose_steps()
     return world
@@ -121,8 +121,8 @@ function World:choose_steps()
         return t[step]
     end})
     local small, all, waiting = {}, {}, {}
-    for _, noun in ipairs(nouns) do
-        add(self, small, noun.steps)
+    for _, kind in ipairs(kinds) do
+        add(self, small, kind.steps)
     end
     add(self, small, stress.fibers.steps)
     if #small == 0 then
@@ -182,7 +182,7 @@ function World:look_for_stuck()
             suspects[actor] = actor.call
         end
     end
-    local deadline, n_looks = now() + self.size.patience, 0
+    local deadline, n_looks = now() + self.size.stuck_after, 0
     while next(suspects) and not self.failure do
         time.sleep(0.0005)
         n_looks = n_looks + 1
@@ -236,9 +236,9 @@ function World:watch()
 end
 
 function World:stir()
-    for _, noun in ipairs(nouns) do
-        if noun.stir then
-            noun.stir(self)
+    for _, kind in ipairs(kinds) do
+        if kind.stir then
+            kind.stir(self)
         end
     end
     for _, actor in pairs(self.actors) do
@@ -251,7 +251,7 @@ end
 -- Everybody must come to an end.
 function World:end_all()
     self.is_ending = true
-    local deadline, n_stirs = now() + self.size.patience, 0
+    local deadline, n_stirs = now() + self.size.stuck_after, 0
     while not self.failure and self:count_alive() > 0 do
         self:stir()
         n_stirs = n_stirs + 1
@@ -305,9 +305,9 @@ function World:finish()
     self.generators = nil
     stress.groups.drop_open(self)
     self:check(next(self.actors) == nil, "somebody is left")
-    for _, noun in ipairs(nouns) do
-        if noun.finish then
-            noun.finish(self)
+    for _, kind in ipairs(kinds) do
+        if kind.finish then
+            kind.finish(self)
         end
     end
     self:check_reports()

@@ -107,7 +107,7 @@ TEST_CASE("accepts are served first come, first served")
     CHECK_FALSE(thrum_socket_is_open(server[2]));
 }
 
-TEST_CASE("close, cancel and free of a listener wake whoever waits")
+TEST_CASE("close, cancel and free of a listener wake all waiting operations")
 {
     auto how = GENERATE(0, 1, 2, 3);
     listening w(pairings[1]);

@@ -10,7 +10,7 @@ namespace
 
 const pairing connecting_kinds[] = {pairings[1], pairings[3], pairings[4]};
 
-// As whoever shares the open file description may do at any time.
+// As a process that shares the open file description may do at any time.
 void make_blocking(const thrum_socket *socket)
 {
     int fd = thrum_socket_native_handle(socket);
@@ -95,7 +95,7 @@ TEST_CASE("an accept waits in the loop also where the listener has been made blo
     CHECK(accepting.error == 0);
     CHECK(thrum_socket_is_open(server));
     CHECK_FALSE(is_blocking(server));
-    CHECK(is_blocking(w.listener)); // whoever wanted it so finds it so
+    CHECK(is_blocking(w.listener)); // as it was before
 }
 
 TEST_CASE("a connection that somebody else has taken does not keep an accept")

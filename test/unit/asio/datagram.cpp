@@ -166,7 +166,7 @@ TEST_CASE("an unconnected socket never hears of a refusal")
     CHECK(at_a.text() == "me");
 }
 
-TEST_CASE("connect opens a closed socket, and disconnect dissolves it")
+TEST_CASE("connect opens a closed socket, and disconnect takes the peer away")
 {
     world w;
     thrum_socket *a = w.socket(THRUM_DATAGRAM), *b = bound_udp(w);
@@ -286,7 +286,7 @@ TEST_CASE("a send to a full unix receiver pauses, keeps its turn and can be canc
 
 // Seen: the pause of the second was over with that of the first, but it had not tried yet; its end
 // was then reported as a datagram sent. It may have been sent by then, or not: what it says is so.
-TEST_CASE("a send whose pause is over is cancelled or closed without a word of success")
+TEST_CASE("a send whose pause is over is cancelled or closed without a success")
 {
     auto is_close = GENERATE(false, true);
     world w;

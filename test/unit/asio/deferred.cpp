@@ -113,7 +113,7 @@ TEST_CASE("what a completion starts anew is for the next time")
         CHECK(c.waiting[i].text() == (i < 10 ? "a" : "b"));
 }
 
-TEST_CASE("others complete although a crowd of streams is always lucky")
+TEST_CASE("others complete although a crowd of streams always succeeds")
 {
     crowd c;
     thrum_socket *other = bound_udp(c.w);

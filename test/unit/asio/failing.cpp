@@ -266,7 +266,7 @@ TEST_CASE("what cannot be registered says so, and the context goes on")
             fail_each(row, n_to_failing_add, epoll_error);
 }
 
-// Whoever asks later is not told of what had failed before.
+// A later query does not get what had failed before.
 TEST_CASE("a failure of one context is not the next one's")
 {
     descriptor_watch watch;

@@ -17,7 +17,7 @@ namespace
 
 const pairing unix_kinds[] = {pairings[2], pairings[3], pairings[4]};
 
-// The read ends of pipes to send, each of which is told from the others by its inode.
+// The read ends of pipes to send, each of which is distinguished from the others by its inode.
 class pipes
 {
   public:
@@ -430,7 +430,7 @@ TEST_CASE("receives with and without a list are served in the order they came in
         CHECK(came[i].list.n == (has_list[i] ? 1 : 0));
 }
 
-TEST_CASE("whoever waits, or queues, can be cancelled by itself, and the others go on")
+TEST_CASE("what waits, or queues, can be cancelled by itself, and the others go on")
 {
     auto row = GENERATE(from_range(std::begin(unix_kinds), std::end(unix_kinds)));
     auto cancelled = GENERATE(0, 1, 2, 3);
@@ -465,7 +465,7 @@ TEST_CASE("whoever waits, or queues, can be cancelled by itself, and the others 
     }
 }
 
-TEST_CASE("close, cancel, free and release end whoever waits and queues, and lose nothing")
+TEST_CASE("close, cancel, free and release end what waits and queues, and lose nothing")
 {
     auto row = GENERATE(from_range(std::begin(unix_kinds), std::end(unix_kinds)));
     auto how = GENERATE(0, 1, 2, 3);

@@ -69,7 +69,7 @@ TEST_CASE("running the loop from inside a completion finds nothing to do")
     CHECK(two.text() == "2");
 }
 
-// The undefined behaviour sanitizer needs descriptors to look at the exception and grumbles here.
+// The undefined behavior sanitizer needs descriptors to look at the exception and grumbles here.
 TEST_CASE("a context that gets no descriptors says EMFILE")
 {
     descriptor_watch watch;

@@ -354,7 +354,7 @@ TEST_CASE("lookups that are looked at are cancelled, go on, or go with their con
     }
 }
 
-TEST_CASE("a cancelled lookup completes at once, and its neighbour goes on")
+TEST_CASE("a cancelled lookup completes at once, and its neighbor goes on")
 {
     resolving w;
     query one(w), two(w);
@@ -572,13 +572,13 @@ TEST_CASE("a context may be freed at any moment of its lookups")
 TEST_CASE("cancel raced against the answer: one end, with the answer or without")
 {
     resolving w;
-    query one(w), neighbour(w);
+    query one(w), neighbor(w);
     int n_found = 0, n_cancelled = 0, n_wrong = 0;
-    neighbour.waiting.then = [&] {
-        n_wrong += neighbour.waiting.error != 0;
-        n_wrong += neighbour.start("quick") != 0;
+    neighbor.waiting.then = [&] {
+        n_wrong += neighbor.waiting.error != 0;
+        n_wrong += neighbor.start("quick") != 0;
     };
-    REQUIRE(neighbour.start("quick") == 0);
+    REQUIRE(neighbor.start("quick") == 0);
     constexpr int n_rounds = 5000;
     for (int round = 0; round < n_rounds; ++round) {
         REQUIRE(one.start("quick") == 0);
@@ -591,7 +591,7 @@ TEST_CASE("cancel raced against the answer: one end, with the answer or without"
         n_found += one.waiting.error == 0 && one.port() == 80;
         n_cancelled += one.waiting.error == ECANCELED && one.port() == -1;
     }
-    neighbour.waiting.then = nullptr;
+    neighbor.waiting.then = nullptr;
     w.run();
     CHECK(n_wrong == 0);
     CHECK(n_found + n_cancelled == n_rounds);

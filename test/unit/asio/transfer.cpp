@@ -67,7 +67,7 @@ TEST_CASE("receivers are served first come, first served, and nobody overtakes t
     CHECK(last.text() == "4");
 }
 
-TEST_CASE("cancelling one operation leaves its neighbours alone")
+TEST_CASE("cancelling one operation leaves its neighbors alone")
 {
     auto row = GENERATE(from_range(std::begin(pairings), std::end(pairings)));
     INFO(row.name);
@@ -126,7 +126,7 @@ TEST_CASE("cancel ends everything that is pending, and the socket stays usable")
     CHECK(first.text() == "again");
 }
 
-TEST_CASE("close wakes whoever waits with ECANCELED")
+TEST_CASE("close wakes all waiting operations with ECANCELED")
 {
     auto row = GENERATE(from_range(std::begin(pairings), std::end(pairings)));
     INFO(row.name);
@@ -261,7 +261,7 @@ TEST_CASE("a wait for reading and one for writing complete without a transfer")
     CHECK(readable.n_done == 2);
 }
 
-TEST_CASE("after shutdown of receiving, whoever waits and whoever comes gets eof")
+TEST_CASE("after shutdown of receiving, waiting and later receives get eof")
 {
     auto row = GENERATE(from_range(std::begin(pairings), std::end(pairings)));
     auto how = GENERATE(as<int>{}, SHUT_RD, SHUT_RDWR);

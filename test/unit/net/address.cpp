@@ -327,7 +327,7 @@ TEST_CASE("what the registries exclude is not global, from the first to the last
     }
 }
 
-TEST_CASE("neighbours of excluded blocks, and exceptions inside them, are global")
+TEST_CASE("neighbors of excluded blocks, and exceptions inside them, are global")
 {
     for (const std::string &text :
          words("1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 "

@@ -139,7 +139,7 @@ TEST_CASE("zones are kept, as numbers and as names, of any address")
     }
 }
 
-TEST_CASE("a canonical name is told when it is asked for")
+TEST_CASE("a canonical name is given when it is asked for")
 {
     asked plain("127.0.0.1", "80"), named("127.0.0.1", "80", AI_CANONNAME);
     REQUIRE(plain.try_it().error == 0);

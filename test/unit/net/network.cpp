@@ -33,7 +33,7 @@ struct thrum_network random_network(std::mt19937 &random)
 }
 
 // The same first bits as the network, a few of the others changed; sometimes one of the first.
-struct thrum_address neighbour(const struct thrum_network &network, std::mt19937 &random)
+struct thrum_address neighbor(const struct thrum_network &network, std::mt19937 &random)
 {
     struct thrum_address address = network.address;
     size_t bits = 8 * thrum_address_size(&address);
@@ -131,7 +131,7 @@ TEST_CASE("random networks agree with a model that looks at single bits")
     for (int i = 0; i < 20000; i++) {
         struct thrum_network network = random_network(random);
         struct thrum_address address =
-            random() % 8 ? neighbour(network, random) : random_address(random);
+            random() % 8 ? neighbor(network, random) : random_address(random);
         bool expected = model_contains(network, address);
         if (thrum_network_contains(&network, &address) != expected)
             FAIL(text_of(network) << " and " << text_of(address));
