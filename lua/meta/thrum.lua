@@ -76,7 +76,8 @@ function thrum.run(f, ...) end
 ---@return boolean is_busy # something is left to do
 function thrum.poll() end
 
----Extension. Where uncaught errors go that nobody joins; nil: to standard error; false: nowhere.
+---Extension. Where uncaught errors go that nobody joins; nil: to standard error; false: nowhere. The id
+---is this_fiber's; the name is from fiber.named.
 ---@param f? false|fun(err: any, traceback?: string, id: string, name?: string)
 function thrum.set_reporter(f) end
 

@@ -16,7 +16,7 @@ time = {}
 function time.sleep(seconds) end
 
 ---Extension. Call `f`, and let no wait in it last beyond that time. An interruption point. Raises what
----`f` raises; ETIMEDOUT.
+---`f` raises; ETIMEDOUT, once: a `pcall` in `f` that catches it has to raise it again.
 ---@async
 ---@param seconds number # 0 or more
 ---@param f async fun(...): ...

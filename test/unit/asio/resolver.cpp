@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <set>
 #include <thread>
+#include <unistd.h>
 
 #include <thrum/resolver.h>
 
@@ -305,6 +306,8 @@ TEST_CASE("slow lookups do not keep local ones waiting")
         REQUIRE(slow.back().start("held" + std::to_string(i)) == 0);
     }
     w.gate.wait_inside(THRUM_RESOLVER_MAX_THREADS);
+    // Where they are missing the names of this host and of services may be, too.
+    bool has_files = access("/etc/hosts", R_OK) == 0 && access("/etc/services", R_OK) == 0;
     std::deque<query> quick;
     struct addrinfo hints = hints_of();
     for (const char *host : {"localhost", "LocalHost.", "a.localhost", "127.0.0.1", "127.1"}) {
@@ -313,7 +316,7 @@ TEST_CASE("slow lookups do not keep local ones waiting")
         REQUIRE(one.start(host, "domain") == 0);
         while (one.waiting.is_pending())
             thrum_context_run_one(w.context);
-        CHECK(one.waiting.error == 0);
+        CHECK((one.waiting.error == 0 || !has_files)); // answered, at any rate
     }
     query numeric(w);
     CHECK(thrum_resolver_try_look_up(numeric.resolver, "0x7f.1", "80", &hints) == 0);
