@@ -430,6 +430,19 @@ int call_finish_yield(lua_State *L, struct fiber *fiber, int error)
     return call_finish_plain(L, fiber, error);
 }
 
+int call_yield_now(lua_State *L)
+{
+    struct fiber *fiber = call_begin(L, class_runtime(L));
+    if (fiber->thread && can_suspend(L, fiber->runtime)) {
+        fiber->outcome = 0;
+        fiber_make_ready(fiber);
+        return yield_to_scheduler(L, fiber, call_finish_yield);
+    }
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, call_finish_yield);
+    return call_yield(L, fiber, 0, call_finish_yield);
+}
+
 int64_t call_deadline_after(double seconds)
 {
     return clock_after(thrum_steady_clock_now_ns(), seconds);

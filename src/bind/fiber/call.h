@@ -78,6 +78,9 @@ int call_finish_plain(lua_State *L, struct fiber *fiber, int error);
 /* The same after a call_yield: others have run, and may have interrupted the fiber. */
 int call_finish_yield(lua_State *L, struct fiber *fiber, int error);
 
+/* A whole call that only lets others run. */
+int call_yield_now(lua_State *L);
+
 /* Raise the interruption error in an interrupted fiber: for interruption points that do not wait.
  * Not where C code is in between that cannot be suspended: that may be a finalizer, which runs in
  * whichever fiber has allocated and must do its work. */

@@ -394,10 +394,7 @@ int fiber_open(lua_State *L, struct runtime *runtime)
 
 static int this_fiber_yield(lua_State *L)
 {
-    struct fiber *fiber = call_begin(L, class_runtime(L));
-    if (!call_can_wait(L, fiber))
-        return call_refuse(L, fiber, call_finish_yield);
-    return call_yield(L, fiber, 0, call_finish_yield);
+    return call_yield_now(L);
 }
 
 static const struct fiber *check_current(lua_State *L)

@@ -15,11 +15,11 @@
 int time_sleep(lua_State *L)
 {
     double seconds = args_seconds(L, 1);
+    if (seconds == 0) /* there is nothing to wait for but the others */
+        return call_yield_now(L);
     struct fiber *fiber = call_begin(L, class_runtime(L));
     if (!call_can_wait(L, fiber))
         return call_refuse(L, fiber, call_finish_plain);
-    if (seconds == 0) /* there is nothing to wait for but the others */
-        return call_yield(L, fiber, 0, call_finish_yield);
     int error = fiber_start_timer(fiber, call_deadline_after(seconds));
     if (error)
         error_raise(L, error);
