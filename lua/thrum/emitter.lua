@@ -19,8 +19,7 @@ local error, pairs = error, pairs
 -- A call of the listeners goes through the places that there were when the event came, and
 -- passes over entries that were added later (`number`) or removed meanwhile. A list that consists
 -- of holes mostly is replaced by another, and a call under way in the old one goes on there.
-local LISTENERS = setmetatable({}, {__tostring = function() return "listeners" end})
-internal.listeners = LISTENERS
+local LISTENERS = internal.part "emitter_listeners"
 
 local Emitter = {}
 Emitter.meta = {__index = Emitter, __name = "emitter.Emitter"}

@@ -6,8 +6,8 @@ assert(type(thrum) == "table", "this is a part of thrum.socket")
 local pcall, error, ipairs, pairs = thrum.pcall, error, ipairs, pairs
 local select, tostring, type = select, tostring, type
 local tonumber = tonumber
-local args = internal.socket_args
-local address_of, become = internal.address, internal.socket_become
+local args = internal.part "socket_args"
+local address_of, become = internal.address, internal.part "socket_kinds".become
 local is_self, check_string = args.self, args.string
 
 local UNKNOWN_SERVICE = "service not supported for socket type"
@@ -200,7 +200,7 @@ local function connect_new(...)
     if not families[family] then
         args.error(5, "socket.connect", "invalid option '" .. family .. "'")
     end
-    local sock, err = internal.socket_make("tcp", "master", families[family])
+    local sock, err = internal.part "socket_kinds".make("tcp", "master", families[family])
     if not sock then
         return nil, err
     end

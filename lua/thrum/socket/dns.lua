@@ -4,7 +4,7 @@ local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local ip, error, ipairs, select, tostring = thrum.ip, error, ipairs, select, tostring
-local args, address_of = internal.socket_args, internal.address
+local args, address_of = internal.part "socket_args", internal.address
 local call = internal.part "socket_connect".call
 local lookups = internal.socket_lookups.tcp
 local CANONICAL_NAME = ip.address_info_flag.canonical_name

@@ -20,7 +20,7 @@ local getmetatable, rawequal, select, setmetatable, tonumber, tostring = getmeta
     select, setmetatable, tonumber, tostring
 local concat, format = table.concat, string.format
 local now = thrum.time.steady_clock.now
-local args = thrum.socket and internal.socket_args -- the module has to be there
+local args = internal.part "socket_args"
 local quietly = internal.quietly
 
 -- How long the next wait may be: negative for ever, or nil for not at all.

@@ -99,7 +99,7 @@ local function bind(M, host, port, backlog)
     err = "no info on address"
     for _, entry in ipairs(list) do
         local sock, res
-        sock, err = internal.socket_make("tcp", "master", entry.family)
+        sock, err = internal.part "socket_kinds".make("tcp", "master", entry.family)
         if not sock then
             return nil, err
         end

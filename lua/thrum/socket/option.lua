@@ -8,7 +8,8 @@ local ipairs, select, setmetatable, tonumber, tostring, type = ipairs, select, s
     tonumber, tostring, type
 local tointeger = math.tointeger
 local pcall = internal.pcall
-local args, address_of, socket_of = internal.socket_args, internal.address, internal.socket_of
+local args = internal.part "socket_args"
+local address_of, socket_of = internal.address, internal.socket_of
 
 local function bad_value(message)
     args.error(2, "setoption", message)

@@ -10,7 +10,7 @@ assert(type(thrum) == "table", "this is a part of thrum.socket")
 local getmetatable, pairs, select = getmetatable, pairs, select
 local adapt = internal.part "socket_foreign"
 local ready, closing = internal.select, internal.select_closing
-local args, quietly = internal.socket_args, internal.quietly
+local args, quietly = internal.part "socket_args", internal.quietly
 
 local class = {name = "serial{client}"}
 

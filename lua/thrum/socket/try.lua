@@ -5,7 +5,7 @@ assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local error, getmetatable, select, setmetatable, tostring = error, getmetatable, select,
     setmetatable, tostring
-local pcall, args = thrum.pcall, internal.socket_args
+local pcall, args = thrum.pcall, internal.part "socket_args"
 
 -- What try throws, and nobody else: a list with the message.
 local exception = {__name = "socket.exception", __tostring = function(self)

@@ -4,7 +4,7 @@ local thrum, internal = ...
 assert(type(thrum) == "table", "this is a part of thrum.socket")
 
 local select, setmetatable = select, setmetatable
-local args, become = internal.socket_args, internal.socket_become
+local args, become = internal.part "socket_args", internal.part "socket_kinds".become
 local options = internal.part "socket_option"
 internal.part "socket_connect"
 
@@ -48,14 +48,14 @@ local function dgram_setpeername(name)
     end
 end
 
-internal.socket_define("unixstream", {"master", "client", "server"},
+internal.part "socket_kinds".define("unixstream", {"master", "client", "server"},
     "accept close dirty getfd getsockname getstats gettimeout listen receive send setfd setstats "
     .. "settimeout shutdown", {
         bind = bind_method("unixstream", "master", "bind"),
         setsockname = bind_method("unixstream", "master", "setsockname"),
         connect = stream_connect "connect", setpeername = stream_connect "setpeername",
     }, options.unixstream)
-internal.socket_define("unixdgram", {"unconnected", "connected"},
+internal.part "socket_kinds".define("unixdgram", {"unconnected", "connected"},
     "close dirty getfd getsockname gettimeout receive receivefrom send sendto setfd settimeout", {
         bind = bind_method("unixdgram", "unconnected", "bind"),
         setsockname = bind_method("unixdgram", "unconnected", "setsockname"),
@@ -65,11 +65,11 @@ internal.socket_define("unixdgram", {"unconnected", "connected"},
 local M = {}
 
 function M.stream()
-    return internal.socket_make("unixstream", "master", "unix")
+    return internal.part "socket_kinds".make("unixstream", "master", "unix")
 end
 
 function M.dgram()
-    return internal.socket_make("unixdgram", "unconnected", "unix")
+    return internal.part "socket_kinds".make("unixdgram", "unconnected", "unix")
 end
 
 -- As LuaSocket 3.0 had them, where the module was a function.
