@@ -15,9 +15,9 @@
 #include "bind/module/modules.h"
 #include "bind/module/run.h"
 #include "prelude.h"
+#include "print_error.h"
 #include "quit.h"
 #include "repl.h"
-#include "report.h"
 #include "runner.h"
 #include "sigint.h"
 
@@ -146,7 +146,7 @@ static int run_pieces(lua_State *L, struct runtime *runtime, bool is_interactive
 static void report_main(lua_State *L)
 {
     const char *traceback = lua_tostring(L, -1);
-    report_print(report_push_message(L, -2), traceback);
+    print_error(report_push_message(L, -2), traceback);
 }
 
 /* Everything that can raise, in protected mode. */
@@ -184,14 +184,14 @@ int main(int argc, char **argv)
 {
     lua_State *L = luaL_newstate();
     if (!L) {
-        report_print("not enough memory", NULL);
+        print_error("not enough memory", NULL);
         return EXIT_FAILURE;
     }
     struct command_line line = {argc, argv, EXIT_FAILURE};
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, &line);
     if (lua_pcall(L, 1, 0, 0))
-        report_print(report_push_message(L, -1), NULL);
+        print_error(report_push_message(L, -1), NULL);
     quit_end();
     sigint_end();
     thrum_close(L); /* finalizers start nothing any more */

@@ -19,9 +19,9 @@
 #include "bind/module/modules.h"
 #include "bind/value/classes.h"
 #include "bind/value/error.h"
+#include "print_error.h"
 #include "quit_lua.h"
 #include "repl.h"
-#include "report.h"
 #include "signal_pipe.h"
 
 static struct {
@@ -78,7 +78,7 @@ static void report_now(lua_State *L, lua_Debug *where)
     luaL_checkstack(L, 2, "--fibers-on-quit");
     lua_rawgetp(L, LUA_REGISTRYINDEX, &report_key);
     if (lua_pcall(L, 0, 0, 0)) {
-        report_print(report_push_message(L, -1), NULL);
+        print_error(report_push_message(L, -1), NULL);
         lua_pop(L, 2);
     }
 }

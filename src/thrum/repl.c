@@ -25,8 +25,8 @@
 #include "bind/value/error.h"
 #include "interrupt.h"
 #include "line.h"
+#include "print_error.h"
 #include "repl_lua.h"
-#include "report.h"
 
 static struct {
     lua_State *L;

@@ -270,7 +270,7 @@ static int answer(lua_State *L, const struct watch *watch)
     push_ready(L, watch->n_receivers, watch->n);
     if (count_ready(L, watch) > 0)
         return 2;
-    lua_pushliteral(L, "timeout");
+    luasocket_push_text(L, ETIMEDOUT);
     return 3;
 }
 

@@ -35,8 +35,8 @@ struct runtime;
 void lua_modules_open(lua_State *L, struct runtime *runtime);
 
 /* The modules and parts written in Lua are listed in lua/meson.build. A chunk is called with the
- * table of `require "thrum"` and the one of internal_functions.c, when it is first asked for; what a
- * part returns is kept, and nobody but our own code is given it. Parts trust their arguments. */
+ * table of `require "thrum"` and the one of internal_functions.c, when it is first asked for; what
+ * a part returns is kept, and nobody but our own code is given it. Parts trust their arguments. */
 
 /* Push what the part has returned. */
 void lua_part_push(lua_State *L, struct runtime *runtime, const char *name);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSL-1.0 */
 /* What the program says about errors: see report.h. */
-#include "report.h"
+#include "print_error.h"
 
 #include <stdio.h>
 
-void report_print(const char *message, const char *traceback)
+void print_error(const char *message, const char *traceback)
 {
     fprintf(stderr, "thrum: %s\n", message);
     if (traceback)
