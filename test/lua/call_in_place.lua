@@ -403,6 +403,23 @@ local function collect(f)
     return results
 end
 
+-- To reach a level of a stack takes as many steps.
+t["test to be refused below a deep stack takes no longer than elsewhere"] = function()
+    local began
+    local function descend(depth)
+        if depth > 0 then
+            return (descend(depth - 1))
+        end
+        began = os.clock()
+        string.gsub("x", "x", function() time.sleep(1) end)
+    end
+    local is_well, err = pcall(descend, 150000)
+    local took = os.clock() - began
+    lu.assertFalse(is_well)
+    h.assert_starts(tostring(err), "A fiber cannot be suspended here")
+    lu.assertTrue(took < 1, took)
+end
+
 t["test a finalizer that would have to wait raises in nobody, and is reported"] = function()
     local a, b = h.connected()
     local tcp, _, acceptor = tcp_pair()
@@ -445,6 +462,12 @@ t["test a finalizer that would have to wait raises in nobody, and is reported"] 
         function() return set:wait() end,
         function()
             return ip.connect_any {{address = loopback, port = 1}}
+        end,
+        thrum.coroutine.wrap(function() return time.sleep(0.001) end),
+        function()
+            return thrum.coroutine.wrap(function()
+                return thrum.coroutine.wrap(function() return time.sleep(0.001) end)()
+            end)()
         end,
     }
     full:send("ends the holder")

@@ -317,6 +317,48 @@ t["test a wait that was interrupted makes no loop"] = function()
     end
 end
 
+t["test what a dead fiber has begun to load, others load"] = function()
+    local gate, n_begun = thrum.channel.new(), 0
+    with_module(function()
+        n_begun = n_begun + 1
+        if n_begun == 1 then
+            thrum.coroutine.yield()
+        end
+        return n_begun
+    end, function()
+        local loads
+        local first = spawn(function()
+            loads = thrum.coroutine.wrap(require)
+            loads(name)
+            gate:receive()
+        end)
+        local waits = h.start(require, name)
+        gate:send(true)
+        first:join()
+        lu.assertEquals(waits:join(), 2)
+        lu.assertEquals(require(name), 2)
+        loads() -- where somebody does go on with it all the same, nobody else's is touched
+        lu.assertEquals(require(name), 2)
+    end)
+end
+
+t["test where nothing can suspend, a module that another loads is refused in the name of require"] =
+    function()
+        local gate = thrum.channel.new()
+        with_module(function()
+            gate:receive()
+            return "module"
+        end, function()
+            local loads = h.start(require, name)
+            local results
+            string.gsub("x", "x", function() results = table.pack(pcall(require, name)) end)
+            gate:send(true)
+            lu.assertFalse(results[1])
+            h.assert_starts(tostring(results[2]), "A fiber cannot be suspended here: thrum.require")
+            lu.assertEquals(loads:join(), "module")
+        end)
+    end
+
 t["test an uncaught error has the traceback of the chunk"] = function()
     with_module(function()
         local function a_function_of_the_module()

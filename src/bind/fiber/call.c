@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "bind/fiber/open.h"
 #include "bind/fiber/report.h"
+#include "bind/fiber/resumed.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scheduler.h"
 #include "bind/fiber/timeout_scope.h"
@@ -65,22 +66,58 @@ static bool is_protected_call(lua_State *L, const struct runtime *runtime, lua_D
                         function == runtime->own_pcall || function == runtime->own_xpcall);
 }
 
-/* Whether an error raised here would leave a finalizer: Lua raises it in whatever code happened to
- * be running. */
-static bool is_in_finalizer(lua_State *L)
+/* Who has resumed the coroutine by what coroutine.wrap returned: its errors go on there. NULL, if
+ * nobody has. */
+static lua_State *find_wrapper(lua_State *L, const struct runtime *runtime, const lua_State *co)
 {
-    const struct runtime *runtime = class_runtime(L);
     lua_Debug frame;
-    luaL_checkstack(L, 1, "call");
-    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+    int top = lua_gettop(L);
+    lua_State *next, *thread = runtime->current ? runtime->current->thread : runtime->main;
+    luaL_checkstack(L, LUA_MINSTACK, "call");
+    while (thread && (next = resumed_push(L, runtime, thread)) != co) {
+        lua_settop(L, top);
+        thread = next;
+    }
+    bool is_wrapped = false;
+    if (thread && lua_getstack(thread, 0, &frame)) {
+        lua_getinfo(L, "f", &frame);
+        is_wrapped = lua_tocfunction(L, -1) == runtime->wrapped;
+    }
+    lua_settop(L, top);
+    return is_wrapped ? thread : NULL;
+}
+
+enum raised { RAISED_OUT, RAISED_IN_FINALIZER, RAISED_AND_CAUGHT };
+
+/* What comes of an error raised in the thread that somebody runs in, or has resumed another from. */
+static enum raised look_down(lua_State *L, const struct runtime *runtime, lua_State *thread)
+{
+    lua_Debug frame;
+    for (int level = 1; lua_getstack(thread, level, &frame); level++) {
         lua_getinfo(L, "n", &frame); /* a frame under a finalizer is named for it */
         if (frame.name && strcmp(frame.name, "__gc") == 0 &&
             strcmp(frame.namewhat, "metamethod") == 0)
-            return true;
+            return RAISED_IN_FINALIZER;
         if (is_protected_call(L, runtime, &frame))
-            return false;
+            return RAISED_AND_CAUGHT;
     }
-    return false;
+    return RAISED_OUT;
+}
+
+/* Whether an error raised here would leave a finalizer: Lua raises it in whatever code happened to
+ * be running. The collector rests while a finalizer runs: nearly always that tells, and a deep
+ * stack, where to reach a level takes as many steps, is not looked at. */
+static bool is_in_finalizer(lua_State *L)
+{
+    if (lua_gc(L, LUA_GCISRUNNING, 0))
+        return false;
+    const struct runtime *runtime = class_runtime(L);
+    lua_State *thread = L;
+    enum raised raised = RAISED_OUT;
+    luaL_checkstack(L, 1, "call");
+    while (thread && (raised = look_down(L, runtime, thread)) == RAISED_OUT)
+        thread = find_wrapper(L, runtime, thread);
+    return raised == RAISED_IN_FINALIZER;
 }
 
 const char *call_why_not(lua_State *L)

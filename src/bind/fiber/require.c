@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "bind/fiber/call.h"
 #include "bind/fiber/fiber.h"
 #include "bind/fiber/inspect.h"
 #include "bind/fiber/open.h"
@@ -24,6 +25,9 @@ enum { FIBER_ID = 1, CHANNEL, DEPTH };
 /* How often a module may be asked for anew while it is being loaded, by its own fiber. Lua has a
  * stack of C calls that ends such a loop; a chunk that suspends has none. */
 enum { MAX_DEPTH = 100 };
+
+/* In place of the fiber's id: a load inside another. */
+enum { NESTED = -1 };
 
 /* ---- who loads what ---- */
 
@@ -49,6 +53,8 @@ static lua_Integer current_id(const struct runtime *runtime)
 
 static void begin_loading(lua_State *L, const struct runtime *runtime)
 {
+    if (runtime->current)
+        runtime->current->has_loaded = true;
     push_registered(L, &loaders_key);
     lua_pushvalue(L, NAME);
     lua_createtable(L, 2, 0);
@@ -60,19 +66,71 @@ static void begin_loading(lua_State *L, const struct runtime *runtime)
     lua_pop(L, 1);
 }
 
-static void end_loading(lua_State *L)
+/* Close the channel of the entry on the top, pops that: those who wait for it go on. */
+static void close_entry(lua_State *L)
 {
-    push_registered(L, &loaders_key);
-    lua_pushvalue(L, NAME);
-    lua_rawget(L, -2);
-    lua_pushvalue(L, NAME);
-    lua_pushnil(L);
-    lua_rawset(L, -4);
     lua_rawgeti(L, -1, CHANNEL);
     lua_getfield(L, -1, "close");
     lua_insert(L, -2);
     lua_call(L, 1, 0);
-    lua_pop(L, 2);
+    lua_pop(L, 1);
+}
+
+static bool is_entry_of(lua_State *L, lua_Integer id)
+{
+    lua_rawgeti(L, -1, FIBER_ID);
+    bool is_it = lua_tointeger(L, -1) == id;
+    lua_pop(L, 1);
+    return is_it;
+}
+
+/* What the fiber has begun is over. If the fiber was before, another may have begun it since. */
+static void end_loading(lua_State *L, lua_Integer id)
+{
+    push_registered(L, &loaders_key);
+    lua_pushvalue(L, NAME);
+    if (lua_rawget(L, -2) == LUA_TNIL || !is_entry_of(L, id)) {
+        lua_pop(L, 2);
+        return;
+    }
+    lua_pushvalue(L, NAME);
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+    close_entry(L);
+    lua_pop(L, 1);
+}
+
+/* Take a load of the fiber's off the list of loaders on the top, and push its entry. */
+static bool take_entry_of(lua_State *L, lua_Integer id)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (is_entry_of(L, id)) {
+            lua_insert(L, -2);
+            lua_pushnil(L);
+            lua_rawset(L, -4);
+            return true;
+        }
+        lua_pop(L, 1);
+    }
+    return false;
+}
+
+/* What the fiber has left unfinished stands in coroutines that nobody may ever resume. */
+static int abandon_loads(lua_State *L)
+{
+    push_registered(L, &loaders_key);
+    while (take_entry_of(L, lua_tointeger(L, 1)))
+        close_entry(L);
+    return 0;
+}
+
+void require_fiber_ended(lua_State *L, const struct fiber *fiber)
+{
+    lua_pushcfunction(L, abandon_loads);
+    lua_pushinteger(L, (lua_Integer)fiber->id);
+    if (lua_pcall(L, 1, 0, 0))
+        lua_pop(L, 1);
 }
 
 /* Push the fiber's id and the channel, or return false if nobody loads it. */
@@ -160,7 +218,10 @@ static int ask_again(lua_State *L, int status, lua_KContext id)
 /* The loader's id and the channel are on the top. */
 static int wait_for_other(lua_State *L, lua_Integer id)
 {
+    struct fiber *fiber = runtime_caller(class_runtime(L));
     refuse_loop(L, id, lua_tointeger(L, -2));
+    if (!call_can_wait(L, fiber))
+        return call_refuse(L, fiber, call_finish_plain);
     lua_getfield(L, -1, "values");
     lua_insert(L, -2);
     lua_call(L, 1, 2);
@@ -197,11 +258,12 @@ static void push_loader(lua_State *L, const char *name)
     }
 }
 
-static int finish(lua_State *L, int status, lua_KContext is_outermost)
+/* `loader`: the fiber's id, or NESTED. */
+static int finish(lua_State *L, int status, lua_KContext loader)
 {
     const char *name = lua_tostring(L, NAME);
-    if (is_outermost)
-        end_loading(L);
+    if (loader != NESTED)
+        end_loading(L, (lua_Integer)loader);
     else
         count_depth(L, -1);
     if (status != LUA_OK && status != LUA_YIELD)
@@ -239,5 +301,6 @@ int require_function(lua_State *L)
         count_depth(L, 1);
     else
         begin_loading(L, runtime);
-    return finish(L, lua_pcallk(L, 2, 1, HANDLER, !is_nested, finish), !is_nested);
+    lua_KContext loader = is_nested ? NESTED : (lua_KContext)current_id(runtime);
+    return finish(L, lua_pcallk(L, 2, 1, HANDLER, loader, finish), loader);
 }

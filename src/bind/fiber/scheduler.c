@@ -11,6 +11,7 @@
 #include <thrum/error.h>
 
 #include "bind/fiber/group.h"
+#include "bind/fiber/open.h"
 #include "bind/fiber/report.h"
 #include "bind/fiber/runtime.h"
 #include "bind/fiber/scope.h"
@@ -85,6 +86,8 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
         fiber->ending = ENDED_WITH_ERROR;
     if (fiber->ending == ENDED_WITH_ERROR || fiber->name)
         report_keep_end(L, fiber);
+    if (fiber->has_loaded)
+        require_fiber_ended(L, fiber);
 
     fiber->state = FIBER_ENDED;
     runtime->n_live--;
