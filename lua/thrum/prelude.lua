@@ -57,8 +57,10 @@ table.insert(package.searchers, function(name) return thrum.socket_installed.hin
 -- A global that was never set, and is one of ours, is required and set when it is first read. Once
 -- set, by us or by a script, it is a global like any other: nil stays nil. What a script's own
 -- metatable of the globals does goes on working; it is called in tail position, because such code
--- looks at the level above it for who reads or assigns.
-local metatable = getmetatable(_G) or {}
+-- looks at the level above it for who reads or assigns. One that is locked is extended as well.
+local debug = rawget(_G, "debug")
+local present = debug and debug.getmetatable(_G) or getmetatable(_G)
+local metatable = present or {}
 local inherited, inherited_assign = metatable.__index, metatable.__newindex
 
 for name in pairs(is_lazy) do
@@ -95,7 +97,9 @@ function metatable.__newindex(globals, name, value)
     rawset(globals, name, value)
 end
 
-setmetatable(_G, metatable)
+if not present then
+    setmetatable(_G, metatable)
+end
 
 -- An installed LuaSocket that was loaded before stays what `socket` and its parts are, for every
 -- `require` from here on: half of it and half of ours would not know each other's objects.
@@ -112,9 +116,9 @@ package.preload["builtins.scripts.socket"] = package.preload["builtins.scripts.s
 for _, name in ipairs {
     "spawn", "scope", "scope_cleanup_push", "scope_cleanup_pop", "pcall", "xpcall", "require",
 } do
-    _G[name] = thrum[name]
+    rawset(_G, name, thrum[name]) -- no declaration of a script's
 end
-coroutine = thrum.coroutine -- luacheck: globals coroutine
+rawset(_G, "coroutine", thrum.coroutine)
 package.loaded.coroutine = thrum.coroutine
 
 return thrum

@@ -140,6 +140,23 @@ t["test after an installed LuaSocket no part is of the other"] = function()
     end
 end
 
+t["test the prelude after a script has made the globals strict, or locked their metatable"] =
+    function()
+        lu.skipIf(h.is_program, "the program has the prelude from the start")
+        for _, lock in ipairs {"nil", "false", "'locked'"} do
+            prints("function\ttable\ttrue\tundeclared x\n", {}, [[
+                setmetatable(_G, {
+                    __metatable = ]] .. lock .. [[,
+                    __index = function(_, name) error("undeclared " .. name, 0) end,
+                    __newindex = function(_, name) error("assigned " .. name, 0) end,
+                })
+                local thrum = require "thrum.prelude"
+                print(type(spawn), type(ip), coroutine == thrum.coroutine,
+                    select(2, pcall(function() return x end)))
+            ]], interpreter():match("^%S+"))
+        end
+    end
+
 t["test after the prelude all parts are ours, those of Lua files included"] = function()
     prints("true\ttrue\ttrue\n", luasocket, [[
         local ours = require "thrum.socket"

@@ -271,6 +271,26 @@ function()
     end
 end
 
+t["test a fiber that has died for want of memory, and holds it all, is reported"] = function()
+    local command = "ulimit -v 120000; " .. h.quote(h.program) .. " -e "
+    local _, status = h.shell("(" .. command .. "'' ) 2>/dev/null")
+    lu.skipIf(status ~= 0, "the program does not start with so little memory: a sanitizer")
+    for _, size in ipairs {100, 1000, 10000} do
+        local output
+        output, status = h.shell(command .. h.quote(([[
+            kept = spawn(function()
+                local list = {}
+                while true do
+                    list[#list + 1] = ("x"):rep(%d) .. #list
+                end
+            end)
+        ]]):format(size)) .. " 2>&1")
+        lu.assertEquals(status, 0)
+        h.assert_starts(output, "thrum: uncaught error in fiber 2: not enough memory\nstack")
+        lu.assertNil(output:find "reporter")
+    end
+end
+
 t["test scripts that are strict about globals declare our names as they do others"] = function()
     check("ok\n", 0, "-e", [[
         local declared, metatable = {}, getmetatable(_G)

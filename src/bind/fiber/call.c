@@ -89,7 +89,8 @@ static lua_State *find_wrapper(lua_State *L, const struct runtime *runtime, cons
 
 enum raised { RAISED_OUT, RAISED_IN_FINALIZER, RAISED_AND_CAUGHT };
 
-/* What comes of an error raised in the thread that somebody runs in, or has resumed another from. */
+/* What comes of an error raised in the thread that somebody runs in, or has resumed another from.
+ */
 static enum raised look_down(lua_State *L, const struct runtime *runtime, lua_State *thread)
 {
     lua_Debug frame;

@@ -175,6 +175,10 @@ static int make_message(lua_State *L)
 const char *report_push_message(lua_State *L, int index)
 {
     index = lua_absindex(L, index);
+    if (lua_type(L, index) == LUA_TSTRING) { /* needs no memory */
+        lua_pushvalue(L, index);
+        return lua_tostring(L, -1);
+    }
     lua_pushcfunction(L, make_message);
     lua_pushvalue(L, index);
     if (lua_pcall(L, 1, 1, 0)) {
@@ -194,21 +198,27 @@ static void write_line(lua_State *L, int index)
     fputc('\n', stderr);
 }
 
+/* The error value, traceback, id and name stand from `report` on. It asks no memory of Lua, not
+ * even a call: the fiber may have died for want of it, and hold all there was as long as its
+ * handle. */
+static void write_report_at(lua_State *L, int report)
+{
+    int traceback = report + 1, id = report + 2, name = report + 3;
+    report_push_message(L, report);
+    fprintf(stderr, "thrum: uncaught error in fiber %s", lua_tostring(L, id));
+    if (!lua_isnil(L, name))
+        fprintf(stderr, " \"%s\"", lua_tostring(L, name));
+    fputs(": ", stderr);
+    write_line(L, -1);
+    write_line(L, traceback);
+    lua_pop(L, 1);
+}
+
 /* err, traceback, id, name */
 static int write_report(lua_State *L)
 {
-    enum { ARG_ERROR = 1, ARG_TRACEBACK, ARG_ID, ARG_NAME };
-    lua_settop(L, ARG_NAME);
-    report_push_message(L, ARG_ERROR);
-    if (lua_isnil(L, ARG_NAME))
-        lua_pushfstring(L, "thrum: uncaught error in fiber %s: ", lua_tostring(L, ARG_ID));
-    else
-        lua_pushfstring(L, "thrum: uncaught error in fiber %s \"%s\": ", lua_tostring(L, ARG_ID),
-                        lua_tostring(L, ARG_NAME));
-    lua_insert(L, -2);
-    lua_concat(L, 2);
-    write_line(L, -1);
-    write_line(L, ARG_TRACEBACK);
+    lua_settop(L, 4);
+    write_report_at(L, 1);
     return 0;
 }
 
@@ -261,11 +271,7 @@ bool report_push_reporter(lua_State *L, const struct runtime *runtime)
 /* The reporter's own error is on the top, the report of which it was raised below it. */
 static void write_failed_report(lua_State *L, int report)
 {
-    lua_pushcfunction(L, write_report);
-    for (int i = 0; i < 4; i++)
-        lua_pushvalue(L, report + i);
-    if (lua_pcall(L, 4, 0, 0))
-        lua_pop(L, 1);
+    write_report_at(L, report);
     report_push_message(L, -1);
     lua_pushcfunction(L, write_notice);
     lua_pushfstring(L, "the reporter has raised an error: %s", lua_tostring(L, -2));
@@ -279,7 +285,9 @@ static void give(lua_State *L, const struct runtime *runtime, lua_CFunction writ
 {
     int report = lua_gettop(L) - 3;
     luaL_checkstack(L, LUA_MINSTACK, "uncaught error");
-    if (report_push_reporter(L, runtime)) {
+    if (runtime->reporter == LUA_NOREF && has_reporter(runtime) && write == write_report) {
+        write_report_at(L, report);
+    } else if (report_push_reporter(L, runtime)) {
         if (runtime->reporter == LUA_NOREF) {
             lua_pop(L, 1);
             lua_pushcfunction(L, write);
