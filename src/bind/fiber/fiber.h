@@ -118,8 +118,9 @@ struct fiber {
     bool has_scope_expired : 1;  /* a time.with_timeout has ended a wait since this was last cleared
                                   */
     bool waits_in_place : 1;     /* in a call that cannot be suspended: nobody resumes it */
-    bool has_loaded : 1;         /* it has begun to load a module */
-    unsigned n_immediate_completions; /* completions in a row that did not suspend */
+    void (*when_ended)(lua_State *L,
+                       const struct fiber *fiber); /* what require has to undo, or NULL */
+    unsigned n_immediate_completions;              /* completions in a row that did not suspend */
     unsigned n_interruption_disabled;
     unsigned n_suspend_forbidden;
     unsigned n_cleanups; /* cleanup handlers running, one inside another */

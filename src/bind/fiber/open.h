@@ -11,7 +11,6 @@
 
 #include "bind/value/class.h"
 
-struct fiber;
 struct runtime;
 
 int channel_open(lua_State *L, struct runtime *runtime);
@@ -30,8 +29,6 @@ int timer_open(lua_State *L, struct runtime *runtime, const struct class *class)
 /* Functions of modules that are opened elsewhere. */
 int fiber_spawn_function(lua_State *L); /* spawn(f, ...) */
 int require_function(lua_State *L);
-/* What it has begun to load and left unfinished is nobody's any more: others may load it. */
-void require_fiber_ended(lua_State *L, const struct fiber *fiber);
 int time_sleep(lua_State *L);
 
 #endif

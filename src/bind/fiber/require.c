@@ -51,10 +51,12 @@ static lua_Integer current_id(const struct runtime *runtime)
     return runtime->current ? (lua_Integer)runtime->current->id : 0;
 }
 
+static void fiber_ended(lua_State *L, const struct fiber *fiber);
+
 static void begin_loading(lua_State *L, const struct runtime *runtime)
 {
     if (runtime->current)
-        runtime->current->has_loaded = true;
+        runtime->current->when_ended = fiber_ended;
     push_registered(L, &loaders_key);
     lua_pushvalue(L, NAME);
     lua_createtable(L, 2, 0);
@@ -125,7 +127,7 @@ static int abandon_loads(lua_State *L)
     return 0;
 }
 
-void require_fiber_ended(lua_State *L, const struct fiber *fiber)
+static void fiber_ended(lua_State *L, const struct fiber *fiber)
 {
     lua_pushcfunction(L, abandon_loads);
     lua_pushinteger(L, (lua_Integer)fiber->id);

@@ -86,8 +86,8 @@ static void end_fiber(lua_State *L, struct fiber *fiber, int status)
         fiber->ending = ENDED_WITH_ERROR;
     if (fiber->ending == ENDED_WITH_ERROR || fiber->name)
         report_keep_end(L, fiber);
-    if (fiber->has_loaded)
-        require_fiber_ended(L, fiber);
+    if (fiber->when_ended)
+        fiber->when_ended(L, fiber);
 
     fiber->state = FIBER_ENDED;
     runtime->n_live--;
