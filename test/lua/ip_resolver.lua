@@ -465,6 +465,7 @@ t["test timeout against the answer"] = function()
 end
 
 -- glibc says of the first lookup that the name is not known: it could not open its files.
+-- The undefined behavior sanitizer needs a pipe to look at a type, and complains to stderr.
 t["test the first lookup without a descriptor left raises EMFILE, the next one is answered"] =
 function()
     h.skip_without_program()
@@ -488,7 +489,7 @@ function()
         assert(ip.udp.get_address_info("127.0.0.1", 80)[1].port == 80)
         for _, copy in ipairs(held) do copy:close() end
         print(ip.udp.get_address_v4_info("localhost", 80)[1].address)
-    ]])
+    ]] .. " 2>/dev/null")
     lu.assertEquals(output, "127.0.0.1\n")
     lu.assertEquals(status, 0)
 end
