@@ -3,14 +3,16 @@
  *
  * The program dies by the signal, whatever it is doing. In the loop the handler's pipe is seen at
  * once, in Lua code a debug hook; system calls are not restarted, so a blocking io.read comes back
- * to Lua code, too. C code that goes on and on sees neither: an alarm, or a second signal, ends
- * that without a report.
+ * to Lua code, too. The hook is set anew for a while, since a fiber that the loop was about to
+ * resume may keep it from its pipe. C code that goes on and on sees neither: the last alarm, or a
+ * second signal, ends that without a report.
  *
  * The report asks no memory of Lua: it is written under a hook, or under the loop's C++. */
 #include "sigint.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <thrum/operation.h>
@@ -20,13 +22,14 @@
 #include "bind/value/class.h"
 #include "signal_pipe.h"
 
-enum { MAX_SHOWN = 20, SECONDS_TO_REPORT = 1, STATUS_OF_SIGNAL = 128 };
+enum { MAX_SHOWN = 20, N_ALARMS = 10, MICROSECONDS_OF_ALARM = 100000, STATUS_OF_SIGNAL = 128 };
 
 static struct {
     struct runtime *runtime; /* NULL: not begun, or over */
     struct signal_pipe pipe;
     struct thrum_operation wait;
     volatile sig_atomic_t is_asked;
+    volatile sig_atomic_t n_alarms; /* since then */
 } sigint;
 
 /* ---- the report ---- */
@@ -103,9 +106,9 @@ static void print_report(const struct runtime *runtime)
 
 /* ---- the end ---- */
 
-static void set_handler(int number, void (*handler)(int))
+static void set_handler(int number, void (*handler)(int), int flags)
 {
-    struct sigaction action = {.sa_handler = handler};
+    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, NULL);
 }
@@ -113,7 +116,7 @@ static void set_handler(int number, void (*handler)(int))
 static void die(void)
 {
     sigset_t set;
-    set_handler(SIGINT, SIG_DFL);
+    set_handler(SIGINT, SIG_DFL, 0);
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -127,12 +130,6 @@ static void report_and_die(void)
     die();
 }
 
-static void die_late(int number)
-{
-    (void)number;
-    die();
-}
-
 /* ---- the signal ---- */
 
 static void stop(lua_State *L, lua_Debug *where)
@@ -142,17 +139,32 @@ static void stop(lua_State *L, lua_Debug *where)
     report_and_die();
 }
 
-static void catch_signal(int number)
+static void stop_running(void)
 {
     const struct runtime *runtime = sigint.runtime;
+    lua_sethook(runtime->running ? runtime->running : runtime->main, stop,
+                LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+static void catch_alarm(int number)
+{
+    (void)number;
+    if (++sigint.n_alarms >= N_ALARMS || !sigint.runtime)
+        die();
+    stop_running();
+}
+
+static void catch_signal(int number)
+{
+    const struct timeval period = {.tv_usec = MICROSECONDS_OF_ALARM};
+    const struct itimerval alarms = {.it_interval = period, .it_value = period};
     (void)number;
     if (sigint.is_asked)
         die();
     sigint.is_asked = 1;
-    set_handler(SIGALRM, die_late);
-    alarm(SECONDS_TO_REPORT);
-    lua_sethook(runtime->running ? runtime->running : runtime->main, stop,
-                LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    set_handler(SIGALRM, catch_alarm, SA_RESTART);
+    setitimer(ITIMER_REAL, &alarms, NULL);
+    stop_running();
     signal_pipe_write(&sigint.pipe);
 }
 
@@ -188,7 +200,7 @@ void sigint_begin(lua_State *L, struct runtime *runtime)
     sigint.runtime = runtime;
     runtime->n_hidden++;
     at_close(L, &guard_key, end_at_close);
-    set_handler(SIGINT, catch_signal);
+    set_handler(SIGINT, catch_signal, 0);
 }
 
 void sigint_end(void)
@@ -198,7 +210,7 @@ void sigint_end(void)
         return;
     sigaction(SIGINT, NULL, &current);
     if (current.sa_handler == catch_signal)
-        set_handler(SIGINT, SIG_DFL);
+        set_handler(SIGINT, SIG_DFL, 0);
     signal_pipe_close(&sigint.pipe);
     sigint.runtime->n_hidden--;
     sigint.runtime = NULL;

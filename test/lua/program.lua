@@ -525,6 +525,16 @@ t["test SIGINT shows the line of a fiber that keeps all others from running"] = 
         "%(command line%):[23]\nfiber 3 \"late\": new, spawned at %(command line%):1\n")
 end
 
+-- While the process is stopped its child ends, then it gets the signal: the loop sees both at once.
+t["test SIGINT shows the line of a fiber that was about to go on"] = function()
+    local text, status = end_by_sigint([[
+        local script = "(sleep 0.2; kill -CONT $0) & kill -STOP $0; kill -INT $0"
+        system.spawn {program = "sh", arguments = {"sh", "-c", script, pid}}:wait()
+        while true do end]])
+    check_died(status, text)
+    lu.assertStrContains(text, "thrum: interrupted\nfiber 2 (main): ")
+end
+
 t["test SIGINT ends a blocking read, and what the script does about the read does not matter"] =
 function()
     local text, status = end_by_sigint([[
