@@ -12,7 +12,8 @@ import unittest
 import peer
 
 N_CALLS = 20
-IGNORED = {"brk", "mmap", "munmap", "madvise", "mremap", "futex"}
+# What memory takes, and what a sanitizer does when an error is thrown.
+IGNORED = {"brk", "mmap", "munmap", "madvise", "mremap", "futex", "sigaltstack"}
 
 PRELUDE = """
 local ETIMEDOUT, buf = generic_error.ETIMEDOUT, byte_span.new(100)
