@@ -403,23 +403,6 @@ local function collect(f)
     return results
 end
 
--- To reach a level of a stack takes as many steps.
-t["test to be refused below a deep stack takes no longer than elsewhere"] = function()
-    local began
-    local function descend(depth)
-        if depth > 0 then
-            return (descend(depth - 1))
-        end
-        began = os.clock()
-        string.gsub("x", "x", function() time.sleep(1) end)
-    end
-    local is_well, err = pcall(descend, 150000)
-    local took = os.clock() - began
-    lu.assertFalse(is_well)
-    h.assert_starts(tostring(err), "A fiber cannot be suspended here")
-    lu.assertTrue(took < 1, took)
-end
-
 t["test a finalizer that would have to wait raises in nobody, and is reported"] = function()
     local a, b = h.connected()
     local tcp, _, acceptor = tcp_pair()

@@ -602,6 +602,25 @@ t["test fibers that are spawned and joined, and fibers that are listed"] = funct
     end)
 end
 
+-- To reach a level of a stack takes as many steps. With the collector stopped it is not told so
+-- cheaply that no finalizer runs: that case does grow with the square.
+t["test a call that is refused below a deep stack"] = function()
+    assert_in_proportion(5000, function(n)
+        local function descend(depth)
+            if depth > 0 then
+                return (descend(depth - 1))
+            end
+            string.gsub("x", "x", function() time.sleep(1) end)
+        end
+        return function()
+            collectgarbage("restart")
+            local is_well, err = pcall(descend, n)
+            lu.assertFalse(is_well)
+            h.assert_starts(tostring(err), "A fiber cannot be suspended here")
+        end
+    end)
+end
+
 t["test dgram: a message of many pieces, and many messages to send"] = function()
     assert_in_proportion(5000, function(n)
         local pieces, sock = {}, thrum.dgram.createSocket("udp4")
